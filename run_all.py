@@ -1,0 +1,98 @@
+"""Run all notebooks in order and render the report. `python run_all.py --help` says how."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from siamese_utils import data, series, settings
+from siamese_utils.report import build
+from siamese_utils.report.execute import NotebookError
+from siamese_utils.report.pdf import PdfError
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; argparse itself ends with exit 2 and one line on a mistake."""
+    parser = argparse.ArgumentParser(
+        prog="run_all.py", description=__doc__.split("`")[0], allow_abbrev=False
+    )
+    parser.add_argument(
+        "--profile",
+        choices=settings.PROFILES,
+        default="full",
+        help="full: 20 epochs on all images, under an hour; quick: a few minutes, to try things out",
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=("auto", *data.DATASETS),
+        default="auto",
+        help="auto: Fashion-MNIST, or digits where it cannot be had",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NN",
+        help="run just these notebooks, such as 03 05, into their own report",
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="repetitions of each training")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="where the report goes (reports)"
+    )
+    parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
+    parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
+    return parser.parse_args(arguments)
+
+
+def make_order(options: argparse.Namespace, arguments: list[str]) -> build.Order:
+    """Turn options into a checked order. Raises ValueError, OSError, DataError."""
+    chapters = series.chapters()
+    if options.only:
+        numbers = [chapter.number for chapter in chapters]
+        if unknown := sorted(set(options.only) - set(numbers)):
+            raise ValueError(
+                f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
+            )
+        chapters = [chapter for chapter in chapters if chapter.number in options.only]
+    default = settings.REPORTS / "partial" if options.only else settings.REPORTS
+    order = build.Order(
+        profile=settings.get_profile(options.profile, options.seeds),
+        dataset=data.resolve(options.dataset),
+        chapters=chapters,
+        output=options.output or default,
+        with_pdf=not options.no_pdf,
+        fresh=options.fresh,
+        command=" ".join(["python run_all.py", *arguments]),
+    )
+    data.load(order.dataset)  # what is asked for is there, before any work
+    build.check(order)
+    return order
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says and return the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console()
+    try:
+        order = make_order(parse(arguments), arguments)
+    except (ValueError, OSError, data.DataError) as error:
+        print(f"run_all.py: error: {error}", file=sys.stderr)
+        return 2
+    try:
+        page = build.build(order, console)
+    except (NotebookError, PdfError) as error:
+        print(f"run_all.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "run_all.py: stopped; finished trainings are kept, the old report stands",
+            file=sys.stderr,
+        )
+        return 130
+    console.print(f"Open {page}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

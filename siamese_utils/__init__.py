@@ -1,0 +1,1 @@
+"""Siamese networks on small images: the package behind the notebooks."""

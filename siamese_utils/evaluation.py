@@ -1,0 +1,163 @@
+"""Distances and labels in, figures of merit out. Distances above a threshold mean "different"."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import roc_auc_score, roc_curve
+
+CONFIDENCE = 0.95
+HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not decidable"
+ARTEFACT = "artefact of the fixed threshold"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % confidence interval; `low` and `high` are NaN for one value alone."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's width: the figure after the ± sign."""
+        return (self.high - self.low) / 2
+
+
+def accuracy(distance: np.ndarray, different: np.ndarray, threshold: float) -> float:
+    """Return the share of pairs on the right side of a threshold, 0..1.
+
+    distance, different: (pairs,); a distance equal to the threshold counts as "same".
+    """
+    distance, different = _check(distance, different)
+    return float(np.mean((distance > threshold) == different))
+
+
+def best_threshold(distance: np.ndarray, different: np.ndarray) -> float:
+    """Return the threshold of highest accuracy: midway between two neighbouring distances.
+
+    distance, different: (pairs,). Of several best ones the lowest is returned. Make this choice
+    on validation pairs only. Raises ValueError where there is no pair.
+    """
+    distance, different = _check(distance, different)
+    order = np.argsort(distance, kind="stable")
+    sorted_distance, sorted_different = distance[order], different[order]
+    # cut k: the k smallest distances count as "same"
+    same_below = np.concatenate([[0], np.cumsum(~sorted_different)])
+    different_above = sorted_different.sum() - np.concatenate([[0], np.cumsum(sorted_different)])
+    correct = same_below + different_above
+    # a cut between two equal distances is none
+    possible = np.concatenate([[True], np.diff(sorted_distance) > 0, [True]])
+    cut = int(np.argmax(np.where(possible, correct, -1)))
+    if cut == 0:
+        return float(np.nextafter(sorted_distance[0], -np.inf))
+    if cut == len(sorted_distance):
+        return float(sorted_distance[-1])
+    low, high = float(sorted_distance[cut - 1]), float(sorted_distance[cut])
+    return (low + high) / 2
+
+
+def accuracies(distance: np.ndarray, different: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return the accuracy at each threshold, (thresholds,) of 0..1."""
+    distance, different = _check(distance, different)
+    same = np.sort(distance[~different])
+    others = np.sort(distance[different])
+    right_same = np.searchsorted(same, thresholds, side="right")
+    right_different = len(others) - np.searchsorted(others, thresholds, side="right")
+    return (right_same + right_different) / len(distance)
+
+
+def roc_auc(distance: np.ndarray, different: np.ndarray) -> float:
+    """Return the area under the ROC curve: how often a different pair is farther apart than a same one.
+
+    0.5 is chance, 1 perfect. It needs no threshold. Source: scikit-learn.
+    """
+    distance, different = _check(distance, different)
+    return float(roc_auc_score(different, distance))
+
+
+def roc_points(distance: np.ndarray, different: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ROC curve: the shares of same and of different pairs beyond each threshold.
+
+    Of the curve's many points those on a straight stretch are left out. Source: scikit-learn.
+    """
+    distance, different = _check(distance, different)
+    same_beyond, different_beyond, _ = roc_curve(different, distance)
+    return same_beyond, different_beyond
+
+
+def worst_pairs(distance: np.ndarray, different: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the most wrongly judged pairs, (2 count,) at most.
+
+    First the same pairs farthest apart, then the different pairs nearest to each other.
+    """
+    distance, different = _check(distance, different)
+    order = np.argsort(distance, kind="stable")
+    farthest_same = order[~different[order]][::-1][:count]
+    return np.concatenate([farthest_same, order[different[order]][:count]])
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Return the mean of one value per seed, and its 95 % interval by Student's t.
+
+    The seeds are independent of each other, which the pairs of one seed are not. Raises
+    ValueError where there is no value.
+    """
+    return _t_interval(values, lambda n: 1 / n)
+
+
+def prediction_interval(values: Sequence[float]) -> Interval:
+    """Return the mean of one value per seed, and where one more seed's value lies with 95 % probability.
+
+    This is the range to hold a single published figure against. Raises as `interval`.
+    """
+    return _t_interval(values, lambda n: 1 + 1 / n)
+
+
+def _t_interval(values: Sequence[float], variance_factor: Callable[[int], float]) -> Interval:
+    values = np.asarray(values, dtype=float)
+    n = values.size
+    if not n:
+        raise ValueError("an interval needs at least one value")
+    mean = float(values.mean())
+    if n == 1:
+        return Interval(mean, math.nan, math.nan)
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    half_width = float(quantile * values.std(ddof=1) * math.sqrt(variance_factor(n)))
+    return Interval(mean, mean - half_width, mean + half_width)
+
+
+def judge(differences: Sequence[float], claimed: int) -> str:
+    """Return whether paired differences bear out a claim about their sign.
+
+    differences: one per seed; claimed: +1 or -1. The verdict is `holds` where the 95 % interval
+    lies on the claimed side of 0, `does not hold` where it lies on the other side, and
+    `not decidable` where it holds 0, or where there is one seed alone.
+    """
+    if claimed not in (-1, 1):
+        raise ValueError(f"claimed must be +1 or -1, not {claimed}")
+    found = interval(np.asarray(differences, dtype=float) * claimed)
+    if found.low > 0:
+        return HOLDS
+    return FAILS if found.high < 0 else UNDECIDED
+
+
+def judge_threshold(at_fixed: str, at_tuned: str) -> str:
+    """Return the verdict on a claim made at a fixed threshold, judged there and at the tuned one.
+
+    What holds at the fixed threshold alone is `artefact of the fixed threshold`; else the verdict
+    at the fixed threshold, where the claim was made, stands.
+    """
+    return ARTEFACT if at_fixed == HOLDS and at_tuned != HOLDS else at_fixed
+
+
+def _check(distance: np.ndarray, different: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances and labels as (pairs,) float and bool arrays, or refuse them."""
+    distance, different = np.asarray(distance), np.asarray(different)
+    if distance.ndim != 1 or distance.shape != different.shape or not distance.size:
+        shapes = f"{distance.shape} and {different.shape}"
+        raise ValueError(f"distances and labels must both be of shape (pairs,), not {shapes}")
+    return distance, different.astype(bool)

@@ -1,0 +1,85 @@
+"""The encoders of the study, and the Siamese network around them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops, regularizers
+
+from siamese_utils.losses import Tensor, euclidean_distance
+
+EMBEDDING_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """What holds an encoder back from learning its training pairs by heart."""
+
+    l2_kernel: float = 0.0  # on the weights of the first dense layer
+    l1_bias: float = 0.0  # on its biases
+    dropout: float = 0.0  # share of its outputs set to 0 at random in training
+
+
+MODELS = {
+    "base": Regularisation(),
+    "complex": Regularisation(l2_kernel=0.01, l1_bias=0.01, dropout=0.1),
+}
+
+
+def build_encoder(
+    model: str, image_shape: tuple[int, int, int], precision: str = "float32"
+) -> keras.Model:
+    """Build one of the study's encoders, with fresh weights: an image in, an embedding out.
+
+    model: a name in MODELS. Images (batch, height, width, channels) of 0..255 ->
+    embeddings (batch, 128), float32, 0 or more. precision: `float32`, or `mixed_bfloat16` to
+    compute in bfloat16 and keep the weights and the embedding in float32. Source: Hou 2019.
+    """
+    if model not in MODELS:
+        raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
+    rule = MODELS[model]
+    policy = {"dtype": keras.DTypePolicy(precision)}
+    inputs = keras.Input(image_shape, dtype="uint8", name="images")
+    x = layers.Rescaling(1 / 255, **policy)(inputs)
+    x = layers.Conv2D(32, 3, activation="relu", **policy)(x)
+    x = layers.Conv2D(64, 3, activation="relu", **policy)(x)
+    x = layers.MaxPooling2D(2, **policy)(x)
+    x = layers.Flatten(**policy)(x)
+    x = layers.Dense(
+        EMBEDDING_SIZE,
+        activation="relu",
+        kernel_regularizer=regularizers.L2(rule.l2_kernel) if rule.l2_kernel else None,
+        bias_regularizer=regularizers.L1(rule.l1_bias) if rule.l1_bias else None,
+        **policy,
+    )(x)
+    if rule.dropout:
+        x = layers.Dropout(rule.dropout, **policy)(x)
+    # float32: a distance is a small difference of large numbers
+    outputs = layers.Dense(EMBEDDING_SIZE, activation="relu", dtype="float32", name="embedding")(x)
+    return keras.Model(inputs, outputs, name=model)
+
+
+class SiameseModel(keras.Model):
+    """An encoder that two images share; it answers a batch of pairs with their distances.
+
+    Pairs come as indices, and each image of a batch is embedded once however many pairs hold it:
+    66 passes for the 120 pairs of a step, where two towers need 240.
+    """
+
+    def __init__(self, encoder: keras.Model, images: np.ndarray, **kwargs: Any) -> None:
+        """Keep the encoder and one copy of all images, (images, height, width, channels) uint8."""
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.images = ops.convert_to_tensor(images)
+
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
+        """Return the distances of a batch of pairs, (pairs,) float32.
+
+        inputs: `images`, (images,) indices to embed; `pairs`, (pairs, 2) positions among them.
+        """
+        batch = ops.take(self.images, inputs["images"], axis=0)
+        embeddings = self.encoder(batch, training=training)  # (images, 128)
+        first = ops.take(embeddings, inputs["pairs"][:, 0], axis=0)  # (pairs, 128)
+        second = ops.take(embeddings, inputs["pairs"][:, 1], axis=0)
+        return euclidean_distance(first, second)

@@ -1,0 +1,220 @@
+"""Arrays in, figures out: each function draws one figure and returns it."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from siamese_utils import evaluation
+from siamese_utils.evaluation import Interval
+
+# Okabe and Ito 2008: told apart by readers with any colour vision, in print too.
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+)
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+GREY = "#595959"
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "font.size": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.6,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "siamese-utils",  # the same figure is the same file
+}
+WIDTH = 7.2  # inches: the width of a page's text
+
+
+def new_figure(rows: int = 1, columns: int = 1, height: float = 2.8) -> tuple[Figure, np.ndarray]:
+    """Return a figure of the page's width and its axes, (rows, columns); height in inches."""
+    with plt.rc_context(STYLE):
+        return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
+
+
+def image_grid(images: np.ndarray, names: Sequence[str], shaded: Sequence[bool]) -> Figure:
+    """Draw a row of example images per class: images (classes, examples, h, w, c), a name each.
+
+    The names of `shaded` rows stand in vermilion and italics.
+    """
+    num_classes, num_examples = images.shape[:2]
+    figure, axes = new_figure(num_classes, num_examples, height=0.62 * num_classes)
+    for row, name, mark in zip(range(num_classes), names, shaded, strict=True):
+        for column in range(num_examples):
+            _draw_image(axes[row, column], images[row, column])
+        style = {"color": VERMILION, "style": "italic"} if mark else {"color": BLUE}
+        label = axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", **style)
+        label.set_fontsize(8)
+    return figure
+
+
+def pair_gallery(
+    first: np.ndarray, second: np.ndarray, titles: Sequence[str], columns: int = 6
+) -> Figure:
+    """Draw pairs of images side by side under their titles: first, second (pairs, h, w, c)."""
+    rows = -(-len(first) // columns)
+    figure, axes = new_figure(rows, columns, height=1.05 * rows)
+    for ax in axes.ravel():
+        ax.axis("off")
+    for ax, a, b, title in zip(axes.ravel(), first, second, titles, strict=False):
+        gap = np.full((a.shape[0], 2, a.shape[2]), 255, dtype=np.uint8)
+        _draw_image(ax, np.concatenate([a, gap, b], axis=1))
+        ax.set_title(title, fontsize=7, loc="center")
+    return figure
+
+
+def pair_titles(
+    first: Sequence[str], second: Sequence[str], distance: Sequence[float]
+) -> list[str]:
+    """Return a title for each pair: its class or classes, and its distance."""
+    names = [a if a == b else f"{a} / {b}" for a, b in zip(first, second, strict=True)]
+    return [f"{name}\nD = {value:.2f}" for name, value in zip(names, distance, strict=True)]
+
+
+def loss_curves(distance: np.ndarray, losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw the loss against the distance: name -> (loss of same pairs, loss of different pairs)."""
+    figure, axes = new_figure(1, len(losses), height=2.6)
+    for ax, (name, (same, different)) in zip(axes[0], losses.items(), strict=True):
+        ax.plot(distance, same, color=BLUE, label="same class (y = 0)")
+        ax.plot(distance, different, color=VERMILION, ls="--", label="different classes (y = 1)")
+        ax.set(title=name, xlabel="distance D", ylabel="loss")
+        ax.legend()
+    return figure
+
+
+def learning_curves(
+    histories: dict[str, list[dict[str, list[float]]]], measures: dict[str, str]
+) -> Figure:
+    """Draw measures against the epoch: training solid, validation dashed, a thin line a seed.
+
+    histories: name -> one history per seed; measures: key of a history -> label of its axis.
+    """
+    figure, axes = new_figure(1, len(measures), height=2.9)
+    for ax, (measure, label) in zip(axes[0], measures.items(), strict=True):
+        for color, (name, runs) in zip(SERIES, histories.items(), strict=False):
+            _draw_curves(ax, [run[measure] for run in runs], color, "-", f"{name}, training")
+            validation = [run[f"val_{measure}"] for run in runs]
+            _draw_curves(ax, validation, color, "--", f"{name}, validation")
+        ax.set(xlabel="epoch", ylabel=label, title=label)
+    axes[0, -1].legend()
+    return figure
+
+
+def validation_curves(histories: dict[str, list[dict[str, list[float]]]]) -> Figure:
+    """Draw the validation accuracy and loss of several trainings against the epoch."""
+    figure, axes = new_figure(1, 2, height=3.2)
+    styles = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+    measures = {"val_accuracy": "validation accuracy", "val_contrastive": "validation loss"}
+    for ax, (measure, label) in zip(axes[0], measures.items(), strict=True):
+        for color, style, (name, runs) in zip(SERIES, styles, histories.items(), strict=False):
+            _draw_curves(ax, [run[measure] for run in runs], color, style, name)
+        ax.set(xlabel="epoch", ylabel=label, title=label)
+    axes[0, 1].legend()
+    return figure
+
+
+def distance_histograms(
+    sets: dict[str, tuple[np.ndarray, np.ndarray]], thresholds: dict[str, float]
+) -> Figure:
+    """Draw how the distances of same and different pairs spread: set -> (distance, different)."""
+    figure, axes = new_figure(1, len(sets), height=2.5)
+    top = max(np.quantile(distance, 0.999) for distance, _ in sets.values())
+    bins = np.linspace(0, top, 51)
+    for ax, (name, (distance, different)) in zip(axes[0], sets.items(), strict=True):
+        share = {"weights": np.full((~different).sum(), 1 / (~different).sum())}
+        ax.hist(distance[~different], bins, color=BLUE, alpha=0.75, label="same", **share)
+        share = {"weights": np.full(different.sum(), 1 / different.sum())}
+        ax.hist(
+            distance[different], bins, color=VERMILION, histtype="step", label="different", **share
+        )
+        for style, (rule, threshold) in zip(("-", "--", ":"), thresholds.items(), strict=False):
+            ax.axvline(threshold, color=GREY, ls=style, lw=1.2, label=rule)
+        ax.set(title=name, xlabel="distance D", yscale="log")
+    axes[0, 0].set_ylabel("share of pairs (log)")
+    axes[0, -1].legend(loc="upper right", fontsize=7)
+    return figure
+
+
+def roc_curves(panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
+    """Draw ROC curves, a panel each: panel -> curve -> (distance, different)."""
+    figure, axes = new_figure(1, len(panels), height=2.9)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for color, style, (name, pairs) in zip(
+            SERIES, ("-", "--", "-."), curves.items(), strict=False
+        ):
+            same_beyond, different_beyond = evaluation.roc_points(*pairs)
+            keep = np.linspace(0, len(same_beyond) - 1, min(len(same_beyond), 400)).astype(int)
+            ax.plot(same_beyond[keep], different_beyond[keep], color=color, ls=style, label=name)
+        ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+        ax.set(title=title, xlabel="same pairs called different", aspect="equal")
+        ax.legend(loc="lower right", fontsize=7)
+    axes[0, 0].set_ylabel("different pairs called different")
+    return figure
+
+
+def accuracy_by_threshold(
+    panels: dict[str, dict[str, list[np.ndarray]]], relative: np.ndarray
+) -> Figure:
+    """Draw accuracy against the threshold in units of the margin: panel -> curve -> one array a seed."""
+    figure, axes = new_figure(1, len(panels), height=2.9)
+    styles = ("-", "--", "-.", ":")
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for color, style, (name, values) in zip(SERIES, styles, curves.items(), strict=False):
+            ax.plot(relative, 100 * np.mean(values, axis=0), color=color, ls=style, label=name)
+        ax.axvline(0.5, color=GREY, lw=0.8, ls=":")
+        ax.set(title=title, xlabel="threshold / margin")
+    axes[0, 0].set_ylabel("accuracy (%)")
+    axes[0, -1].legend(fontsize=7)
+    return figure
+
+
+def intervals_beside_study(
+    ours: dict[str, dict[str, Interval]], study: dict[str, dict[str, float]]
+) -> Figure:
+    """Draw our means with 95 % intervals, and the figures of 2019 as open diamonds.
+
+    ours: panel -> row -> interval; study: the same with one figure, where there is one.
+    """
+    rows = list(next(iter(ours.values())))
+    figure, axes = new_figure(1, len(ours), height=0.9 + 0.35 * len(rows))
+    for ax, (panel, values) in zip(axes[0], ours.items(), strict=True):
+        for y, row in enumerate(reversed(rows)):
+            found = values[row]
+            half_width = 0 if np.isnan(found.low) else found.half_width
+            ax.errorbar(found.mean, y, xerr=half_width, fmt="o", color=BLUE, capsize=4, ms=5)
+            if row in study.get(panel, {}):
+                ax.plot(study[panel][row], y, "D", mfc="none", mec=VERMILION, ms=7)
+        ax.set(title=panel, xlabel="accuracy (%)", ylim=(-0.6, len(rows) - 0.4))
+        ax.set_yticks(range(len(rows)), list(reversed(rows)) if ax is axes[0, 0] else [])
+    return figure
+
+
+def _draw_image(ax: Axes, image: np.ndarray) -> None:
+    grey = image.shape[-1] == 1
+    ax.imshow(image[..., 0] if grey else image, cmap="gray_r" if grey else None, vmin=0, vmax=255)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _draw_curves(ax: Axes, runs: list[list[float]], color: str, style: object, label: str) -> None:
+    epochs = np.arange(1, len(runs[0]) + 1)
+    if len(runs) > 1:
+        for run in runs:
+            ax.plot(epochs, run, color=color, ls=style, lw=0.6, alpha=0.35)
+    ax.plot(epochs, np.mean(runs, axis=0), color=color, ls=style, label=label)

@@ -1,0 +1,1 @@
+"""From notebooks to a report: run them in order, render them, publish the whole."""

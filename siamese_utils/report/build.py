@@ -1,0 +1,114 @@
+"""The whole way from notebooks to a published report."""
+
+import os
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from siamese_utils import settings
+from siamese_utils.report import execute, html, pdf, publish
+from siamese_utils.report.status import Status, format_seconds
+from siamese_utils.series import SUMMARY, Chapter
+from siamese_utils.settings import Profile
+
+
+@dataclass(frozen=True)
+class Order:
+    """What run_all.py was asked for, checked."""
+
+    profile: Profile
+    dataset: str
+    chapters: list[Chapter]  # in the order of the report
+    output: Path
+    with_pdf: bool
+    fresh: bool
+    command: str
+
+    @property
+    def in_running_order(self) -> list[Chapter]:
+        """The notebooks as they run: the summary last, since it reads the others' results."""
+        return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What every notebook is told."""
+        profile = self.profile
+        return {"profile": profile.name, "dataset": self.dataset, "seeds": profile.seeds}
+
+
+def check(order: Order) -> None:
+    """Raise ValueError or OSError where the order cannot be carried out; nothing was done then."""
+    for chapter in order.chapters:
+        execute.check(chapter, order.parameters)
+    order.output.mkdir(parents=True, exist_ok=True)
+    settings.store_dir().mkdir(parents=True, exist_ok=True)
+    for folder in (order.output, settings.store_dir()):
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+
+
+def build(order: Order, console: Console) -> Path:
+    """Run the notebooks, render them, put the report in place and return its front page.
+
+    Until the last moment the old report stays as it is. Raises NotebookError, PdfError.
+    """
+    start = time.monotonic()
+    staging = publish.open_staging(order.output)
+    progress = staging / "progress"
+    progress.touch()
+    os.environ[settings.RESULTS_VARIABLE] = str((staging / "results").resolve())
+    os.environ[settings.PROGRESS_VARIABLE] = str(progress.resolve())
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    if order.fresh:
+        os.environ[settings.FRESH_VARIABLE] = str(time.time())
+    with Status(
+        order.in_running_order, order.profile.seeds, order.profile.epochs, progress, console
+    ) as status:
+        executed = _execute(order, staging, status)
+        _render(order, executed, staging, status)
+    progress.unlink()
+    for path in executed.values():
+        path.unlink()
+    publish.publish(order.output)
+    console.print(f"Done in {format_seconds(time.monotonic() - start)}.", highlight=False)
+    return order.output / order.chapters[0].page
+
+
+def _execute(order: Order, staging: Path, status: Status) -> dict[str, Path]:
+    executed = {}
+    for chapter in order.in_running_order:
+        status.begin(chapter.name)
+        target = staging / f"{chapter.name}.ipynb"
+        execute.execute(chapter, order.parameters, target, status.cell)
+        status.chapter_done()
+        executed[chapter.name] = target
+    return executed
+
+
+def _render(order: Order, executed: dict[str, Path], staging: Path, status: Status) -> None:
+    status.begin("pages")
+    results = staging / "results"
+    banner = html.read_banner(results)
+    provenance = {
+        "command": order.command,
+        "profile": order.profile.name,
+        "dataset": order.dataset,
+        "seeds": order.profile.seeds,
+        "tensorflow": version("tensorflow"),
+        "pdf": order.with_pdf,
+    }
+    bodies = [html.render_body(chapter, executed[chapter.name]) for chapter in order.chapters]
+    html.render_pages(bodies, staging, provenance, banner)
+    if order.with_pdf:
+        status.begin("PDF")
+        bodies = [
+            html.render_body(chapter, executed[chapter.name], with_code=False)
+            for chapter in order.chapters
+        ]
+        seeds = f"{order.profile.seeds} seeds" if order.profile.seeds > 1 else "1 seed"
+        subtitle = f"Data set {order.dataset}, profile {order.profile.name}, {seeds}"
+        pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)

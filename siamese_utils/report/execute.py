@@ -1,0 +1,88 @@
+"""Run one notebook with papermill, and believe nothing but its exception."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from siamese_utils.series import Chapter
+
+KERNEL = "python3"
+CELL_TIMEOUT_SECONDS = 4 * 3600  # a cell may train for long, but not for ever
+
+
+class NotebookError(Exception):
+    """A notebook failed: the message names it, its cell and the error."""
+
+
+def check(chapter: Chapter, parameters: dict[str, Any]) -> None:
+    """Raise ValueError where a notebook cannot run: no kernel, or a parameter it does not know.
+
+    papermill itself would only warn of an unknown parameter, and run with the default.
+    """
+    try:
+        KernelSpecManager().get_kernel_spec(KERNEL)
+    except NoSuchKernel:
+        raise ValueError(
+            f"Jupyter has no kernel {KERNEL!r}; install it with: python -m ipykernel install --sys-prefix"
+        ) from None
+    known = papermill.inspect_notebook(str(chapter.path))
+    if unknown := sorted(set(parameters) - set(known)):
+        raise ValueError(f"{chapter.path.name} has no parameter {', '.join(unknown)}")
+
+
+def execute(
+    chapter: Chapter,
+    parameters: dict[str, Any],
+    target: Path,
+    on_cell: Callable[[int, int], None],
+) -> None:
+    """Run a notebook and write it with its outputs to `target`; `on_cell(cell, cells)` tells how far.
+
+    Raises NotebookError where a cell fails or the kernel dies.
+    """
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
+    try:
+        notebook = papermill.execute_notebook(
+            str(chapter.path),
+            str(target),
+            parameters=parameters,
+            kernel_name=KERNEL,
+            cwd=str(chapter.path.parent),
+            progress_bar=False,
+            log_output=False,
+            execution_timeout=CELL_TIMEOUT_SECONDS,
+            on_cell_start=lambda cell, cell_index, **_: on_cell(cell_index + 1, total),
+        )
+    except PapermillExecutionError as error:
+        where = f"{chapter.path.name}, cell {error.cell_index + 1}"
+        raise NotebookError(f"{where}: {error.ename}: {error.evalue}") from error
+    except (DeadKernelError, CellTimeoutError) as error:
+        reason = str(error).splitlines()[0]
+        raise NotebookError(f"{chapter.path.name}: the kernel stopped: {reason}") from error
+    _refuse_errors(chapter, notebook)
+    _fix_ids(notebook, target)
+
+
+def _refuse_errors(chapter: Chapter, notebook: nbformat.NotebookNode) -> None:
+    """Refuse what papermill tolerates, such as sys.exit(0) in the middle of a notebook."""
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                where = f"{chapter.path.name}, cell {number}"
+                raise NotebookError(f"{where}: {output.ename}: {output.evalue}")
+
+
+def _fix_ids(notebook: nbformat.NotebookNode, target: Path) -> None:
+    """Give the cell that papermill adds a fixed id: the same run makes the same file."""
+    for number, cell in enumerate(notebook.cells):
+        if "injected-parameters" in cell.metadata.get("tags", ()):
+            cell.id = f"injected-{number}"
+    nbformat.write(notebook, target)

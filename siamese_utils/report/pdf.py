@@ -1,0 +1,59 @@
+"""Executed notebooks to one PDF: nbconvert's HTML through pandoc to Typst. No TeX, no browser."""
+
+import base64
+import tempfile
+from pathlib import Path
+
+import pypandoc
+import typst
+from bs4 import BeautifulSoup
+
+from siamese_utils.report.html import TEMPLATES, Body
+
+
+class PdfError(Exception):
+    """The PDF could not be made; the message is the typesetter's."""
+
+
+def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
+    """Write the bodies (without code) as one document with contents and page numbers.
+
+    Raises PdfError where pandoc or Typst refuses the document.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        content = "\n".join(_chapter(body, scratch) for body in bodies)
+        try:
+            text = pypandoc.convert_text(
+                content, "typst", format="html", extra_args=["--wrap=none"]
+            )
+            template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
+            (scratch / "report.typ").write_text(template + text, encoding="utf-8")
+            pdf = typst.compile(
+                str(scratch / "report.typ"),
+                sys_inputs={"banner": banner, "subtitle": subtitle},
+            )
+        except (RuntimeError, typst.TypstError) as error:
+            raise PdfError(str(error).strip()) from error
+        target.write_bytes(pdf)
+
+
+def _chapter(body: Body, scratch: Path) -> str:
+    """Return a body with its figures as files and its links as places in one document."""
+    soup = BeautifulSoup(body.html, "html.parser")
+    for number, image in enumerate(soup.find_all("img")):
+        file = scratch / f"{body.chapter.name}-{number}.svg"
+        file.write_bytes(base64.b64decode(image["src"].partition("base64,")[2]))
+        image["src"] = file.name
+        image["width"] = "100%"
+    title = soup.find("h1")
+    title["id"] = body.chapter.name
+    for heading in soup.find_all("h2"):
+        heading["id"] = f"{body.chapter.name}-{heading['id']}"
+    for link in soup.find_all("a", href=True):
+        if link["href"].endswith(".html"):
+            name = link["href"].removesuffix(".html").replace("index", "00-summary")
+            link["href"] = f"#{name}"
+    for box in soup.find_all("div"):
+        box.unwrap()  # Typst turns them into blocks, in which no page may end
+    return str(soup)

@@ -1,0 +1,110 @@
+"""What run_all.py says while it works: one live line in a terminal, plain lines elsewhere."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from siamese_utils.series import Chapter
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_PER_NOTEBOOK = 12  # to start a kernel and draw figures, beside any training
+
+
+class Status:
+    """The state of a run: use as a context. A thread reads how far the trainings are."""
+
+    def __init__(
+        self, chapters: list[Chapter], seeds: int, epochs: int, progress: Path, console: Console
+    ) -> None:
+        """Take what is to be done, and the file in which `progress.Progress` tells of trainings."""
+        self.waiting, self.seeds, self.epochs = list(chapters), seeds, epochs
+        self.progress, self.console = progress, console
+        self.start = time.monotonic()
+        self.now, self.training = "", ""
+        self.epochs_in_chapter, self.epochs_timed, self.seconds_timed = 0, 0, 0.0
+        self.last_at = 0.0
+        self.stop = threading.Event()
+        self.line = console.status("") if console.is_terminal else None
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Status":
+        """Start the display."""
+        if self.line:
+            self.line.start()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the display."""
+        self.stop.set()
+        self.thread.join()
+        if self.line:
+            self.line.stop()
+
+    def begin(self, text: str) -> None:
+        """Say what is being done now: a notebook's name, or a step of the rendering."""
+        self.now, self.training = text, ""
+        self.say(text)
+
+    def cell(self, number: int, total: int) -> None:
+        """Say at which cell the notebook is."""
+        self.now = f"{self.now.split(', cell')[0]}, cell {number} of {total}"
+
+    def chapter_done(self) -> None:
+        """Count the notebook at hand, whether it trained now or found all in the store."""
+        self.waiting.pop(0)
+        self.epochs_in_chapter = 0
+
+    def say(self, text: str) -> None:
+        """Print a line that stays, after the time since the start."""
+        clock = format_seconds(time.monotonic() - self.start)
+        self.console.print(f"{clock:>8}  {text}", highlight=False, markup=False)
+
+    def seconds_left(self) -> float | None:
+        """Return how long the notebooks will still take, or None before an epoch is timed."""
+        if not self.epochs_timed:
+            return None
+        epochs = sum(chapter.work for chapter in self.waiting) * self.seeds * self.epochs
+        training = max(0, epochs - self.epochs_in_chapter) * self.seconds_timed / self.epochs_timed
+        return training + SECONDS_PER_NOTEBOOK * len(self.waiting)
+
+    def _watch(self) -> None:
+        read = 0
+        while not self.stop.wait(SECONDS_BETWEEN_LOOKS):
+            text = self.progress.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1].splitlines()
+            for line in whole[read:]:
+                self._take(json.loads(line))
+            read = len(whole)
+            if self.line:
+                self.line.update(self._text())
+
+    def _take(self, told: dict) -> None:
+        if told["epoch"] and told["state"] == "training":
+            self.epochs_timed += 1
+            self.epochs_in_chapter += 1
+            self.seconds_timed += told["at"] - self.last_at
+        self.last_at = told["at"]
+        self.training = f"{told['training']}, epoch {told['epoch']} of {told['epochs']}"
+        if told["state"] == "trained":
+            self.say(f"  trained: {told['training']}{self._left()}")
+            self.training = ""
+
+    def _text(self) -> str:
+        clock = format_seconds(time.monotonic() - self.start)
+        parts = [clock, self.now, self.training]
+        return ", ".join(part for part in parts if part) + self._left()
+
+    def _left(self) -> str:
+        left = self.seconds_left()
+        return "" if left is None else f" (about {format_seconds(left)} left)"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as minutes and seconds, such as 3:07, or with hours as 1:03:07."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

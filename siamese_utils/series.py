@@ -1,0 +1,46 @@
+"""The notebooks of the series: their files, titles and questions, read from the notebooks themselves."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from siamese_utils import settings
+
+SUMMARY = "00-summary"  # runs last, from the results of the others, and opens the report
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook of the series."""
+
+    path: Path
+    title: str
+    question: str
+    work: float  # trainings of full length, per seed, that no earlier notebook has done
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending, such as `03-base-model`."""
+        return self.path.stem
+
+    @property
+    def number(self) -> str:
+        """The two digits in front."""
+        return self.name[:2]
+
+    @property
+    def page(self) -> str:
+        """The file of its page in the report."""
+        return "index.html" if self.name == SUMMARY else f"{self.name}.html"
+
+
+def chapters() -> list[Chapter]:
+    """Return the notebooks in the order of the report: the summary first."""
+    return [_read(path) for path in sorted(settings.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))]
+
+
+def _read(path: Path) -> Chapter:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    lines = "".join(notebook["cells"][0]["source"]).splitlines()
+    work = notebook["metadata"].get("work_per_seed", 0)
+    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"), work)

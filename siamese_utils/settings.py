@@ -1,0 +1,65 @@
+"""Profiles and folders: the only place that knows either."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+REPORTS = ROOT / "reports"
+
+# The environment carries these from run_all.py into the notebooks' kernels.
+STORE_VARIABLE = "SIAMESE_STORE_DIR"
+RESULTS_VARIABLE = "SIAMESE_RESULTS_DIR"
+PROGRESS_VARIABLE = "SIAMESE_PROGRESS_FILE"
+FRESH_VARIABLE = "SIAMESE_FRESH_SINCE"
+DATA_VARIABLE = "SIAMESE_DATA_DIR"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How long to train, and on how much."""
+
+    name: str
+    epochs: int
+    seeds: int
+    images_per_class: int | None  # None: all of them
+
+
+PROFILES = {
+    "full": Profile("full", epochs=20, seeds=3, images_per_class=None),
+    "quick": Profile("quick", epochs=3, seeds=2, images_per_class=1000),
+}
+
+
+def get_profile(name: str, seeds: int | None = None) -> Profile:
+    """Return the profile of that name, with another number of seeds if one is given.
+
+    Raises ValueError for an unknown name or fewer than one seed.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
+    profile = PROFILES[name]
+    if seeds is None:
+        return profile
+    if seeds < 1:
+        raise ValueError(f"seeds must be 1 or more, not {seeds}")
+    return Profile(name, profile.epochs, seeds, profile.images_per_class)
+
+
+def store_dir() -> Path:
+    """Return the folder of finished trainings."""
+    return Path(os.environ.get(STORE_VARIABLE) or REPORTS / "store")
+
+
+def results_dir() -> Path:
+    """Return the folder that a notebook writes its tables to.
+
+    `run_all.py` sets it. A notebook run by hand writes beside the report, not into it.
+    """
+    return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "partial" / "results")
+
+
+def published_results_dir() -> Path:
+    """Return the folder that the summary reads: this run's tables, else the committed ones."""
+    return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "results")

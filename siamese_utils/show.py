@@ -1,0 +1,74 @@
+"""What a notebook puts on its page: figures, tables, sentences and source code."""
+
+import html
+import inspect
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML, SVG, Markdown, display
+from matplotlib.figure import Figure
+
+from siamese_utils import plots
+
+
+class Link(NamedTuple):
+    """A cell of a table that leads to another notebook or page."""
+
+    text: str
+    target: str
+
+
+def figure(drawn: Figure, caption: str, alt: str) -> None:
+    """Display a figure as SVG; its caption and alt text travel in the output's metadata."""
+    buffer = io.StringIO()
+    with plt.rc_context(plots.STYLE):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(drawn)
+    text = {"caption": " ".join(caption.split()), "alt": " ".join(alt.split())}
+    display(SVG(buffer.getvalue()), metadata={"image/svg+xml": text})
+
+
+def table(rows: pd.DataFrame, caption: str) -> None:
+    """Display a table under its caption: words to the left, figures to the right."""
+    sides = ["left" if _is_text(rows[column]) else "right" for column in rows]
+    head = "".join(
+        f'<th scope="col" style="text-align:{side}">{html.escape(str(name))}</th>'
+        for name, side in zip(rows.columns, sides, strict=True)
+    )
+    body = "\n".join(
+        "<tr>" + "".join(map(_cell, row, sides)) + "</tr>" for row in rows.itertuples(index=False)
+    )
+    display(
+        HTML(
+            f"<table>\n<caption>{html.escape(caption)}</caption>\n"
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        )
+    )
+
+
+def text(markdown: str) -> None:
+    """Display a sentence made from results."""
+    display(Markdown(markdown))
+
+
+def source(function: Callable) -> None:
+    """Display a function of the package as it stands, so that no notebook has a copy of it."""
+    display(Markdown(f"```python\n{inspect.getsource(function).strip()}\n```"))
+
+
+def _is_text(column: pd.Series) -> bool:
+    """Whether no value starts as a number does; long ones that do are sentences all the same."""
+    return max(map(len, map(str, column)), default=0) > 30 or not any(
+        str(value).lstrip("+-−")[:1].isdigit() for value in column
+    )
+
+
+def _cell(value: object, side: str) -> str:
+    if isinstance(value, Link):
+        content = f'<a href="{html.escape(value.target)}">{html.escape(value.text)}</a>'
+    else:
+        content = html.escape(f"{value:g}" if isinstance(value, float) else str(value))
+    return f'<td style="text-align:{side}">{content}</td>'

@@ -1,0 +1,262 @@
+"""Results as tables: measured from trainings, summed up over seeds, kept as CSV and JSON."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from siamese_utils import evaluation, settings
+from siamese_utils.evaluation import Interval
+from siamese_utils.runs import Run
+
+PAIR_SETS = ("train", "validation", "seen", "all", "unseen")
+TEST_SETS = ("seen", "all", "unseen")
+RULES = ("fixed 0.5", "half margin", "tuned")  # tuned: best on the validation pairs
+
+# Accuracy in % at distance 0.5, one training each. Source: Hou 2019, Tables 2 to 5.
+STUDY = pd.DataFrame(
+    [
+        ("Table 2", "base", 1.0, 95.99, 79.85, 61.43),
+        ("Tables 3, 4", "complex", 1.0, 96.18, 81.69, 65.32),
+        ("Table 5", "complex", 5.0, 81.96, 67.78, 55.43),
+    ],
+    columns=["table", "model", "margin", *TEST_SETS],
+)
+# The training accuracy of the three networks behind each row: one for each test set.
+STUDY_TRAINING = {
+    ("base", 1.0): (99.85, 99.73, 99.70),
+    ("complex", 1.0): (96.75, 96.84, 95.10),
+    ("complex", 5.0): (82.58, 78.84, 79.32),
+}
+
+KEY_COLUMNS = ["model", "margin", "optimizer", "learning_rate", "epochs", "seed"]
+ACCURACY_COLUMNS = [
+    *["model", "margin", "optimizer", "learning_rate", "seed"],
+    *["pair_set", "threshold_rule", "threshold", "accuracy", "auc", "epochs"],
+]
+
+
+def different_of(distances: np.ndarray) -> np.ndarray:
+    """Return the labels of a run's distances: its pairs are half positive, then half negative."""
+    return np.arange(len(distances)) >= len(distances) // 2
+
+
+def measure(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return the accuracy of each run on each pair set by each threshold rule, in %, and the AUC."""
+    return pd.DataFrame([row for run in runs for row in _measure_run(run)])
+
+
+def _measure_run(run: Run) -> Iterable[dict[str, object]]:
+    experiment = run.record["experiment"]
+    names = {column: experiment[column] for column in KEY_COLUMNS}
+    tuned_on = run.distances["validation"]
+    thresholds = {
+        "fixed 0.5": 0.5,
+        "half margin": experiment["margin"] / 2,
+        "tuned": evaluation.best_threshold(tuned_on, different_of(tuned_on)),
+    }
+    for pair_set in PAIR_SETS:
+        distance = run.distances[pair_set]
+        different = different_of(distance)
+        auc = evaluation.roc_auc(distance, different)
+        for rule, threshold in thresholds.items():
+            accuracy = 100 * evaluation.accuracy(distance, different, threshold)
+            measured = {"pair_set": pair_set, "threshold_rule": rule, "threshold": threshold}
+            yield names | measured | {"accuracy": accuracy, "auc": auc}
+
+
+def summarise(
+    measured: pd.DataFrame, by: list[str], value: str = "accuracy"
+) -> "pd.Series[Interval]":
+    """Return the mean over the seeds, with its interval, for each combination of the columns `by`."""
+    return measured.groupby(by, sort=False)[value].agg(lambda v: evaluation.interval(v.to_numpy()))
+
+
+def paired_differences(
+    measured: pd.DataFrame, first: dict[str, object], second: dict[str, object]
+) -> np.ndarray:
+    """Return first minus second, seed by seed: (seeds,) in points of %.
+
+    first, second: a value for each column that selects the rows, one a seed.
+    """
+    a, b = (select(measured, **rows).set_index("seed")["accuracy"] for rows in (first, second))
+    return (a - b).dropna().to_numpy()
+
+
+def select(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows that hold these values in the columns so named."""
+    chosen = np.ones(len(measured), dtype=bool)
+    for column, value in values.items():
+        chosen &= (measured[column] == value).to_numpy()
+    return measured[chosen]
+
+
+def accuracy_table(measured: pd.DataFrame, with_study: bool) -> pd.DataFrame:
+    """Return the table of the report: mean accuracy with interval by model, margin and threshold.
+
+    Below each model stand its areas under the ROC curve and, where they apply, the figures of 2019.
+    """
+    shown = ["train", *TEST_SETS]
+    rows = []
+    for (model, margin), part in measured.groupby(["model", "margin"], sort=False):
+        names = {"model": model, "margin": f"{margin:g}"}
+        for rule in RULES:
+            label = {"fixed 0.5": "0.5", "half margin": "m/2", "tuned": "tuned"}[rule]
+            if margin == 1.0 and rule != "tuned":
+                if rule == "half margin":
+                    continue  # the same threshold
+                label = "0.5 = m/2"
+            found = summarise(select(part, threshold_rule=rule), ["pair_set"])
+            rows.append(names | {"threshold": label} | {s: percent(found[s]) for s in shown})
+        found = summarise(select(part, threshold_rule="tuned"), ["pair_set"], "auc")
+        rows.append(names | {"threshold": "none: AUC"} | {s: area(found[s]) for s in shown})
+        if with_study:
+            rows += [names | row for row in _study_rows(model, margin)]
+    return pd.DataFrame(rows)
+
+
+def _study_rows(model: str, margin: float) -> Iterable[dict[str, str]]:
+    for row in select(STUDY, model=model, margin=margin).to_dict("records"):
+        training = " / ".join(f"{value:.2f}" for value in STUDY_TRAINING[model, margin])
+        figures = {name: f"{row[name]:.2f}" for name in TEST_SETS}
+        yield {"threshold": "0.5, in 2019", "train": training, **figures}
+
+
+def study_at_half() -> dict[str, dict[str, float]]:
+    """Return the study's figures at margin 1: set -> model -> accuracy in %."""
+    rows = select(STUDY, margin=1.0).set_index("model")
+    return {name: rows[name].to_dict() for name in TEST_SETS}
+
+
+def difference_table(
+    changes: dict[tuple[str, str], np.ndarray], claimed: int, condition: str = "threshold"
+) -> pd.DataFrame:
+    """Return paired differences as a table: (set, condition) -> (seeds,), with a verdict each."""
+    rows = []
+    for (name, under), values in changes.items():
+        found = evaluation.interval(values)
+        row = {condition: under, "set": name, "mean": f"{found.mean:+.2f}"}
+        row["95 % interval"] = f"{found.low:+.2f} to {found.high:+.2f}" if len(values) > 1 else "–"
+        rows.append(row | {"claim": evaluation.judge(values, claimed)})
+    return pd.DataFrame(rows)
+
+
+def gaps_to_study(measured: pd.DataFrame, model: str, margin: float) -> dict[str, dict]:
+    """Return, for each test set, our accuracy at 0.5 beside the study's, or {} where it has none.
+
+    `inside` says whether the study's single run lies where one more seed of ours is expected.
+    """
+    study = select(STUDY, model=model, margin=margin)
+    ours = select(measured, model=model, margin=margin, threshold_rule="fixed 0.5")
+    gaps = {}
+    for name in TEST_SETS if len(study) else ():
+        values = select(ours, pair_set=name)["accuracy"].to_numpy()
+        expected, published = evaluation.prediction_interval(values), float(study[name].item())
+        inside = bool(expected.low <= published <= expected.high)
+        gaps[name] = {"study": published, "gap": expected.mean - published, "inside": inside}
+        gaps[name] |= {"low": expected.low, "high": expected.high}
+    return gaps
+
+
+def describe_gaps(gaps: dict[str, dict]) -> str:
+    """Return sentences that set our figures against the study's; empty where it has none."""
+    if not gaps:
+        return ""
+    values = ", ".join(
+        f"{name} {gap['study']:.2f} ({gap['gap']:+.2f})" for name, gap in gaps.items()
+    )
+    outside = [name for name, gap in gaps.items() if not gap["inside"]]
+    if any(np.isnan(gap["low"]) for gap in gaps.values()):
+        verdict = "One seed gives no interval to hold them against."
+    elif outside:
+        verdict = (
+            f"Outside the range in which one more seed of ours is expected: {', '.join(outside)}."
+        )
+    else:
+        verdict = "All three lie in the range in which one more seed of ours is expected."
+    return f"The study's figures, and ours minus them: {values}. {verdict}"
+
+
+# Files -----------------------------------------------------------------------
+
+
+def save(table: pd.DataFrame, name: str) -> Path:
+    """Write a table to this run's results as CSV and return the file."""
+    return _write(settings.results_dir() / f"{name}.csv", table.to_csv(index=False))
+
+
+def save_facts(name: str, **facts: object) -> Path:
+    """Write single figures that prose uses to this run's results as JSON, and return the file."""
+    path = settings.results_dir() / f"{name}.json"
+    return _write(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def add_to_accuracy(measured: pd.DataFrame) -> Path:
+    """Add rows to this run's accuracy.csv, in place of rows of the same training, and return it."""
+    return _add(
+        "accuracy", measured[ACCURACY_COLUMNS], [*KEY_COLUMNS, "pair_set", "threshold_rule"]
+    )
+
+
+def add_claim(number: str, claim: str, study: str, ours: str, verdict: str, evidence: str) -> None:
+    """Add a judged claim of the study to this run's claims.csv; evidence: the notebook's name."""
+    row = {"claim": number, "statement": claim, "2019": study, "ours": ours}
+    _add("claims", pd.DataFrame([row | {"verdict": verdict, "evidence": evidence}]), key=["claim"])
+
+
+def _add(name: str, rows: pd.DataFrame, key: list[str]) -> Path:
+    path = settings.results_dir() / f"{name}.csv"
+    if path.exists():
+        rows = pd.concat([pd.read_csv(path, dtype={"claim": str}), rows])
+    rows = rows.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
+    return save(rows, name)
+
+
+def claims_of(evidence: str) -> pd.DataFrame:
+    """Return the claims that a notebook has judged in this run."""
+    claims = pd.read_csv(settings.results_dir() / "claims.csv", dtype={"claim": str})
+    return select(claims, evidence=evidence).drop(columns="evidence")
+
+
+def read(name: str) -> pd.DataFrame:
+    """Return a table of the report by name. Raises FileNotFoundError where there is none."""
+    return pd.read_csv(settings.published_results_dir() / f"{name}.csv", dtype={"claim": str})
+
+
+def read_facts(name: str) -> dict[str, object]:
+    """Return the single figures of the report by name."""
+    path = settings.published_results_dir() / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+    return path
+
+
+# Figures as text -----------------------------------------------------------------------
+
+
+def percent(value: float | Interval) -> str:
+    """Return a percentage to two places, with the half-width of its interval where there is one."""
+    if not isinstance(value, Interval):
+        return f"{value:.2f}"
+    return f"{value.mean:.2f}" + ("" if np.isnan(value.low) else f" ± {value.half_width:.2f}")
+
+
+def area(value: Interval) -> str:
+    """Return an area under the ROC curve to three places, with its interval."""
+    return f"{value.mean:.3f}" + ("" if np.isnan(value.low) else f" ± {value.half_width:.3f}")
+
+
+def points(value: Interval) -> str:
+    """Return a difference in points of % with its sign and its whole interval."""
+    if np.isnan(value.low):
+        return f"{value.mean:+.2f} points (one seed, no interval)"
+    return f"{value.mean:+.2f} points (95 % interval {value.low:+.2f} to {value.high:+.2f})"

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from siamese_utils import losses, models
+
+SHAPE = (28, 28, 1)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (9, *SHAPE), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_parameters_by_hand(name):
+    encoder = models.build_encoder(name, SHAPE)
+    conv1 = 3 * 3 * 1 * 32 + 32  # 320
+    conv2 = 3 * 3 * 32 * 64 + 64  # 18,496
+    dense1 = 12 * 12 * 64 * 128 + 128  # 1,179,776
+    dense2 = 128 * 128 + 128  # 16,512
+    assert encoder.count_params() == conv1 + conv2 + dense1 + dense2 == 1_215_104
+
+
+def test_only_the_complex_model_is_held_back(images):
+    base, held_back = (models.build_encoder(name, SHAPE) for name in ("base", "complex"))
+    assert base.losses == []
+    kernel = next(layer for layer in held_back.layers if layer.name.startswith("dense")).kernel
+    # L2 of the kernel; the biases start at 0, so their L1 is 0
+    assert np.isclose(float(sum(held_back.losses)), 0.01 * np.sum(np.square(kernel)), rtol=1e-4)
+    assert np.array_equal(base(images, training=True), base(images, training=False))
+    assert not np.array_equal(held_back(images, training=True), held_back(images, training=False))
+
+
+def test_pairs_by_index_are_two_towers(images):
+    encoder = models.build_encoder("base", SHAPE)
+    siamese = models.SiameseModel(encoder, images)
+    chosen, pairs = np.int32([8, 3, 5, 0]), np.int32([[0, 1], [2, 3], [3, 0], [1, 1]])
+    found = siamese({"images": chosen, "pairs": pairs})
+    left, right = images[chosen[pairs[:, 0]]], images[chosen[pairs[:, 1]]]
+    assert np.allclose(found, losses.euclidean_distance(encoder(left), encoder(right)), atol=1e-5)
+
+
+def test_bfloat16_keeps_weights_and_embedding_in_float32(images):
+    encoder = models.build_encoder("base", SHAPE, "mixed_bfloat16")
+    assert {weight.dtype for weight in encoder.weights} == {"float32"}
+    assert encoder(images).dtype == "float32"
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(ValueError, match="unknown model 'vgg'"):
+        models.build_encoder("vgg", SHAPE)
