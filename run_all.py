@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -13,9 +14,17 @@ from siamese_utils.report.execute import NotebookError
 from siamese_utils.report.pdf import PdfError
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the command line; argparse itself ends with exit 2 and one line on a mistake."""
-    parser = argparse.ArgumentParser(
+    """Read the command line; a mistake ends with exit 2."""
+    parser = Parser(
         prog="run_all.py", description=__doc__.split("`")[0], allow_abbrev=False
     )
     parser.add_argument(

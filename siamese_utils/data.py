@@ -3,12 +3,12 @@
 import gzip
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-import pooch
 from scipy import ndimage
 
 from siamese_utils import settings
@@ -223,6 +223,10 @@ def find_fault(path: Path) -> str:
 
 def _download(name: str) -> Path:
     """Return the file from the user cache; pooch fetches it where it is missing or damaged."""
+    with warnings.catch_warnings():  # it regrets the lack of a widget that nothing here wants
+        warnings.simplefilter("ignore")
+        import pooch
+
     folder = Path(pooch.os_cache("siamese-utils")) / "fashion-mnist"
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
     for source in SOURCES:

@@ -145,6 +145,37 @@ def judge(differences: Sequence[float], claimed: int) -> str:
     return FAILS if found.high < 0 else UNDECIDED
 
 
+def judge_figure(values: Sequence[float], published: float) -> str:
+    """Return whether a published figure lies where one more seed of ours is expected.
+
+    values: one per seed. The verdict is `holds` where it lies in the 95 % prediction interval,
+    else `does not hold`; `not decidable` from one seed alone.
+    """
+    expected = prediction_interval(values)
+    if math.isnan(expected.low):
+        return UNDECIDED
+    return HOLDS if expected.low <= published <= expected.high else FAILS
+
+
+def find_bumps(curve: Sequence[float]) -> list[int]:
+    """Return the epochs, counted from 1, whose value is above that of both their neighbours."""
+    values = np.asarray(curve, dtype=float)
+    inner = (values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])
+    return (np.flatnonzero(inner) + 2).tolist()
+
+
+def bump_excess(curve: Sequence[float], claimed: Sequence[int]) -> float:
+    """Return how much more often a curve has a bump near the claimed epochs than elsewhere, -1..1.
+
+    Near means at most one epoch away; rates are bumps per epoch.
+    """
+    bumps = set(find_bumps(curve))
+    inner = set(range(2, len(curve)))  # the epochs with two neighbours
+    near = inner & {epoch + shift for epoch in claimed for shift in (-1, 0, 1)}
+    rates = [len(bumps & part) / max(1, len(part)) for part in (near, inner - near)]
+    return rates[0] - rates[1]
+
+
 def judge_threshold(at_fixed: str, at_tuned: str) -> str:
     """Return the verdict on a claim made at a fixed threshold, judged there and at the tuned one.
 

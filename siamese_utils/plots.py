@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from siamese_utils import evaluation
 from siamese_utils.evaluation import Interval
+from siamese_utils.pairs import Pairs
 
 # Okabe and Ito 2008: told apart by readers with any colour vision, in print too.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
@@ -63,26 +65,19 @@ def image_grid(images: np.ndarray, names: Sequence[str], shaded: Sequence[bool])
 
 
 def pair_gallery(
-    first: np.ndarray, second: np.ndarray, titles: Sequence[str], columns: int = 6
+    images: np.ndarray, pairs: Pairs, chosen: np.ndarray, titles: Sequence[str]
 ) -> Figure:
-    """Draw pairs of images side by side under their titles: first, second (pairs, h, w, c)."""
-    rows = -(-len(first) // columns)
-    figure, axes = new_figure(rows, columns, height=1.05 * rows)
+    """Draw the pairs at the positions `chosen`, six a row, each under its title."""
+    rows = -(-len(chosen) // 6)
+    figure, axes = new_figure(rows, 6, height=1.05 * rows)
     for ax in axes.ravel():
         ax.axis("off")
-    for ax, a, b, title in zip(axes.ravel(), first, second, titles, strict=False):
+    for ax, position, title in zip(axes.ravel(), chosen, titles, strict=False):
+        a, b = images[pairs.first[position]], images[pairs.second[position]]
         gap = np.full((a.shape[0], 2, a.shape[2]), 255, dtype=np.uint8)
         _draw_image(ax, np.concatenate([a, gap, b], axis=1))
         ax.set_title(title, fontsize=7, loc="center")
     return figure
-
-
-def pair_titles(
-    first: Sequence[str], second: Sequence[str], distance: Sequence[float]
-) -> list[str]:
-    """Return a title for each pair: its class or classes, and its distance."""
-    names = [a if a == b else f"{a} / {b}" for a, b in zip(first, second, strict=True)]
-    return [f"{name}\nD = {value:.2f}" for name, value in zip(names, distance, strict=True)]
 
 
 def loss_curves(distance: np.ndarray, losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
@@ -110,6 +105,7 @@ def learning_curves(
             validation = [run[f"val_{measure}"] for run in runs]
             _draw_curves(ax, validation, color, "--", f"{name}, validation")
         ax.set(xlabel="epoch", ylabel=label, title=label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, -1].legend()
     return figure
 
@@ -123,6 +119,7 @@ def validation_curves(histories: dict[str, list[dict[str, list[float]]]]) -> Fig
         for color, style, (name, runs) in zip(SERIES, styles, histories.items(), strict=False):
             _draw_curves(ax, [run[measure] for run in runs], color, style, name)
         ax.set(xlabel="epoch", ylabel=label, title=label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0, 1].legend()
     return figure
 

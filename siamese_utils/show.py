@@ -3,6 +3,7 @@
 import html
 import inspect
 import io
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -59,11 +60,12 @@ def source(function: Callable) -> None:
     display(Markdown(f"```python\n{inspect.getsource(function).strip()}\n```"))
 
 
+# A figure, perhaps with the half-width of its interval, or several between slashes.
+_FIGURE = re.compile(r"[+−-]?\d[\d,.]*%?( (±|/) \d[\d.]*)*")
+
+
 def _is_text(column: pd.Series) -> bool:
-    """Whether no value starts as a number does; long ones that do are sentences all the same."""
-    return max(map(len, map(str, column)), default=0) > 30 or not any(
-        str(value).lstrip("+-−")[:1].isdigit() for value in column
-    )
+    return not any(_FIGURE.fullmatch(str(value)) for value in column)
 
 
 def _cell(value: object, side: str) -> str:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from siamese_utils import evaluation, settings
+from siamese_utils.data import Dataset
 from siamese_utils.evaluation import Interval
+from siamese_utils.pairs import Pairs
 from siamese_utils.runs import Run
 
 PAIR_SETS = ("train", "validation", "seen", "all", "unseen")
@@ -44,6 +46,12 @@ def different_of(distances: np.ndarray) -> np.ndarray:
     return np.arange(len(distances)) >= len(distances) // 2
 
 
+def judged(run: Run, pair_set: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances and the labels of a run's pairs, both (pairs,)."""
+    distances = run.distances[pair_set]
+    return distances, different_of(distances)
+
+
 def measure(runs: Iterable[Run]) -> pd.DataFrame:
     """Return the accuracy of each run on each pair set by each threshold rule, in %, and the AUC."""
     return pd.DataFrame([row for run in runs for row in _measure_run(run)])
@@ -52,15 +60,13 @@ def measure(runs: Iterable[Run]) -> pd.DataFrame:
 def _measure_run(run: Run) -> Iterable[dict[str, object]]:
     experiment = run.record["experiment"]
     names = {column: experiment[column] for column in KEY_COLUMNS}
-    tuned_on = run.distances["validation"]
     thresholds = {
         "fixed 0.5": 0.5,
         "half margin": experiment["margin"] / 2,
-        "tuned": evaluation.best_threshold(tuned_on, different_of(tuned_on)),
+        "tuned": evaluation.best_threshold(*judged(run, "validation")),
     }
     for pair_set in PAIR_SETS:
-        distance = run.distances[pair_set]
-        different = different_of(distance)
+        distance, different = judged(run, pair_set)
         auc = evaluation.roc_auc(distance, different)
         for rule, threshold in thresholds.items():
             accuracy = 100 * evaluation.accuracy(distance, different, threshold)
@@ -84,6 +90,20 @@ def paired_differences(
     """
     a, b = (select(measured, **rows).set_index("seed")["accuracy"] for rows in (first, second))
     return (a - b).dropna().to_numpy()
+
+
+def changes(
+    measured: pd.DataFrame, first: dict[str, object], second: dict[str, object]
+) -> dict[str, np.ndarray]:
+    """Return first minus second at each threshold rule: rule -> (seeds,) in points of %."""
+    by_rule = {rule: select(measured, threshold_rule=rule) for rule in RULES}
+    return {rule: paired_differences(rows, first, second) for rule, rows in by_rule.items()}
+
+
+def judge_changes(found: dict[str, np.ndarray], claimed: int) -> str:
+    """Return the verdict on a claim made at threshold 0.5, in the light of the tuned one."""
+    at = {rule: evaluation.judge(found[rule], claimed) for rule in ("fixed 0.5", "tuned")}
+    return evaluation.judge_threshold(at["fixed 0.5"], at["tuned"])
 
 
 def select(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -132,14 +152,15 @@ def study_at_half() -> dict[str, dict[str, float]]:
 
 
 def difference_table(
-    changes: dict[tuple[str, str], np.ndarray], claimed: int, condition: str = "threshold"
+    found_changes: dict[tuple[str, str], np.ndarray], claimed: int, condition: str = "threshold"
 ) -> pd.DataFrame:
     """Return paired differences as a table: (set, condition) -> (seeds,), with a verdict each."""
     rows = []
-    for (name, under), values in changes.items():
+    for (name, under), values in found_changes.items():
         found = evaluation.interval(values)
-        row = {condition: under, "set": name, "mean": f"{found.mean:+.2f}"}
-        row["95 % interval"] = f"{found.low:+.2f} to {found.high:+.2f}" if len(values) > 1 else "–"
+        row = {condition: under, "set": name, "mean": signed(found.mean)}
+        known = len(values) > 1
+        row["95 % interval"] = f"{signed(found.low)} to {signed(found.high)}" if known else "none"
         rows.append(row | {"claim": evaluation.judge(values, claimed)})
     return pd.DataFrame(rows)
 
@@ -166,7 +187,7 @@ def describe_gaps(gaps: dict[str, dict]) -> str:
     if not gaps:
         return ""
     values = ", ".join(
-        f"{name} {gap['study']:.2f} ({gap['gap']:+.2f})" for name, gap in gaps.items()
+        f"{name} {gap['study']:.2f} ({signed(gap['gap'])})" for name, gap in gaps.items()
     )
     outside = [name for name, gap in gaps.items() if not gap["inside"]]
     if any(np.isnan(gap["low"]) for gap in gaps.values()):
@@ -258,5 +279,39 @@ def area(value: Interval) -> str:
 def points(value: Interval) -> str:
     """Return a difference in points of % with its sign and its whole interval."""
     if np.isnan(value.low):
-        return f"{value.mean:+.2f} points (one seed, no interval)"
-    return f"{value.mean:+.2f} points (95 % interval {value.low:+.2f} to {value.high:+.2f})"
+        return f"{signed(value.mean)} points (one seed, no interval)"
+    return f"{signed(value.mean)} points ({between(value)})"
+
+
+def describe_changes(found: dict[str, np.ndarray]) -> str:
+    """Return the changes at the study's threshold and at the tuned one as a sentence's part."""
+    at = {rule: points(evaluation.interval(values)) for rule, values in found.items()}
+    return f"{at['fixed 0.5']} at 0.5; {at['tuned']} at the tuned threshold"
+
+
+def in_words(values: dict[str, object]) -> str:
+    """Return names and values as a sentence, as an alt text needs it."""
+    return "; ".join(f"{name}: {value}" for name, value in values.items()) + "."
+
+
+def pair_titles(
+    dataset: Dataset, pairs: Pairs, chosen: np.ndarray, distance: np.ndarray | None = None
+) -> list[str]:
+    """Return the classes of the pairs at the positions `chosen`, with their distances if given."""
+    names = np.array(dataset.class_names)[dataset.labels]
+    titles = []
+    for position in chosen:
+        a, b = names[pairs.first[position]], names[pairs.second[position]]
+        title = a if a == b else f"{a} / {b}"
+        titles.append(title if distance is None else f"{title}\nD = {distance[position]:.2f}")
+    return titles
+
+
+def between(value: Interval) -> str:
+    """Return the ends of an interval of differences."""
+    return f"95 % interval {signed(value.low)} to {signed(value.high)}"
+
+
+def signed(value: float) -> str:
+    """Return a difference to two places with its sign, a true minus where it is negative."""
+    return f"{value:+.2f}".replace("-", "−")

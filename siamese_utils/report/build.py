@@ -1,7 +1,10 @@
 """The whole way from notebooks to a published report."""
 
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -60,22 +63,40 @@ def build(order: Order, console: Console) -> Path:
     staging = publish.open_staging(order.output)
     progress = staging / "progress"
     progress.touch()
+    profile = order.profile
+    try:
+        with (
+            _environment(order, staging, progress),
+            Status(
+                order.in_running_order, profile.seeds, profile.epochs, progress, console
+            ) as status,
+        ):
+            executed = _execute(order, staging, status)
+            _render(order, executed, staging, status)
+    except BaseException:  # Ctrl-C too: leave no half of a report
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    for path in (progress, *staging.glob("*.ipynb"), *staging.glob("*.log")):
+        path.unlink()  # of use while it was built
+    publish.publish(order.output)
+    console.print(f"Done in {format_seconds(time.monotonic() - start)}.", highlight=False)
+    return order.output / order.chapters[0].page
+
+
+@contextmanager
+def _environment(order: Order, staging: Path, progress: Path) -> Iterator[None]:
+    """Tell the notebooks' kernels, which inherit it, where to write and what to pass over."""
+    before = dict(os.environ)
     os.environ[settings.RESULTS_VARIABLE] = str((staging / "results").resolve())
     os.environ[settings.PROGRESS_VARIABLE] = str(progress.resolve())
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     if order.fresh:
         os.environ[settings.FRESH_VARIABLE] = str(time.time())
-    with Status(
-        order.in_running_order, order.profile.seeds, order.profile.epochs, progress, console
-    ) as status:
-        executed = _execute(order, staging, status)
-        _render(order, executed, staging, status)
-    progress.unlink()
-    for path in executed.values():
-        path.unlink()
-    publish.publish(order.output)
-    console.print(f"Done in {format_seconds(time.monotonic() - start)}.", highlight=False)
-    return order.output / order.chapters[0].page
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _execute(order: Order, staging: Path, status: Status) -> dict[str, Path]:
@@ -101,14 +122,13 @@ def _render(order: Order, executed: dict[str, Path], staging: Path, status: Stat
         "tensorflow": version("tensorflow"),
         "pdf": order.with_pdf,
     }
-    bodies = [html.render_body(chapter, executed[chapter.name]) for chapter in order.chapters]
+    pages = {chapter.name: chapter.page for chapter in order.chapters}
+    bodies = [html.render_body(c, executed[c.name], pages) for c in order.chapters]
     html.render_pages(bodies, staging, provenance, banner)
     if order.with_pdf:
         status.begin("PDF")
-        bodies = [
-            html.render_body(chapter, executed[chapter.name], with_code=False)
-            for chapter in order.chapters
-        ]
+        anchors = {name: f"#{name}" for name in pages}
+        bodies = [html.render_body(c, executed[c.name], anchors, False) for c in order.chapters]
         seeds = f"{order.profile.seeds} seeds" if order.profile.seeds > 1 else "1 seed"
         subtitle = f"Data set {order.dataset}, profile {order.profile.name}, {seeds}"
         pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)

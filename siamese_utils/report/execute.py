@@ -1,12 +1,14 @@
 """Run one notebook with papermill, and believe nothing but its exception."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
@@ -15,6 +17,17 @@ from siamese_utils.series import Chapter
 
 KERNEL = "python3"
 CELL_TIMEOUT_SECONDS = 4 * 3600  # a cell may train for long, but not for ever
+
+
+class QuietKernelManager(AsyncKernelManager):
+    """Starts kernels whose own messages go to a file: in a terminal they would tear the display."""
+
+    stderr_path = Path(os.devnull)
+
+    async def start_kernel(self, **arguments: Any) -> None:
+        """Start the kernel with its standard error in the log."""
+        with self.stderr_path.open("w") as file:
+            await super().start_kernel(stderr=file, **arguments)
 
 
 class NotebookError(Exception):
@@ -48,6 +61,7 @@ def execute(
     Raises NotebookError where a cell fails or the kernel dies.
     """
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    QuietKernelManager.stderr_path = target.with_suffix(".log")
     total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
     try:
         notebook = papermill.execute_notebook(
@@ -59,11 +73,11 @@ def execute(
             progress_bar=False,
             log_output=False,
             execution_timeout=CELL_TIMEOUT_SECONDS,
+            kernel_manager_class=QuietKernelManager,
             on_cell_start=lambda cell, cell_index, **_: on_cell(cell_index + 1, total),
         )
     except PapermillExecutionError as error:
-        where = f"{chapter.path.name}, cell {error.cell_index + 1}"
-        raise NotebookError(f"{where}: {error.ename}: {error.evalue}") from error
+        raise _failure(chapter, error.cell_index, error.ename, error.evalue) from error
     except (DeadKernelError, CellTimeoutError) as error:
         reason = str(error).splitlines()[0]
         raise NotebookError(f"{chapter.path.name}: the kernel stopped: {reason}") from error
@@ -73,11 +87,18 @@ def execute(
 
 def _refuse_errors(chapter: Chapter, notebook: nbformat.NotebookNode) -> None:
     """Refuse what papermill tolerates, such as sys.exit(0) in the middle of a notebook."""
-    for number, cell in enumerate(notebook.cells, start=1):
+    for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
-                where = f"{chapter.path.name}, cell {number}"
-                raise NotebookError(f"{where}: {output.ename}: {output.evalue}")
+                raise _failure(chapter, index, output.ename, output.evalue)
+
+
+def _failure(chapter: Chapter, index: int, name: str, value: str) -> NotebookError:
+    """Name the cell by its place in the source, where papermill's added cell is not."""
+    source = nbformat.read(chapter.path, as_version=4).cells
+    tagged = [i for i, cell in enumerate(source) if "parameters" in cell.metadata.get("tags", ())]
+    number = index if tagged and index > tagged[0] else index + 1
+    return NotebookError(f"{chapter.path.name}, cell {number}: {name}: {value}")
 
 
 def _fix_ids(notebook: nbformat.NotebookNode, target: Path) -> None:

@@ -18,9 +18,9 @@ from pygments.formatters import HtmlFormatter
 from siamese_utils.series import SUMMARY, Chapter
 
 TEMPLATES = Path(__file__).parent / "templates"
-# What TensorFlow's C++ code prints while it loads; it says nothing about a result.
-LOADING_NOISE = re.compile(
-    r"^([IWE]0000 |WARNING: All log messages before absl).*\n?", re.MULTILINE
+# What TensorFlow prints of its own loading and tracing; none of it bears on a result.
+TENSORFLOW_NOISE = re.compile(
+    r"^([IWE]0000 |WARNING: All log messages before absl|WARNING:tensorflow:).*\n?", re.MULTILINE
 )
 
 
@@ -67,15 +67,20 @@ class BodyExporter(HTMLExporter):
         )
 
 
-def render_body(chapter: Chapter, executed: Path, with_code: bool = True) -> Body:
-    """Return an executed notebook as HTML: answer first, figures and tables numbered."""
+def render_body(
+    chapter: Chapter, executed: Path, pages: dict[str, str], with_code: bool = True
+) -> Body:
+    """Return an executed notebook as HTML: answer first, figures and tables numbered.
+
+    pages: name of a notebook -> its page. Links to notebooks that are not among them become text.
+    """
     notebook = nbformat.read(executed, as_version=4)
     _answer_first(notebook)
     _drop_noise(notebook)
     _number(notebook, chapter)
     exporter = BodyExporter(exclude_input=not with_code)
     html, _ = exporter.from_notebook_node(notebook)
-    return _finish(chapter, html)
+    return _finish(chapter, html, pages)
 
 
 def render_pages(
@@ -127,7 +132,7 @@ def _drop_noise(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         for output in list(cell.get("outputs", ())):
             if output.get("name") == "stderr":
-                output.text = LOADING_NOISE.sub("", output.text)
+                output.text = TENSORFLOW_NOISE.sub("", output.text)
                 if not output.text.strip():
                     cell.outputs.remove(output)
 
@@ -149,12 +154,14 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> None:
                 data["text/html"] = data["text/html"].replace("<caption>", numbered, 1)
 
 
-def _finish(chapter: Chapter, html: str) -> Body:
+def _finish(chapter: Chapter, html: str, pages: dict[str, str]) -> Body:
     """Point links at pages, give sections an id, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
-    for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb")):
-        name, _, anchor = link["href"].partition(".ipynb")
-        link["href"] = ("index.html" if name == SUMMARY else f"{name}.html") + anchor
+    for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb$")):
+        if page := pages.get(link["href"].removesuffix(".ipynb")):
+            link["href"] = page
+        else:
+            link.unwrap()
     headings = []
     for heading in soup.find_all("h2"):
         text = heading.get_text(" ", strip=True)

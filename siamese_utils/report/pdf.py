@@ -39,7 +39,7 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
 
 
 def _chapter(body: Body, scratch: Path) -> str:
-    """Return a body with its figures as files and its links as places in one document."""
+    """Return a body with its figures as files and ids that are one document's."""
     soup = BeautifulSoup(body.html, "html.parser")
     for number, image in enumerate(soup.find_all("img")):
         file = scratch / f"{body.chapter.name}-{number}.svg"
@@ -50,10 +50,6 @@ def _chapter(body: Body, scratch: Path) -> str:
     title["id"] = body.chapter.name
     for heading in soup.find_all("h2"):
         heading["id"] = f"{body.chapter.name}-{heading['id']}"
-    for link in soup.find_all("a", href=True):
-        if link["href"].endswith(".html"):
-            name = link["href"].removesuffix(".html").replace("index", "00-summary")
-            link["href"] = f"#{name}"
     for box in soup.find_all("div"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return str(soup)

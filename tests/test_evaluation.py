@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from siamese_utils import evaluation
+
+judged = st.lists(
+    st.tuples(st.floats(0, 5, width=16), st.booleans()), min_size=2, max_size=60
+).filter(lambda rows: 0 < sum(y for _, y in rows) < len(rows))
+
+
+def arrays(rows):
+    distance, different = zip(*rows, strict=True)
+    return np.array(distance), np.array(different, dtype=float)
+
+
+@given(judged, st.floats(0, 5))
+def test_accuracy_is_that_of_scikit_learn(rows, threshold):
+    distance, different = arrays(rows)
+    expected = accuracy_score(different, distance > threshold)
+    assert evaluation.accuracy(distance, different, threshold) == pytest.approx(expected)
+    swept = evaluation.accuracies(distance, different, np.array([threshold]))
+    assert swept == pytest.approx([expected])
+
+
+@given(judged)
+def test_no_threshold_beats_the_best(rows):
+    distance, different = arrays(rows)
+    best = evaluation.accuracy(distance, different, evaluation.best_threshold(distance, different))
+    tried = [-1.0, *distance, *((distance[:, None] + distance) / 2).ravel()]
+    assert best == max(evaluation.accuracy(distance, different, t) for t in tried)
+
+
+def test_best_threshold_by_hand():
+    # same at 1 and 2, different at 4 and 5: midway between 2 and 4
+    assert evaluation.best_threshold(np.array([1, 2, 4, 5.0]), np.array([0, 0, 1, 1])) == 3
+
+
+@given(judged)
+def test_auc_is_that_of_scikit_learn_and_of_a_count(rows):
+    distance, different = arrays(rows)
+    found = evaluation.roc_auc(distance, different)
+    assert found == pytest.approx(roc_auc_score(different, distance))
+    gaps = distance[different == 1][:, None] - distance[different == 0]
+    assert found == pytest.approx(np.mean((gaps > 0) + 0.5 * (gaps == 0)))
+
+
+@pytest.mark.parametrize(("distance", "different"), [([], []), ([1.0], [1, 0]), ([[1.0]], [[1]])])
+def test_wrong_shapes_are_refused(distance, different):
+    with pytest.raises(ValueError, match="shape"):
+        evaluation.accuracy(np.array(distance), np.array(different), 0.5)
+
+
+def test_interval_by_hand():
+    # mean 2, standard deviation 1, t for 2 degrees of freedom 4.302653
+    found = evaluation.interval([1, 2, 3])
+    assert found.mean == 2
+    assert found.half_width == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+    wider = evaluation.prediction_interval([1, 2, 3])
+    assert wider.half_width == pytest.approx(4.302653 * np.sqrt(1 + 1 / 3), rel=1e-6)
+
+
+def test_one_value_has_no_interval():
+    found = evaluation.interval([3.0])
+    assert found.mean == 3
+    assert np.isnan([found.low, found.high]).all()
+    with pytest.raises(ValueError, match="at least one"):
+        evaluation.interval([])
+
+
+@pytest.mark.parametrize(
+    ("differences", "claimed", "verdict"),
+    [
+        ([1.0, 1.1, 0.9], +1, "holds"),
+        ([1.0, 1.1, 0.9], -1, "does not hold"),
+        ([-1.0, 1.1, 0.9], +1, "not decidable"),
+        ([5.0], +1, "not decidable"),
+    ],
+)
+def test_verdicts(differences, claimed, verdict):
+    assert evaluation.judge(differences, claimed) == verdict
+
+
+def test_a_claim_has_a_direction():
+    with pytest.raises(ValueError, match="claimed"):
+        evaluation.judge([1.0, 2.0], 0)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "tuned", "verdict"),
+    [
+        ("holds", "holds", "holds"),
+        ("holds", "does not hold", "artefact of the fixed threshold"),
+        ("holds", "not decidable", "artefact of the fixed threshold"),
+        ("not decidable", "holds", "not decidable"),
+        ("does not hold", "holds", "does not hold"),
+    ],
+)
+def test_what_holds_at_the_fixed_threshold_alone_is_an_artefact(fixed, tuned, verdict):
+    assert evaluation.judge_threshold(fixed, tuned) == verdict
+
+
+def test_a_published_figure_is_held_against_one_more_seed():
+    assert evaluation.judge_figure([1, 2, 3], 6.0) == "holds"  # 2 ± 4.97
+    assert evaluation.judge_figure([1, 2, 3], 7.0) == "does not hold"
+    assert evaluation.judge_figure([2], 2.0) == "not decidable"
+
+
+def test_bumps_by_hand():
+    assert evaluation.find_bumps([5, 3, 4, 2, 2, 1, 6]) == [3]
+    # inner epochs 2 to 6; near 3 are 2, 3, 4, one of them a bump; of 5 and 6 none
+    assert evaluation.bump_excess([5, 3, 4, 2, 2, 1, 6], [3]) == pytest.approx(1 / 3)
+
+
+def test_worst_pairs_by_hand():
+    distance = np.array([0.1, 0.9, 0.5, 0.2, 0.8])
+    different = np.array([0, 0, 0, 1, 1])
+    assert evaluation.worst_pairs(distance, different, 1).tolist() == [1, 3]
+    assert evaluation.worst_pairs(distance, different, 2).tolist() == [1, 2, 3, 4]
+
+
+def test_roc_ends_at_both_corners():
+    x, y = evaluation.roc_points(np.array([1, 2, 3, 4.0]), np.array([0, 1, 0, 1]))
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)

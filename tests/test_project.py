@@ -1,0 +1,36 @@
+"""The project's own files: style, set-up, and what may not stand in them."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from siamese_utils import settings
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
+def test_ruff_is_content(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "."], cwd=settings.ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_lock_holds_every_dependency_in_an_exact_version_and_no_address():
+    lock = (settings.ROOT / "requirements.lock").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lock if not line.startswith("#"))
+    project = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    names = {re.split(r"[><=\[]", line)[0].replace("_", "-").lower() for line in wanted}
+    assert names <= {name.replace("_", "-").lower() for name in pinned}
+    assert not [line for line in lock if "://" in line or line.startswith("-")]
+
+
+def test_the_readme_and_ci_agree_on_the_second_command():
+    readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"```bash\n(python3 -m venv .+?)\n```", readme)
+    assert commands[0].endswith(".venv/bin/python run_all.py")
+    ci = (settings.ROOT / ".ci" / "run").read_text().splitlines()[-1]
+    assert commands[1] == ci.replace("install -q", "install")

@@ -1,0 +1,236 @@
+import json
+import re
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat import v4
+from rich.console import Console
+
+from siamese_utils import plots, settings
+from siamese_utils.pairs import Pairs
+from siamese_utils.report import execute, html, pdf, publish
+from siamese_utils.report.status import Status, format_seconds
+from siamese_utils.series import Chapter
+
+PROVENANCE = {
+    "command": "python run_all.py",
+    "profile": "quick",
+    "dataset": "digits",
+    "seeds": 1,
+    "tensorflow": "2.21.0",
+    "pdf": True,
+}
+
+
+@pytest.fixture
+def make_chapter(tmp_path):
+    """Return a function that writes a notebook of these cells and returns its chapter."""
+
+    def make(*cells, name="07-sample", tags=()):
+        title = v4.new_markdown_cell("# A title\n\n*A question?*")
+        body = [v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+        for cell, names in zip(body, tags, strict=False):
+            cell.metadata["tags"] = list(names)
+        path = tmp_path / f"{name}.ipynb"
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(v4.new_notebook(cells=[title, *body], metadata={"kernelspec": spec}), path)
+        return Chapter(path, "A title", "A question?", 0)
+
+    return make
+
+
+def run(chapter, tmp_path, **parameters):
+    target = tmp_path / "executed.ipynb"
+    execute.execute(chapter, parameters, target, lambda *_: None)
+    return target
+
+
+SAMPLE = """
+import numpy as np, pandas as pd
+from siamese_utils import plots, show
+drawn, axes = plots.new_figure()
+axes[0, 0].plot([1, 2])
+show.figure(drawn, caption="A line & more.", alt="It rises from 1 to 2.")
+show.table(pd.DataFrame({"word": ["a < b"], "figure": ["1.50 ± 0.10"]}), "A small table.")
+show.table(pd.DataFrame({"to": [show.Link("base", "03-base-model.ipynb")]}), "A link.")
+"""
+
+
+def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
+    text = v4.new_markdown_cell("## A section\n\nMath: $D = p\\,m$, and\n\n$$L = \\tfrac12 D^2$$")
+    answer = 'from siamese_utils import show; show.text("**Yes**, it is so.")'
+    chapter = make_chapter(text, SAMPLE, answer, tags=[(), (), ("answer",)])
+    body = html.render_body(
+        chapter, run(chapter, tmp_path), {"03-base-model": "03-base-model.html"}
+    )
+    [path] = html.render_pages([body], tmp_path, PROVENANCE, banner="Mind the gap.")
+    page = path.read_text()
+    content = page[page.index("<main") :]
+    assert content.index("it is so") < content.index("A section") < content.index("<figure>")
+    assert "show.text" not in page  # the code of the answer
+    assert 'alt="It rises from 1 to 2."' in page
+    assert "Figure 7.1. A line &amp; more." in page
+    assert "Table 7.1. A small table." in page
+    assert "Table 7.2. A link." in page
+    assert "a &lt; b" in page
+    assert '<td style="text-align:right">1.50 ± 0.10</td>' in page
+    assert 'href="03-base-model.html"' in page
+    assert page.count("<math") == 2
+    assert "$" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    assert "Mind the gap." in page
+    assert 'href="#a-section"' in page
+    assert 'id="a-section"' in page
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    assert "<script" not in page
+
+
+def test_the_pdf_is_whole(make_chapter, tmp_path):
+    chapter = make_chapter(v4.new_markdown_cell("## One\n\n$$L = D^2$$"), SAMPLE)
+    body = html.render_body(chapter, run(chapter, tmp_path), {}, with_code=False)
+    pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="quick")
+    content = (tmp_path / "report.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert content.rstrip().endswith(b"%%EOF")
+
+
+def test_the_same_notebook_gives_the_same_page(make_chapter, tmp_path):
+    chapter = make_chapter("parameter = 1", SAMPLE, tags=[("parameters",)])
+    pages = []
+    for _ in range(2):
+        body = html.render_body(chapter, run(chapter, tmp_path, parameter=2), {})
+        pages.append(html.render_pages([body], tmp_path, PROVENANCE, "")[0].read_bytes())
+    assert pages[0] == pages[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("1 / 0", "cell 2: ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(0)", "SystemExit"),
+        ("import os; os._exit(1)", "the kernel stopped"),
+    ],
+)
+def test_a_failing_notebook_is_named_with_its_cell_and_error(make_chapter, tmp_path, code, message):
+    chapter = make_chapter(code)
+    with pytest.raises(execute.NotebookError, match=message) as caught:
+        run(chapter, tmp_path)
+    assert "07-sample.ipynb" in str(caught.value)
+
+
+def test_a_mistyped_parameter_is_refused(make_chapter):
+    chapter = make_chapter("seeds = 3", tags=[("parameters",)])
+    execute.check(chapter, {"seeds": 1})
+    with pytest.raises(ValueError, match="no parameter sedes"):
+        execute.check(chapter, {"sedes": 1})
+
+
+def test_a_missing_kernel_is_refused(make_chapter, monkeypatch):
+    monkeypatch.setattr(execute, "KERNEL", "no-such-kernel")
+    with pytest.raises(ValueError, match="no kernel 'no-such-kernel'"):
+        execute.check(make_chapter("1"), {})
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_html", ".html")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_report_replaces_the_old_one_and_nothing_else(tmp_path):
+    write(tmp_path, index_html="old", results__a="old", results__gone="old", store__run="kept")
+    staging = publish.open_staging(tmp_path)
+    write(staging, index_html="new", results__a="new")
+    assert (tmp_path / "index.html").read_text() == "old"
+    publish.publish(tmp_path)
+    files = {
+        str(p.relative_to(tmp_path)): p.read_text() for p in tmp_path.rglob("*") if p.is_file()
+    }
+    assert files == {"index.html": "new", "results/a": "new", "store/run": "kept"}
+
+
+def test_an_interrupted_move_is_finished(tmp_path, monkeypatch):
+    write(tmp_path, index_html="old", a_html="old", b_html="old")
+    staging = publish.open_staging(tmp_path)
+    write(staging, index_html="new", a_html="new", b_html="new")
+    replace, moves = publish.os.replace, []
+
+    def plug_is_pulled(source, target):
+        moves.append(target)
+        if len(moves) == 3:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(publish.os, "replace", plug_is_pulled)
+    with pytest.raises(KeyboardInterrupt):
+        publish.publish(tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / "index.html").read_text() == "old"
+    publish.finish(tmp_path)
+    assert {path.read_text() for path in tmp_path.glob("*.html")} == {"new"}
+    assert not (tmp_path / publish.WHOLE).exists()
+
+
+def test_what_was_not_whole_is_never_taken(tmp_path):
+    write(tmp_path, index_html="old")
+    write(publish.open_staging(tmp_path), index_html="half")
+    assert not list(publish.open_staging(tmp_path).iterdir())
+    publish.finish(tmp_path)
+    assert (tmp_path / "index.html").read_text() == "old"
+
+
+def test_the_time_left_follows_the_epochs(tmp_path):
+    progress = tmp_path / "progress"
+    progress.touch()
+    chapters = [Chapter(Path("03-a.ipynb"), "a", "", 1), Chapter(Path("04-b.ipynb"), "b", "", 2)]
+    console = Console(file=(tmp_path / "out").open("w"), width=200)
+    with Status(chapters, seeds=2, epochs=10, progress=progress, console=console) as status:
+        assert status.seconds_left() is None
+        with progress.open("a") as file:
+            for epoch in range(6):
+                told = {"training": "base", "state": "training", "epoch": epoch, "epochs": 10}
+                file.write(json.dumps(told | {"at": 3.0 * epoch}) + "\n")
+        time.sleep(1.2)
+        # 3 s an epoch: 5 of 20 epochs done here, 40 to come, and two notebooks' other work
+        assert status.seconds_left() == pytest.approx(3 * (15 + 40) + 2 * 12)
+        status.chapter_done()
+        assert status.seconds_left() == pytest.approx(3 * 40 + 12)
+
+
+def test_durations_as_text():
+    assert [format_seconds(s) for s in (7, 187, 3787)] == ["0:07", "3:07", "1:03:07"]
+
+
+def test_every_figure_function_draws():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (2, 3, 8, 8, 1), dtype=np.uint8)
+    distance, different = rng.random(40), np.arange(40) % 2 == 0
+    history = {k: [0.3, 0.2] for k in ("a", "val_a", "val_accuracy", "val_contrastive")}
+    found = plots.evaluation.interval([1.0, 2.0])
+    drawn = [
+        plots.image_grid(images, ["x", "y"], [True, False]),
+        plots.pair_gallery(
+            images[0], Pairs(np.zeros(7, int), np.ones(7, int), None), range(7), "abcdefg"
+        ),
+        plots.loss_curves(distance, {"m": (distance, distance)}),
+        plots.learning_curves({"base": [history, history]}, {"a": "A"}),
+        plots.validation_curves({"base": [history]}),
+        plots.distance_histograms({"seen": (distance, different)}, {"fixed": 0.5}),
+        plots.roc_curves({"seen": {"base": (distance, different)}}),
+        plots.accuracy_by_threshold({"seen": {"m": [distance, distance]}}, np.arange(40)),
+        plots.intervals_beside_study({"seen": {"base": found}}, {"seen": {"base": 1.5}}),
+    ]
+    for figure in drawn:
+        figure.canvas.draw()
+        plots.plt.close(figure)
+
+
+def test_profiles():
+    assert settings.get_profile("full").epochs == 20
+    assert settings.get_profile("quick", seeds=5).seeds == 5
+    for name, seeds in (("fast", None), ("quick", 0)):
+        with pytest.raises(ValueError, match=r"profile|seeds"):
+            settings.get_profile(name, seeds)

@@ -1,0 +1,207 @@
+"""The whole run as a reader starts it, on the digits that need no network."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat import v4
+
+import run_all
+from siamese_utils import evaluation, runs, settings, tables
+
+SEEDS = 2
+# base and complex, three more margins, five optimizers at half the epochs
+TRAININGS = (1 + 1 + 3 + 5) * SEEDS
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, str(settings.ROOT / "run_all.py"), *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole run")  # with a space in its name
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    """The report of a quick run, made once for the tests below."""
+    process = start(
+        *["--profile", "quick", "--dataset", "digits", "--seeds", str(SEEDS)],
+        *["--output", str(folder / "report")],
+        **{settings.STORE_VARIABLE: str(folder / "store")},
+    )
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert not err
+    assert "06-optimizer-comparison" in out
+    assert len(re.findall("trained: ", out)) == TRAININGS
+    return folder / "report"
+
+
+def test_the_report_is_whole(report):
+    pages = {path.name for path in report.glob("*.html")}
+    names = [path.stem for path in settings.NOTEBOOKS.glob("0[1-6]*.ipynb")]
+    assert pages == {"index.html", *(f"{name}.html" for name in names)}
+    assert (report / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert not [path for path in report.iterdir() if path.name.startswith(".")]
+
+
+def test_pages_load_nothing_and_lead_to_pages_that_are_there(report):
+    for page in report.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert page.stat().st_size < 1_500_000
+        assert "<script" not in text
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', text)
+        assert not re.search(r"url\((?!data:)", text)
+        assert "the figures of 2019 do not apply" in text
+        assert "Traceback" not in text
+        assert "WARNING" not in text
+        for target in re.findall(r'href="([^"#:]+)"', text):
+            assert (report / target).exists(), target
+        for anchor in re.findall(r'href="#([^"]+)"', text):
+            assert f'id="{anchor}"' in text
+
+
+def test_no_figures_of_2019_stand_beside_digits(report):
+    assert "0.5, in 2019" not in (report / "03-base-model.html").read_text(encoding="utf-8")
+
+
+def test_accuracy_csv_holds_what_the_store_holds(report, folder, monkeypatch):
+    table = pd.read_csv(report / "results" / "accuracy.csv")
+    assert len(table) == TRAININGS * 15
+    assert table["accuracy"].between(0, 100).all()
+    assert table["seed"].nunique() == SEEDS
+    monkeypatch.setenv(settings.STORE_VARIABLE, str(folder / "store"))
+    stored = [runs.load(path.stem) for path in (folder / "store").iterdir()]
+    assert len(stored) == TRAININGS
+    experiment = stored[0].record["experiment"]
+    key = {name: experiment[name] for name in tables.KEY_COLUMNS}
+    [row] = tables.select(table, **key, pair_set="unseen", threshold_rule="fixed 0.5").to_dict(
+        "records"
+    )
+    distance, different = tables.judged(stored[0], "unseen")
+    assert row["accuracy"] == pytest.approx(100 * ((distance > 0.5) == different).mean())
+    assert row["auc"] == pytest.approx(evaluation.roc_auc(distance, different))
+
+
+def test_the_networks_have_learned(report):
+    table = pd.read_csv(report / "results" / "accuracy.csv")
+    longest = table[
+        (table["epochs"] == table["epochs"].max()) & (table["threshold_rule"] == "tuned")
+    ]
+    mean = longest.groupby(["model", "margin", "pair_set"])["auc"].mean()
+    assert mean["base", 1.0, "seen"] > 0.95
+    assert mean["base", 1.0, "seen"] > mean["base", 1.0, "unseen"] > 0.6
+
+
+def test_every_claim_is_judged(report):
+    claims = pd.read_csv(report / "results" / "claims.csv", dtype=str)
+    assert claims["claim"].tolist() == ["1", "2a", "2b", "3", "4", "5", "6a", "6b"]
+    known = {evaluation.HOLDS, evaluation.FAILS, evaluation.UNDECIDED, evaluation.ARTEFACT}
+    assert set(claims["verdict"]) <= known
+
+
+def test_a_second_run_trains_nothing_and_makes_the_same_pages(report, folder):
+    before = {path.name: path.stat().st_mtime for path in (folder / "store").iterdir()}
+    pages = {
+        path.name: path.read_bytes()
+        for path in report.rglob("*")
+        if path.suffix in (".html", ".csv")
+    }
+    process = start(
+        *["--profile", "quick", "--dataset", "digits", "--seeds", str(SEEDS)],
+        *["--output", str(folder / "report")],
+        **{settings.STORE_VARIABLE: str(folder / "store")},
+    )
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "trained: " not in out
+    assert {path.name: path.stat().st_mtime for path in (folder / "store").iterdir()} == before
+    again = {
+        path.name: path.read_bytes()
+        for path in report.rglob("*")
+        if path.suffix in (".html", ".csv")
+    }
+    assert again == pages
+
+
+def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch):
+    store, output = tmp_path / "store", tmp_path / "report"
+    output.mkdir()
+    (output / "index.html").write_text("the old report")
+    process = start(
+        *["--profile", "quick", "--dataset", "digits", "--only", "03", "--seeds", "9"],
+        *["--output", str(output), "--no-pdf"],
+        **{settings.STORE_VARIABLE: str(store)},
+    )
+    deadline = time.monotonic() + 120
+    while not (store.is_dir() and list(store.glob("[!.]*.npz"))):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.strip().count("\n") == 0
+    assert [path.name for path in output.iterdir()] == ["index.html"]
+    assert (output / "index.html").read_text() == "the old report"
+    monkeypatch.setenv(settings.STORE_VARIABLE, str(store))
+    assert all(runs.load(path.stem) for path in store.glob("[!.]*.npz"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sedes", "3"], "--sedes"),
+        (["--profile", "fast"], "fast"),
+        (["--dataset", "mnist"], "mnist"),
+        (["--only", "03", "42"], "no notebook 42"),
+        (["--only"], "--only"),
+        (["--seeds", "0"], "1 or more"),
+        (["--seeds", "many"], "many"),
+        (["--output", "/proc/nowhere"], "/proc/nowhere"),
+        (["--prof", "quick"], "--prof"),
+    ],
+)
+def test_a_mistake_ends_with_one_line_and_exit_2(arguments, message, store, capsys, monkeypatch):
+    monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
+    try:
+        status = run_all.main(
+            [*arguments, *(["--dataset", "digits"] if "mnist" not in arguments else [])]
+        )
+    except SystemExit as stop:  # argparse's own way
+        status = stop.code
+    [line] = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert message in line
+
+
+def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, capsys, monkeypatch):
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
+    parameters.metadata["tags"] = ["parameters"]
+    cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell("assert 1 == 2")]
+    nbformat.write(
+        v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), tmp_path / "01-a.ipynb"
+    )
+    monkeypatch.setattr(settings, "NOTEBOOKS", tmp_path)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").write_text("the old report")
+    status = run_all.main(["--dataset", "digits", "--output", str(tmp_path / "report")])
+    assert status == 1
+    said = capsys.readouterr().err
+    assert "01-a.ipynb, cell 3: AssertionError" in said
+    assert (tmp_path / "report" / "index.html").read_text() == "the old report"

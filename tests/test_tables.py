@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from siamese_utils import tables
+from siamese_utils.evaluation import Interval
+from siamese_utils.runs import Run
+
+
+def make_run(seed=0, model="base", margin=1.0, epochs=2):
+    """A run of four pairs a set: same at 0.1 and 0.6 margins, different at 0.4 and 0.9."""
+    distances = np.float32([0.1, 0.6, 0.4, 0.9]) * margin
+    experiment = {"model": model, "margin": margin, "optimizer": "rmsprop", "learning_rate": 0.001}
+    experiment |= {"epochs": epochs, "seed": seed}
+    sets = {name: distances for name in tables.PAIR_SETS}
+    return Run({"experiment": experiment}, {}, [], sets)
+
+
+def test_a_run_is_measured_by_hand():
+    measured = tables.measure([make_run(margin=5.0)])
+    assert len(measured) == 15
+    seen = measured[measured["pair_set"] == "seen"].set_index("threshold_rule")
+    # at 0.5 all four but none at exactly 0.5: 0.5 is not above 0.5, so 1 same is right; 2 different are
+    assert seen.loc["fixed 0.5", "accuracy"] == 75
+    # at 2.5: same 0.5 right, same 3.0 wrong, different 2.0 wrong, different 4.5 right
+    assert seen.loc["half margin", ["threshold", "accuracy"]].tolist() == [2.5, 50]
+    assert seen.loc["tuned", "accuracy"] == 75
+    # of four (different, same) couples three have the different one farther apart
+    assert seen["auc"].tolist() == [0.75] * 3
+
+
+def test_accuracy_csv_has_its_columns_and_no_row_twice(results):
+    tables.add_to_accuracy(tables.measure([make_run(0), make_run(1)]))
+    path = tables.add_to_accuracy(tables.measure([make_run(1), make_run(0, "complex", 5.0)]))
+    table = pd.read_csv(path)
+    assert list(table.columns) == [
+        *["model", "margin", "optimizer", "learning_rate", "seed", "pair_set"],
+        *["threshold_rule", "threshold", "accuracy", "auc", "epochs"],
+    ]
+    assert len(table) == 3 * 15
+    assert not table.duplicated(table.columns[:7].tolist()).any()
+    assert not list(results.glob(".*"))
+
+
+def test_the_table_of_the_report_stands_beside_the_study():
+    measured = tables.measure([make_run(s, "complex", 5.0) for s in range(3)])
+    table = tables.accuracy_table(measured, with_study=True).set_index("threshold")
+    assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC", "0.5, in 2019"]
+    assert table.loc["0.5", "seen"] == "75.00 ± 0.00"
+    assert table.loc["0.5, in 2019", "unseen"] == "55.43"
+    without = tables.accuracy_table(measured, with_study=False)
+    assert "0.5, in 2019" not in without["threshold"].tolist()
+
+
+def test_at_margin_1_the_two_fixed_thresholds_are_one_row():
+    table = tables.accuracy_table(tables.measure([make_run()]), with_study=False)
+    assert table["threshold"].tolist() == ["0.5 = m/2", "tuned", "none: AUC"]
+
+
+def test_differences_are_taken_seed_by_seed():
+    rows = [
+        {"model": model, "seed": seed, "accuracy": value}
+        for model, values in (("a", [5.0, 7.0]), ("b", [4.0, 9.0]))
+        for seed, value in enumerate(values)
+    ]
+    found = tables.paired_differences(pd.DataFrame(rows), {"model": "a"}, {"model": "b"})
+    assert found.tolist() == [1, -2]
+
+
+def test_gaps_to_the_study():
+    measured = tables.measure([make_run(seed) for seed in range(3)])
+    gaps = tables.gaps_to_study(measured, "base", 1.0)
+    # all three seeds at 50 %, so one more is expected at 50 % exactly
+    assert gaps["seen"]["gap"] == pytest.approx(50 - 95.99)
+    assert gaps["seen"]["inside"] is False
+    assert "Outside the range" in tables.describe_gaps(gaps)
+    assert tables.gaps_to_study(measured, "base", 7.0) == {}
+    assert tables.describe_gaps({}) == ""
+
+
+def test_claims_are_kept_and_replaced(results):
+    for verdict in ("holds", "not decidable"):
+        tables.add_claim("2a", "it helps", "1", "2", verdict, "04-complex-model")
+    tables.add_claim("10", "so it is", "1", "2", "holds", "05-margin-study")
+    claims = tables.read("claims")
+    assert claims["claim"].tolist() == ["10", "2a"]
+    assert tables.claims_of("04-complex-model")["verdict"].tolist() == ["not decidable"]
+
+
+def test_facts_come_back(results):
+    tables.save_facts("sample", one=1, gaps={"seen": 0.5})
+    assert tables.read_facts("sample") == {"one": 1, "gaps": {"seen": 0.5}}
+
+
+def test_figures_as_text():
+    found = Interval(61.426, 59.0, 63.852)
+    assert tables.percent(found) == "61.43 ± 2.43"
+    assert tables.percent(Interval(61.426, float("nan"), float("nan"))) == "61.43"
+    assert (
+        tables.points(Interval(-1.5, -2.0, -1.0)) == "−1.50 points (95 % interval −2.00 to −1.00)"
+    )
+    assert tables.area(Interval(0.9, 0.8, 1.0)) == "0.900 ± 0.100"
