@@ -24,9 +24,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a mistake ends with exit 2."""
-    parser = Parser(
-        prog="run_all.py", description=__doc__.split("`")[0], allow_abbrev=False
-    )
+    parser = Parser(prog="run_all.py", description=__doc__.split("`")[0], allow_abbrev=False)
     parser.add_argument(
         "--profile",
         choices=settings.PROFILES,
@@ -54,7 +52,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def make_order(options: argparse.Namespace, arguments: list[str]) -> build.Order:
+def make_order(options: argparse.Namespace) -> build.Order:
     """Turn options into a checked order. Raises ValueError, OSError, DataError."""
     chapters = series.chapters()
     if options.only:
@@ -63,16 +61,20 @@ def make_order(options: argparse.Namespace, arguments: list[str]) -> build.Order
             raise ValueError(
                 f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
             )
+        if series.SUMMARY[:2] in options.only:
+            raise ValueError("--only: the summary needs all notebooks; run without --only")
         chapters = [chapter for chapter in chapters if chapter.number in options.only]
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
+    output = options.output or default
+    if options.only and (output / "index.html").exists():
+        raise ValueError(f"--only: {output} holds a whole report; choose another --output")
     order = build.Order(
         profile=settings.get_profile(options.profile, options.seeds),
         dataset=data.resolve(options.dataset),
         chapters=chapters,
-        output=options.output or default,
+        output=output,
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
-        command=" ".join(["python run_all.py", *arguments]),
     )
     data.load(order.dataset)  # what is asked for is there, before any work
     build.check(order)
@@ -82,25 +84,26 @@ def make_order(options: argparse.Namespace, arguments: list[str]) -> build.Order
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        order = make_order(parse(arguments))
+    except (ValueError, OSError, data.DataError) as error:
+        return _end(2, f"error: {error}")
+    except KeyboardInterrupt:
+        return _end(130, "stopped before any work")
     console = Console()
     try:
-        order = make_order(parse(arguments), arguments)
-    except (ValueError, OSError, data.DataError) as error:
-        print(f"run_all.py: error: {error}", file=sys.stderr)
-        return 2
-    try:
         page = build.build(order, console)
-    except (NotebookError, PdfError) as error:
-        print(f"run_all.py: {error}", file=sys.stderr)
-        return 1
+    except (NotebookError, PdfError, OSError) as error:
+        return _end(1, str(error))
     except KeyboardInterrupt:
-        print(
-            "run_all.py: stopped; finished trainings are kept, the old report stands",
-            file=sys.stderr,
-        )
-        return 130
+        return _end(130, "stopped; finished trainings are kept, the old report stands")
     console.print(f"Open {page}", highlight=False)
     return 0
+
+
+def _end(status: int, reason: str) -> int:
+    print(f"run_all.py: {reason}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import warnings
+import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -251,7 +252,7 @@ def read_idx(path: Path) -> np.ndarray:
     """
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file: {error}") from error
     dimensions = content[3] if len(content) > 3 else 0
     start = 4 + 4 * dimensions

@@ -42,12 +42,16 @@ STYLE = {
 WIDTH = 7.2  # inches: the width of a page's text
 
 
+styled = plt.rc_context(STYLE)  # a decorator: nothing outside a drawing function is changed
+
+
+@styled
 def new_figure(rows: int = 1, columns: int = 1, height: float = 2.8) -> tuple[Figure, np.ndarray]:
     """Return a figure of the page's width and its axes, (rows, columns); height in inches."""
-    with plt.rc_context(STYLE):
-        return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
 
 
+@styled
 def image_grid(images: np.ndarray, names: Sequence[str], shaded: Sequence[bool]) -> Figure:
     """Draw a row of example images per class: images (classes, examples, h, w, c), a name each.
 
@@ -64,6 +68,7 @@ def image_grid(images: np.ndarray, names: Sequence[str], shaded: Sequence[bool])
     return figure
 
 
+@styled
 def pair_gallery(
     images: np.ndarray, pairs: Pairs, chosen: np.ndarray, titles: Sequence[str]
 ) -> Figure:
@@ -74,16 +79,18 @@ def pair_gallery(
         ax.axis("off")
     for ax, position, title in zip(axes.ravel(), chosen, titles, strict=False):
         a, b = images[pairs.first[position]], images[pairs.second[position]]
-        gap = np.full((a.shape[0], 2, a.shape[2]), 255, dtype=np.uint8)
+        blank = 0 if a.shape[2] == 1 else 255  # white: a single channel is drawn as ink
+        gap = np.full((a.shape[0], 2, a.shape[2]), blank, dtype=np.uint8)
         _draw_image(ax, np.concatenate([a, gap, b], axis=1))
         ax.set_title(title, fontsize=7, loc="center")
     return figure
 
 
-def loss_curves(distance: np.ndarray, losses: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw the loss against the distance: name -> (loss of same pairs, loss of different pairs)."""
-    figure, axes = new_figure(1, len(losses), height=2.6)
-    for ax, (name, (same, different)) in zip(axes[0], losses.items(), strict=True):
+@styled
+def loss_curves(panels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+    """Draw the loss against the distance: panel -> (distance, loss of same, loss of different pairs)."""
+    figure, axes = new_figure(1, len(panels), height=2.6)
+    for ax, (name, (distance, same, different)) in zip(axes[0], panels.items(), strict=True):
         ax.plot(distance, same, color=BLUE, label="same class (y = 0)")
         ax.plot(distance, different, color=VERMILION, ls="--", label="different classes (y = 1)")
         ax.set(title=name, xlabel="distance D", ylabel="loss")
@@ -91,6 +98,7 @@ def loss_curves(distance: np.ndarray, losses: dict[str, tuple[np.ndarray, np.nda
     return figure
 
 
+@styled
 def learning_curves(
     histories: dict[str, list[dict[str, list[float]]]], measures: dict[str, str]
 ) -> Figure:
@@ -110,6 +118,7 @@ def learning_curves(
     return figure
 
 
+@styled
 def validation_curves(histories: dict[str, list[dict[str, list[float]]]]) -> Figure:
     """Draw the validation accuracy and loss of several trainings against the epoch."""
     figure, axes = new_figure(1, 2, height=3.2)
@@ -124,6 +133,7 @@ def validation_curves(histories: dict[str, list[dict[str, list[float]]]]) -> Fig
     return figure
 
 
+@styled
 def distance_histograms(
     sets: dict[str, tuple[np.ndarray, np.ndarray]], thresholds: dict[str, float]
 ) -> Figure:
@@ -146,6 +156,7 @@ def distance_histograms(
     return figure
 
 
+@styled
 def roc_curves(panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
     """Draw ROC curves, a panel each: panel -> curve -> (distance, different)."""
     figure, axes = new_figure(1, len(panels), height=2.9)
@@ -163,6 +174,7 @@ def roc_curves(panels: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]) -> F
     return figure
 
 
+@styled
 def accuracy_by_threshold(
     panels: dict[str, dict[str, list[np.ndarray]]], relative: np.ndarray
 ) -> Figure:
@@ -179,6 +191,7 @@ def accuracy_by_threshold(
     return figure
 
 
+@styled
 def intervals_beside_study(
     ours: dict[str, dict[str, Interval]], study: dict[str, dict[str, float]]
 ) -> Figure:

@@ -13,7 +13,10 @@ from siamese_utils import settings
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
 def test_ruff_is_content(command):
     done = subprocess.run(
-        [sys.executable, "-m", "ruff", *command, "."], cwd=settings.ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "ruff", *command, "."],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
 

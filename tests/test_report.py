@@ -15,14 +15,7 @@ from siamese_utils.report import execute, html, pdf, publish
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.series import Chapter
 
-PROVENANCE = {
-    "command": "python run_all.py",
-    "profile": "quick",
-    "dataset": "digits",
-    "seeds": 1,
-    "tensorflow": "2.21.0",
-    "pdf": True,
-}
+FACTS = {"profile": "quick", "dataset": "digits", "seeds": 1, "versions": {"tensorflow": "2.21.0"}}
 
 
 @pytest.fixture
@@ -66,7 +59,7 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     body = html.render_body(
         chapter, run(chapter, tmp_path), {"03-base-model": "03-base-model.html"}
     )
-    [path] = html.render_pages([body], tmp_path, PROVENANCE, banner="Mind the gap.")
+    [path] = html.render_pages([body], tmp_path, FACTS, "Mind the gap.", True)
     page = path.read_text()
     content = page[page.index("<main") :]
     assert content.index("it is so") < content.index("A section") < content.index("<figure>")
@@ -101,7 +94,7 @@ def test_the_same_notebook_gives_the_same_page(make_chapter, tmp_path):
     pages = []
     for _ in range(2):
         body = html.render_body(chapter, run(chapter, tmp_path, parameter=2), {})
-        pages.append(html.render_pages([body], tmp_path, PROVENANCE, "")[0].read_bytes())
+        pages.append(html.render_pages([body], tmp_path, FACTS, "", False)[0].read_bytes())
     assert pages[0] == pages[1]
 
 
@@ -133,52 +126,74 @@ def test_a_missing_kernel_is_refused(make_chapter, monkeypatch):
         execute.check(make_chapter("1"), {})
 
 
-def write(folder, **files):
-    for name, text in files.items():
-        path = folder / name.replace("__", "/").replace("_html", ".html")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def write(folder, *names, text):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def texts(folder):
+    """The files below a folder and what is in them, but for the manifest."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != publish.MANIFEST]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
+def make_report(folder, *names, text):
+    write(publish.open_staging(folder), *names, text=text)
+    publish.publish(folder, {})
 
 
 def test_a_report_replaces_the_old_one_and_nothing_else(tmp_path):
-    write(tmp_path, index_html="old", results__a="old", results__gone="old", store__run="kept")
+    write(tmp_path, "store/run", "notes.html", text="not a report's")
+    make_report(tmp_path, "index.html", "report.pdf", "results/a", "results/gone", text="old")
     staging = publish.open_staging(tmp_path)
-    write(staging, index_html="new", results__a="new")
-    assert (tmp_path / "index.html").read_text() == "old"
-    publish.publish(tmp_path)
-    files = {
-        str(p.relative_to(tmp_path)): p.read_text() for p in tmp_path.rglob("*") if p.is_file()
+    write(staging, "index.html", "results/a", text="new")
+    assert texts(tmp_path)["index.html"] == "old"
+    publish.publish(tmp_path, {})
+    assert texts(tmp_path) == {
+        **{"index.html": "new", "results/a": "new"},
+        **{"store/run": "not a report's", "notes.html": "not a report's"},
     }
-    assert files == {"index.html": "new", "results/a": "new", "store/run": "kept"}
 
 
-def test_an_interrupted_move_is_finished(tmp_path, monkeypatch):
-    write(tmp_path, index_html="old", a_html="old", b_html="old")
-    staging = publish.open_staging(tmp_path)
-    write(staging, index_html="new", a_html="new", b_html="new")
-    replace, moves = publish.os.replace, []
+@pytest.mark.parametrize("moves", range(4))
+def test_an_interrupted_move_is_finished(tmp_path, monkeypatch, moves):
+    make_report(tmp_path, "index.html", "a.html", "report.pdf", "results/t", text="old")
+    write(publish.open_staging(tmp_path), "index.html", "a.html", "b.html", "results/t", text="new")
+    replace, left = publish.os.replace, iter(range(moves + 1))
 
     def plug_is_pulled(source, target):
-        moves.append(target)
-        if len(moves) == 3:
+        if next(left, None) is None:
             raise KeyboardInterrupt
         replace(source, target)
 
     monkeypatch.setattr(publish.os, "replace", plug_is_pulled)
     with pytest.raises(KeyboardInterrupt):
-        publish.publish(tmp_path)
+        publish.publish(tmp_path, {})
     monkeypatch.undo()
-    assert (tmp_path / "index.html").read_text() == "old"
+    assert texts(tmp_path)["index.html"] == "old"
     publish.finish(tmp_path)
-    assert {path.read_text() for path in tmp_path.glob("*.html")} == {"new"}
+    assert texts(tmp_path) == dict.fromkeys(["index.html", "a.html", "b.html", "results/t"], "new")
     assert not (tmp_path / publish.WHOLE).exists()
 
 
+def test_a_file_of_another_origin_is_never_replaced(tmp_path):
+    write(tmp_path, "results/thesis.csv", text="mine")
+    with pytest.raises(ValueError, match="results, which no report left there"):
+        publish.refuse_strangers(tmp_path, ["index.html", "results"])
+    (tmp_path / "results" / "thesis.csv").unlink()
+    (tmp_path / "results").rmdir()
+    make_report(tmp_path, "index.html", text="old")
+    publish.refuse_strangers(tmp_path, ["index.html", "results"])
+
+
 def test_what_was_not_whole_is_never_taken(tmp_path):
-    write(tmp_path, index_html="old")
-    write(publish.open_staging(tmp_path), index_html="half")
-    assert not list(publish.open_staging(tmp_path).iterdir())
+    make_report(tmp_path, "index.html", text="old")
+    write(publish.open_staging(tmp_path), "index.html", text="half")
+    staging = publish.open_staging(tmp_path)
+    assert texts(staging) == {}
     publish.finish(tmp_path)
+    assert texts(tmp_path / "results") == {}
     assert (tmp_path / "index.html").read_text() == "old"
 
 
@@ -215,7 +230,7 @@ def test_every_figure_function_draws():
         plots.pair_gallery(
             images[0], Pairs(np.zeros(7, int), np.ones(7, int), None), range(7), "abcdefg"
         ),
-        plots.loss_curves(distance, {"m": (distance, distance)}),
+        plots.loss_curves({"m": (distance, distance, distance)}),
         plots.learning_curves({"base": [history, history]}, {"a": "A"}),
         plots.validation_curves({"base": [history]}),
         plots.distance_histograms({"seen": (distance, different)}, {"fixed": 0.5}),

@@ -14,6 +14,7 @@ from nbformat import v4
 
 import run_all
 from siamese_utils import evaluation, runs, settings, tables
+from siamese_utils.report import publish
 
 SEEDS = 2
 # base and complex, three more margins, five optimizers at half the epochs
@@ -28,6 +29,11 @@ def start(*arguments, **environment):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def make_old_report(output):
+    (publish.open_staging(output) / "index.html").write_text("the old report")
+    publish.publish(output, {})
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +146,9 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(report, folder):
 
 def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch):
     store, output = tmp_path / "store", tmp_path / "report"
-    output.mkdir()
-    (output / "index.html").write_text("the old report")
+    make_old_report(output)
     process = start(
-        *["--profile", "quick", "--dataset", "digits", "--only", "03", "--seeds", "9"],
+        *["--profile", "quick", "--dataset", "digits", "--seeds", "9"],
         *["--output", str(output), "--no-pdf"],
         **{settings.STORE_VARIABLE: str(store)},
     )
@@ -156,7 +161,7 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.strip().count("\n") == 0
-    assert [path.name for path in output.iterdir()] == ["index.html"]
+    assert sorted(path.name for path in output.iterdir()) == ["index.html", "results"]
     assert (output / "index.html").read_text() == "the old report"
     monkeypatch.setenv(settings.STORE_VARIABLE, str(store))
     assert all(runs.load(path.stem) for path in store.glob("[!.]*.npz"))
@@ -170,6 +175,8 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch):
         (["--dataset", "mnist"], "mnist"),
         (["--only", "03", "42"], "no notebook 42"),
         (["--only"], "--only"),
+        (["--only", "00"], "needs all notebooks"),
+        (["--only", "03", "--output", str(settings.REPORTS)], "holds a whole report"),
         (["--seeds", "0"], "1 or more"),
         (["--seeds", "many"], "many"),
         (["--output", "/proc/nowhere"], "/proc/nowhere"),
@@ -198,8 +205,7 @@ def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, cap
         v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), tmp_path / "01-a.ipynb"
     )
     monkeypatch.setattr(settings, "NOTEBOOKS", tmp_path)
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "index.html").write_text("the old report")
+    make_old_report(tmp_path / "report")
     status = run_all.main(["--dataset", "digits", "--output", str(tmp_path / "report")])
     assert status == 1
     said = capsys.readouterr().err

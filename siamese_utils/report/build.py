@@ -28,12 +28,23 @@ class Order:
     output: Path
     with_pdf: bool
     fresh: bool
-    command: str
 
     @property
     def in_running_order(self) -> list[Chapter]:
         """The notebooks as they run: the summary last, since it reads the others' results."""
         return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
+
+    @property
+    def names(self) -> list[str]:
+        """The files and folders of the report."""
+        pages = [chapter.page for chapter in self.chapters]
+        return [*pages, *(["report.pdf"] if self.with_pdf else []), "results"]
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What readers must know of the report's making."""
+        versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
+        return self.parameters | {"versions": versions}
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -52,6 +63,7 @@ def check(order: Order) -> None:
         probe = folder / ".probe"
         probe.touch()
         probe.unlink()
+    publish.refuse_strangers(order.output, order.names)
 
 
 def build(order: Order, console: Console) -> Path:
@@ -78,7 +90,7 @@ def build(order: Order, console: Console) -> Path:
         raise
     for path in (progress, *staging.glob("*.ipynb"), *staging.glob("*.log")):
         path.unlink()  # of use while it was built
-    publish.publish(order.output)
+    publish.publish(order.output, order.facts)
     console.print(f"Done in {format_seconds(time.monotonic() - start)}.", highlight=False)
     return order.output / order.chapters[0].page
 
@@ -114,21 +126,13 @@ def _render(order: Order, executed: dict[str, Path], staging: Path, status: Stat
     status.begin("pages")
     results = staging / "results"
     banner = html.read_banner(results)
-    provenance = {
-        "command": order.command,
-        "profile": order.profile.name,
-        "dataset": order.dataset,
-        "seeds": order.profile.seeds,
-        "tensorflow": version("tensorflow"),
-        "pdf": order.with_pdf,
-    }
     pages = {chapter.name: chapter.page for chapter in order.chapters}
     bodies = [html.render_body(c, executed[c.name], pages) for c in order.chapters]
-    html.render_pages(bodies, staging, provenance, banner)
+    html.render_pages(bodies, staging, order.facts, banner, order.with_pdf)
     if order.with_pdf:
         status.begin("PDF")
         anchors = {name: f"#{name}" for name in pages}
         bodies = [html.render_body(c, executed[c.name], anchors, False) for c in order.chapters]
-        seeds = f"{order.profile.seeds} seeds" if order.profile.seeds > 1 else "1 seed"
-        subtitle = f"Data set {order.dataset}, profile {order.profile.name}, {seeds}"
+        facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
+        subtitle = facts.format(**order.parameters)
         pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)

@@ -84,7 +84,7 @@ def render_body(
 
 
 def render_pages(
-    bodies: list[Body], folder: Path, provenance: dict[str, Any], banner: str
+    bodies: list[Body], folder: Path, facts: dict[str, Any], banner: str, with_pdf: bool
 ) -> list[Path]:
     """Write a page for each body, with navigation between them, and return the files."""
     environment = jinja2.Environment(
@@ -104,8 +104,8 @@ def render_pages(
             next=chapters[place + 1] if place + 1 < len(chapters) else None,
             style=style,
             banner=banner,
-            provenance=provenance,
-            has_pdf=provenance["pdf"],
+            facts=facts,
+            with_pdf=with_pdf,
         )
         path = folder / body.chapter.page
         path.write_text(page, encoding="utf-8")

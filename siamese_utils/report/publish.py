@@ -1,12 +1,16 @@
 """Put a whole new report in place of the old one, so that no reader ever meets half of one."""
 
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 # A report is built in the first and, once it is whole, renamed to the second. Whoever finds
 # the second finishes the move: that is what makes a pulled plug harmless.
 STAGING, WHOLE = ".staging", ".whole"
+# Marks a folder as a report's, and lists its files. It stands in the folder of results.
+MANIFEST = "report.json"
 
 
 def open_staging(output: Path) -> Path:
@@ -14,25 +18,51 @@ def open_staging(output: Path) -> Path:
     finish(output)
     staging = output / STAGING
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    (staging / "results").mkdir(parents=True)
     return staging
 
 
-def publish(output: Path) -> None:
-    """Replace the report in `output` by the one built in its staging folder."""
-    os.replace(output / STAGING, output / WHOLE)
+def publish(output: Path, facts: dict[str, Any]) -> None:
+    """Replace the report in `output` by the one built in its staging folder; keep facts about it."""
+    staging = output / STAGING
+    names = sorted(path.name for path in staging.iterdir())
+    text = json.dumps(facts | {"files": names}, indent=1) + "\n"
+    (staging / "results" / MANIFEST).write_text(text, encoding="utf-8")
+    os.replace(staging, output / WHOLE)
     finish(output)
 
 
 def finish(output: Path) -> None:
-    """Move a whole new report into its place, if there is one; nothing else in `output` is touched."""
+    """Move a whole new report into its place, if there is one; files not of a report stay."""
     whole = output / WHOLE
     if not whole.is_dir():
         return
+    if (whole / "results").is_dir():  # moved last but one: until then the new list is here
+        for name in set(list_files(output)) - set(list_files(whole)):
+            (output / name).unlink(missing_ok=True)  # such as the PDF of a report that had one
     # the front page last: until then it is the old one, or there is none
-    for path in sorted(whole.iterdir(), key=lambda path: path.name == "index.html"):
+    order = {"results": 1, "index.html": 2}
+    for path in sorted(whole.iterdir(), key=lambda path: order.get(path.name, 0)):
         target = output / path.name
         if path.is_dir() and target.is_dir():
             shutil.rmtree(target)
         os.replace(path, target)
     whole.rmdir()
+
+
+def list_files(folder: Path) -> list[str]:
+    """Return the names of a report's files and folders, as its manifest has them; [] for none."""
+    path = folder / "results" / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8"))["files"] if path.exists() else []
+
+
+def refuse_strangers(output: Path, names: list[str]) -> None:
+    """Raise ValueError where a file of another origin in `output` would be replaced."""
+    finish(output)
+    strange = [
+        name for name in names if (output / name).exists() and name not in list_files(output)
+    ]
+    if strange:
+        raise ValueError(
+            f"{output} holds {strange[0]}, which no report left there; choose another --output"
+        )
