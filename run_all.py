@@ -57,13 +57,14 @@ def make_order(options: argparse.Namespace) -> build.Order:
     chapters = series.chapters()
     if options.only:
         numbers = [chapter.number for chapter in chapters]
-        if unknown := sorted(set(options.only) - set(numbers)):
+        wanted = {number.zfill(2) for number in options.only}
+        if unknown := sorted(wanted - set(numbers)):
             raise ValueError(
                 f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
             )
-        if series.SUMMARY[:2] in options.only:
+        if series.SUMMARY[:2] in wanted:
             raise ValueError("--only: the summary needs all notebooks; run without --only")
-        chapters = [chapter for chapter in chapters if chapter.number in options.only]
+        chapters = [chapter for chapter in chapters if chapter.number in wanted]
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
     output = options.output or default
     if options.only and (output / "index.html").exists():

@@ -55,9 +55,10 @@ def store_dir() -> Path:
 def results_dir() -> Path:
     """Return the folder that a notebook writes its tables to.
 
-    `run_all.py` sets it. A notebook run by hand writes beside the report, not into it.
+    `run_all.py` sets it. A notebook run by hand writes to a folder of its own, so that the
+    report changes through `run_all.py` alone.
     """
-    return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "partial" / "results")
+    return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "scratch")
 
 
 def published_results_dir() -> Path:
