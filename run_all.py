@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -69,17 +70,17 @@ def make_order(options: argparse.Namespace) -> build.Order:
     output = options.output or default
     if options.only and (output / "index.html").exists():
         raise ValueError(f"--only: {output} holds a whole report; choose another --output")
+    # what is asked for can be done and is there, before any work
     order = build.Order(
         profile=settings.get_profile(options.profile, options.seeds),
-        dataset=data.resolve(options.dataset),
+        dataset=options.dataset,
         chapters=chapters,
         output=output,
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
     )
-    data.load(order.dataset)  # what is asked for is there, before any work
     build.check(order)
-    return order
+    return replace(order, dataset=data.load(order.dataset).name)
 
 
 def main(arguments: list[str]) -> int:

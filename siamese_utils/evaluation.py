@@ -103,8 +103,8 @@ def worst_pairs(distance: np.ndarray, different: np.ndarray, count: int) -> np.n
 def interval(values: Sequence[float]) -> Interval:
     """Return the mean of one value per seed, and its 95 % interval by Student's t.
 
-    The seeds are independent of each other, which the pairs of one seed are not. Raises
-    ValueError where there is no value.
+    Seeds differ in their split, pairs and first weights, which the pairs of one seed share.
+    Raises ValueError where there is no value.
     """
     return _t_interval(values, lambda n: 1 / n)
 
@@ -145,16 +145,17 @@ def judge(differences: Sequence[float], claimed: int) -> str:
     return FAILS if found.high < 0 else UNDECIDED
 
 
-def judge_figure(values: Sequence[float], published: float) -> str:
-    """Return whether a published figure lies where one more seed of ours is expected.
+def judge_figure(values: Sequence[float], low: float, high: float | None = None) -> str:
+    """Return whether a published figure, or some of the range low..high, lies where one more seed is expected.
 
-    values: one per seed. The verdict is `holds` where it lies in the 95 % prediction interval,
-    else `does not hold`; `not decidable` from one seed alone.
+    values: one per seed. The verdict is `holds` where the 95 % prediction interval reaches the
+    figure, else `does not hold`; `not decidable` from one seed alone.
     """
     expected = prediction_interval(values)
     if math.isnan(expected.low):
         return UNDECIDED
-    return HOLDS if expected.low <= published <= expected.high else FAILS
+    high = low if high is None else high
+    return HOLDS if expected.low <= high and low <= expected.high else FAILS
 
 
 def find_bumps(curve: Sequence[float]) -> list[int]:
@@ -176,18 +177,22 @@ def bump_excess(curve: Sequence[float], claimed: Sequence[int]) -> float:
     return rates[0] - rates[1]
 
 
-def judge_threshold(at_fixed: str, at_tuned: str) -> str:
-    """Return the verdict on a claim made at a fixed threshold, judged there and at the tuned one.
+def judge_threshold(fixed: Sequence[float], tuned: Sequence[float], claimed: int) -> str:
+    """Return the verdict on a claim made at a fixed threshold, in the light of the tuned one.
 
-    What holds at the fixed threshold alone is `artefact of the fixed threshold`; else the verdict
-    at the fixed threshold, where the claim was made, stands.
+    fixed, tuned: the paired differences at either threshold, one per seed. A claim that holds at
+    the fixed threshold is an `artefact of the fixed threshold` where at the tuned one it is not
+    borne out and the difference is smaller for certain; else the verdict at the fixed one stands.
     """
-    return ARTEFACT if at_fixed == HOLDS and at_tuned != HOLDS else at_fixed
+    verdict = judge(fixed, claimed)
+    smaller = judge(np.subtract(fixed, tuned), claimed) == HOLDS
+    return ARTEFACT if verdict == HOLDS and smaller and judge(tuned, claimed) != HOLDS else verdict
 
 
 def _check(distance: np.ndarray, different: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return distances and labels as (pairs,) float and bool arrays, or refuse them."""
-    distance, different = np.asarray(distance), np.asarray(different)
+    # float64: a midpoint between two neighbouring float32 distances would be one of them
+    distance, different = np.asarray(distance, dtype=np.float64), np.asarray(different)
     if distance.ndim != 1 or distance.shape != different.shape or not distance.size:
         shapes = f"{distance.shape} and {different.shape}"
         raise ValueError(f"distances and labels must both be of shape (pairs,), not {shapes}")

@@ -102,8 +102,7 @@ def changes(
 
 def judge_changes(found: dict[str, np.ndarray], claimed: int) -> str:
     """Return the verdict on a claim made at threshold 0.5, in the light of the tuned one."""
-    at = {rule: evaluation.judge(found[rule], claimed) for rule in ("fixed 0.5", "tuned")}
-    return evaluation.judge_threshold(at["fixed 0.5"], at["tuned"])
+    return evaluation.judge_threshold(found["fixed 0.5"], found["tuned"], claimed)
 
 
 def select(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -168,17 +167,16 @@ def difference_table(
 def gaps_to_study(measured: pd.DataFrame, model: str, margin: float) -> dict[str, dict]:
     """Return, for each test set, our accuracy at 0.5 beside the study's, or {} where it has none.
 
-    `inside` says whether the study's single run lies where one more seed of ours is expected.
+    The verdict says whether the study's single run lies where one more seed of ours is expected.
     """
     study = select(STUDY, model=model, margin=margin)
     ours = select(measured, model=model, margin=margin, threshold_rule="fixed 0.5")
     gaps = {}
     for name in TEST_SETS if len(study) else ():
         values = select(ours, pair_set=name)["accuracy"].to_numpy()
-        expected, published = evaluation.prediction_interval(values), float(study[name].item())
-        inside = bool(expected.low <= published <= expected.high)
-        gaps[name] = {"study": published, "gap": expected.mean - published, "inside": inside}
-        gaps[name] |= {"low": expected.low, "high": expected.high}
+        published = float(study[name].item())
+        verdict = evaluation.judge_figure(values, published)
+        gaps[name] = {"study": published, "gap": values.mean() - published, "verdict": verdict}
     return gaps
 
 
@@ -189,8 +187,8 @@ def describe_gaps(gaps: dict[str, dict]) -> str:
     values = ", ".join(
         f"{name} {gap['study']:.2f} ({signed(gap['gap'])})" for name, gap in gaps.items()
     )
-    outside = [name for name, gap in gaps.items() if not gap["inside"]]
-    if any(np.isnan(gap["low"]) for gap in gaps.values()):
+    outside = [name for name, gap in gaps.items() if gap["verdict"] == evaluation.FAILS]
+    if any(gap["verdict"] == evaluation.UNDECIDED for gap in gaps.values()):
         verdict = "One seed gives no interval to hold them against."
     elif outside:
         verdict = (
@@ -199,6 +197,12 @@ def describe_gaps(gaps: dict[str, dict]) -> str:
     else:
         verdict = "All three lie in the range in which one more seed of ours is expected."
     return f"The study's figures, and ours minus them: {values}. {verdict}"
+
+
+def drop(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows that `select` would leave out."""
+    measured = measured.reset_index(drop=True)
+    return measured.drop(select(measured, **values).index)
 
 
 # Files -----------------------------------------------------------------------
@@ -212,7 +216,8 @@ def save(table: pd.DataFrame, name: str) -> Path:
 def save_facts(name: str, **facts: object) -> Path:
     """Write single figures that prose uses to this run's results as JSON, and return the file."""
     path = settings.results_dir() / f"{name}.json"
-    return _write(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
+    return _write(path, text + "\n")
 
 
 def add_to_accuracy(measured: pd.DataFrame) -> Path:
@@ -231,26 +236,44 @@ def add_claim(number: str, claim: str, study: str, ours: str, verdict: str, evid
 def _add(name: str, rows: pd.DataFrame, key: list[str]) -> Path:
     path = settings.results_dir() / f"{name}.csv"
     if path.exists():
-        rows = pd.concat([pd.read_csv(path, dtype={"claim": str}), rows])
+        rows = pd.concat([_read_csv(path), rows])
     rows = rows.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
     return save(rows, name)
 
 
-def claims_of(evidence: str) -> pd.DataFrame:
+def claims_of(evidence: str, with_study: bool) -> pd.DataFrame:
     """Return the claims that a notebook has judged in this run."""
-    claims = pd.read_csv(settings.results_dir() / "claims.csv", dtype={"claim": str})
-    return select(claims, evidence=evidence).drop(columns="evidence")
+    claims = _read_csv(settings.results_dir() / "claims.csv")
+    claims = select(claims, evidence=evidence).drop(columns="evidence")
+    return claims if with_study else claims.drop(columns="2019")
+
+
+def add_histories(runs: Iterable[Run]) -> Path:
+    """Add the curves of trainings to this run's histories.csv, a row for each epoch."""
+    parts = []
+    for run in runs:
+        names = {column: run.record["experiment"][column] for column in KEY_COLUMNS}
+        part = pd.DataFrame(run.history).rename_axis("epoch").reset_index()
+        parts.append(part.assign(**names, epoch=part["epoch"] + 1))
+    columns = [*KEY_COLUMNS, "epoch"]
+    rows = pd.concat(parts)
+    return _add("histories", rows[[*columns, *rows.columns.difference(columns)]], columns)
 
 
 def read(name: str) -> pd.DataFrame:
     """Return a table of the report by name. Raises FileNotFoundError where there is none."""
-    return pd.read_csv(settings.published_results_dir() / f"{name}.csv", dtype={"claim": str})
+    return _read_csv(settings.published_results_dir() / f"{name}.csv")
 
 
 def read_facts(name: str) -> dict[str, object]:
     """Return the single figures of the report by name."""
     path = settings.published_results_dir() / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a table back as it was written, to the last digit."""
+    return pd.read_csv(path, dtype={"claim": str}, float_precision="round_trip")
 
 
 def _write(path: Path, text: str) -> Path:
@@ -269,6 +292,13 @@ def percent(value: float | Interval) -> str:
     if not isinstance(value, Interval):
         return f"{value:.2f}"
     return f"{value.mean:.2f}" + ("" if np.isnan(value.low) else f" ± {value.half_width:.2f}")
+
+
+def mean_of(seeds: int) -> str:
+    """Return what the figures of a table are, for its caption."""
+    if seeds == 1:
+        return "one seed, so no interval"
+    return f"mean over {seeds} seeds ± half the width of its 95 % interval"
 
 
 def area(value: Interval) -> str:

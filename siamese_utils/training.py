@@ -71,7 +71,7 @@ def train_seeds(experiment: Experiment, seeds: int) -> list[Run]:
 def train(experiment: Experiment) -> Run:
     """Return the finished training, from the store where it is there, else trained and stored.
 
-    On one machine the same experiment gives the same weights to the bit. Sets Keras's global
+    On one processor the same experiment gives the same weights to the bit. Sets Keras's global
     random seed. Raises TrainingDivergedError where the loss is no number.
     """
     experiment = _settle(experiment)
@@ -112,7 +112,10 @@ def embed(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def draw_test_pairs(dataset: data.Dataset, split: data.Split, seed: int) -> dict[str, pairs.Pairs]:
-    """Draw the pairs that measure a training: set name -> pairs, the same for every model."""
+    """Draw the pairs that measure a training: set name -> pairs, the same for every model.
+
+    Those of the set `train` are drawn anew from its images: they are not the pairs trained on.
+    """
     return {
         name: pairs.draw_pairs(indices, dataset.labels, np.random.default_rng([seed, 1, i]))
         for i, (name, indices) in enumerate(split.sets().items())

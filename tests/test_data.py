@@ -151,7 +151,10 @@ def test_a_sample_takes_so_many_of_each_class(digits):
     sample = digits.sample(20)
     assert np.bincount(sample.labels).tolist() == [20] * 10
     assert sample.digest != digits.digest
+    assert not sample.has_study_figures
+    assert sample.banner
     assert digits.sample(None) is digits
+    assert digits.sample(1000) is digits  # it has no more
 
 
 def make_dataset(labels, contents):

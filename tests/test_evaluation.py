@@ -91,20 +91,34 @@ def test_a_claim_has_a_direction():
 @pytest.mark.parametrize(
     ("fixed", "tuned", "verdict"),
     [
-        ("holds", "holds", "holds"),
-        ("holds", "does not hold", "artefact of the fixed threshold"),
-        ("holds", "not decidable", "artefact of the fixed threshold"),
-        ("not decidable", "holds", "not decidable"),
-        ("does not hold", "holds", "does not hold"),
+        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], "holds"),  # smaller, and borne out all the same
+        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], "artefact of the fixed threshold"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], "artefact of the fixed threshold"),
+        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], "holds"),  # tuned: undecided, smaller or not
+        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], "not decidable"),
+        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], "does not hold"),
     ],
 )
-def test_what_holds_at_the_fixed_threshold_alone_is_an_artefact(fixed, tuned, verdict):
-    assert evaluation.judge_threshold(fixed, tuned) == verdict
+def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, verdict):
+    assert evaluation.judge_threshold(fixed, tuned, +1) == verdict
+    mirrored = evaluation.judge_threshold(np.negative(fixed), np.negative(tuned), -1)
+    assert mirrored == verdict
+
+
+def test_neighbouring_float32_distances_are_told_apart():
+    low = np.float32(0.3)
+    distance = np.array([low, np.nextafter(low, np.float32(1))])
+    for different in ([0, 1], [1, 0]):
+        threshold = evaluation.best_threshold(distance, np.array(different))
+        expected = 1.0 if different == [0, 1] else 0.5
+        assert evaluation.accuracy(distance, np.array(different), threshold) == expected
 
 
 def test_a_published_figure_is_held_against_one_more_seed():
     assert evaluation.judge_figure([1, 2, 3], 6.0) == "holds"  # 2 ± 4.97
     assert evaluation.judge_figure([1, 2, 3], 7.0) == "does not hold"
+    assert evaluation.judge_figure([1, 2, 3], 6.9, 9.0) == "holds"
+    assert evaluation.judge_figure([1, 2, 3], -9.0, -3.0) == "does not hold"
     assert evaluation.judge_figure([2], 2.0) == "not decidable"
 
 

@@ -72,7 +72,7 @@ def test_gaps_to_the_study():
     gaps = tables.gaps_to_study(measured, "base", 1.0)
     # all three seeds at 50 %, so one more is expected at 50 % exactly
     assert gaps["seen"]["gap"] == pytest.approx(50 - 95.99)
-    assert gaps["seen"]["inside"] is False
+    assert gaps["seen"]["verdict"] == "does not hold"
     assert "Outside the range" in tables.describe_gaps(gaps)
     assert tables.gaps_to_study(measured, "base", 7.0) == {}
     assert tables.describe_gaps({}) == ""
@@ -84,7 +84,27 @@ def test_claims_are_kept_and_replaced(results):
     tables.add_claim("10", "so it is", "1", "2", "holds", "05-margin-study")
     claims = tables.read("claims")
     assert claims["claim"].tolist() == ["10", "2a"]
-    assert tables.claims_of("04-complex-model")["verdict"].tolist() == ["not decidable"]
+    assert tables.claims_of("04-complex-model", True)["verdict"].tolist() == ["not decidable"]
+
+
+def test_no_figure_of_2019_where_none_applies(results):
+    tables.add_claim("1", "it helps", "61.43", "2", "holds", "04-complex-model")
+    assert "2019" not in tables.claims_of("04-complex-model", with_study=False)
+
+
+def test_histories_have_a_row_an_epoch(results):
+    run = make_run()
+    run.history.update(loss=[0.2, 0.1], accuracy=[0.5, 0.75])
+    tables.add_histories([run])
+    table = pd.read_csv(tables.add_histories([run]))
+    assert table["epoch"].tolist() == [1, 2]
+    assert table["accuracy"].tolist() == [0.5, 0.75]
+
+
+def test_csv_comes_back_to_the_last_digit(results):
+    values = [0.1 + 0.2, 1 / 3, 96.18417917560162]
+    tables.save(pd.DataFrame({"value": values}), "sample")
+    assert tables.read("sample")["value"].tolist() == values
 
 
 def test_facts_come_back(results):

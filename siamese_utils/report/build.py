@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from siamese_utils import settings
+from siamese_utils import data, settings
 from siamese_utils.report import execute, html, pdf, publish
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.series import SUMMARY, Chapter
@@ -124,8 +124,7 @@ def _execute(order: Order, staging: Path, status: Status) -> dict[str, Path]:
 
 def _render(order: Order, executed: dict[str, Path], staging: Path, status: Status) -> None:
     status.begin("pages")
-    results = staging / "results"
-    banner = html.read_banner(results)
+    banner = data.load(order.dataset, order.profile.images_per_class).banner
     pages = {chapter.name: chapter.page for chapter in order.chapters}
     bodies = [html.render_body(c, executed[c.name], pages) for c in order.chapters]
     html.render_pages(bodies, staging, order.facts, banner, order.with_pdf)

@@ -78,8 +78,9 @@ def execute(
         )
     except PapermillExecutionError as error:
         raise _failure(chapter, error.cell_index, error.ename, error.evalue) from error
-    except (DeadKernelError, CellTimeoutError) as error:
-        reason = str(error).splitlines()[0]
+    except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+        said = QuietKernelManager.stderr_path.read_text(errors="replace").split("\n")
+        reason = " ".join([str(error).splitlines()[0], *said[-2:-1]])
         raise NotebookError(f"{chapter.path.name}: the kernel stopped: {reason}") from error
     _refuse_errors(chapter, notebook)
     _fix_ids(notebook, target)

@@ -1,6 +1,5 @@
 """Executed notebooks to pages that load nothing: no script, no font, no outside address."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,12 +110,6 @@ def render_pages(
         path.write_text(page, encoding="utf-8")
         paths.append(path)
     return paths
-
-
-def read_banner(results: Path) -> str:
-    """Return what every page must say before any number; empty where nothing must be said."""
-    path = results / "data.json"
-    return json.loads(path.read_text(encoding="utf-8"))["banner"] if path.exists() else ""
 
 
 def _answer_first(notebook: NotebookNode) -> None:
