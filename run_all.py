@@ -44,7 +44,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="NN",
         help="run just these notebooks, such as 03 05, into their own report",
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="repetitions of each training")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="repetitions of each training (full: 3, quick: 2)"
+    )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where the report goes (reports)"
     )

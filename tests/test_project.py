@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from siamese_utils import settings
+from siamese_utils import settings, tables
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -37,3 +37,29 @@ def test_the_readme_and_ci_agree_on_the_second_command():
     assert commands[0].endswith(".venv/bin/python run_all.py")
     ci = (settings.ROOT / ".ci" / "run").read_text().splitlines()[-1]
     assert commands[1] == ci.replace("install -q", "install")
+
+
+def readme_table():
+    """The README's table, made from the committed results."""
+    measured = tables.read("accuracy")
+    rows = ["| accuracy in % at threshold 0.5 | seen | all | unseen |", "|---|---|---|---|"]
+    for study in tables.STUDY.itertuples():
+        name = f"{study.model} model, margin {study.margin:g}"
+        chosen = {"model": study.model, "margin": study.margin, "optimizer": "rmsprop"}
+        part = tables.select(measured, threshold_rule="fixed 0.5", **chosen)
+        found = tables.summarise(part, ["pair_set"])
+        figures = [f"{getattr(study, s):.2f}" for s in tables.TEST_SETS]
+        rows.append(f"| {name}, 2019 | {' | '.join(figures)} |")
+        rows.append(
+            f"| {name}, ours | {' | '.join(tables.percent(found[s]) for s in tables.TEST_SETS)} |"
+        )
+    part = tables.select(measured, model="complex", margin=5.0, threshold_rule="half margin")
+    found = tables.summarise(part, ["pair_set"])
+    figures = " | ".join(tables.percent(found[s]) for s in tables.TEST_SETS)
+    rows.append(f"| the same at threshold m/2 = 2.5, ours | {figures} |")
+    return "\n".join(rows)
+
+
+def test_the_readme_table_is_that_of_the_report():
+    readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme_table() in readme
