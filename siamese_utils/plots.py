@@ -139,9 +139,8 @@ def distance_histograms(
 ) -> Figure:
     """Draw how the distances of same and different pairs spread: set -> (distance, different)."""
     figure, axes = new_figure(1, len(sets), height=2.5)
-    top = max(np.quantile(distance, 0.999) for distance, _ in sets.values())
-    bins = np.linspace(0, top, 51)
     for ax, (name, (distance, different)) in zip(axes[0], sets.items(), strict=True):
+        bins = np.linspace(0, np.quantile(distance, 0.999), 51)
         share = {"weights": np.full((~different).sum(), 1 / (~different).sum())}
         ax.hist(distance[~different], bins, color=BLUE, alpha=0.75, label="same", **share)
         share = {"weights": np.full(different.sum(), 1 / different.sum())}

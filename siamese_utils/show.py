@@ -3,8 +3,10 @@
 import html
 import inspect
 import io
+import math
 import re
 from collections.abc import Callable
+from numbers import Number
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -65,12 +67,22 @@ _FIGURE = re.compile(r"[+−-]?\d[\d,.]*%?( (±|/) \d[\d.]*)*")
 
 
 def _is_text(column: pd.Series) -> bool:
-    return not any(_FIGURE.fullmatch(str(value)) for value in column)
+    figures = [_FIGURE.fullmatch(_text(value)) is not None for value in column]
+    return 2 * sum(figures) <= len(figures)
+
+
+def _text(value: object) -> str:
+    """Return a cell's text: large whole numbers in groups of three, nothing known as a dash."""
+    if not isinstance(value, Number):
+        return str(value)
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
 
 
 def _cell(value: object, side: str) -> str:
     if isinstance(value, Link):
         content = f'<a href="{html.escape(value.target)}">{html.escape(value.text)}</a>'
     else:
-        content = html.escape(f"{value:g}" if isinstance(value, float) else str(value))
+        content = html.escape(_text(value))
     return f'<td style="text-align:{side}">{content}</td>'

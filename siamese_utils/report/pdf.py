@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pypandoc
 import typst
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 from siamese_utils.report.html import TEMPLATES, Body
+
+LINE_LENGTH = 110  # characters of a table's text that fit beside each other
 
 
 class PdfError(Exception):
@@ -50,6 +52,20 @@ def _chapter(body: Body, scratch: Path) -> str:
     title["id"] = body.chapter.name
     for heading in soup.find_all("h2"):
         heading["id"] = f"{body.chapter.name}-{heading['id']}"
+    for table in soup.find_all("table"):
+        _share_width(soup, table)
     for box in soup.find_all("div"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return str(soup)
+
+
+def _share_width(soup: BeautifulSoup, table: Tag) -> None:
+    """Give the columns of a wide table shares of the page that follow their longest text."""
+    rows = [[len(cell.get_text()) for cell in row.find_all(["th", "td"])] for row in table("tr")]
+    longest = [min(max(column), 60) + 2 for column in zip(*rows, strict=True)]
+    if sum(longest) > LINE_LENGTH:
+        columns = soup.new_tag("colgroup")
+        for length in longest:
+            share = f"width: {100 * length / sum(longest):.0f}%"
+            columns.append(soup.new_tag("col", attrs={"style": share}))
+        table.caption.insert_after(columns)
