@@ -185,8 +185,9 @@ def judge_threshold(fixed: Sequence[float], tuned: Sequence[float], claimed: int
     borne out and the difference is smaller for certain; else the verdict at the fixed one stands.
     """
     verdict = judge(fixed, claimed)
+    undone = judge(tuned, claimed) != HOLDS
     smaller = judge(np.subtract(fixed, tuned), claimed) == HOLDS
-    return ARTEFACT if verdict == HOLDS and smaller and judge(tuned, claimed) != HOLDS else verdict
+    return ARTEFACT if verdict == HOLDS and undone and smaller else verdict
 
 
 def _check(distance: np.ndarray, different: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -138,7 +138,7 @@ def distance_histograms(
     sets: dict[str, tuple[np.ndarray, np.ndarray]], thresholds: dict[str, float]
 ) -> Figure:
     """Draw how the distances of same and different pairs spread: set -> (distance, different)."""
-    figure, axes = new_figure(1, len(sets), height=2.5)
+    figure, axes = new_figure(1, len(sets), height=2.8)
     for ax, (name, (distance, different)) in zip(axes[0], sets.items(), strict=True):
         bins = np.linspace(0, np.quantile(distance, 0.999), 51)
         share = {"weights": np.full((~different).sum(), 1 / (~different).sum())}
@@ -151,7 +151,8 @@ def distance_histograms(
             ax.axvline(threshold, color=GREY, ls=style, lw=1.2, label=rule)
         ax.set(title=name, xlabel="distance D", yscale="log")
     axes[0, 0].set_ylabel("share of pairs (log)")
-    axes[0, -1].legend(loc="upper right", fontsize=7)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 

@@ -80,6 +80,16 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     assert "<script" not in page
 
 
+def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
+    noise = "WARNING:tensorflow:5 out of the last 9 calls"
+    code = f"import sys; print('kept'); print({noise!r}); print({noise!r}, file=sys.stderr)"
+    chapter = make_chapter(code, "import warnings; warnings.warn('a real warning')")
+    body = html.render_body(chapter, run(chapter, tmp_path), {}, with_code=False)
+    assert '<pre class="output">kept\n</pre>' in body.html
+    assert "a real warning" in body.html
+    assert noise not in body.html
+
+
 def test_the_pdf_is_whole(make_chapter, tmp_path):
     chapter = make_chapter(v4.new_markdown_cell("## One\n\n$$L = D^2$$"), SAMPLE)
     body = html.render_body(chapter, run(chapter, tmp_path), {}, with_code=False)

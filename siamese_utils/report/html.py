@@ -124,7 +124,7 @@ def _answer_first(notebook: NotebookNode) -> None:
 def _drop_noise(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         for output in list(cell.get("outputs", ())):
-            if output.get("name") == "stderr":
+            if output.output_type == "stream":
                 output.text = TENSORFLOW_NOISE.sub("", output.text)
                 if not output.text.strip():
                     cell.outputs.remove(output)
