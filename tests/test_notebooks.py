@@ -1,7 +1,6 @@
 """The notebooks' form, and the one-way imports of the package. Their content is run by test_run_all."""
 
 import ast
-import json
 import re
 import subprocess
 import sys
@@ -108,13 +107,3 @@ def test_tensorflow_is_loaded_by_those_who_need_it_alone():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert told.stdout.split()[-1] == "False"
-
-
-def test_committed_results_speak_of_the_notebooks_as_they_are():
-    path = settings.REPORTS / "results" / "claims.csv"
-    if not path.exists():
-        pytest.skip("no report has been made yet")
-    names = {chapter.name for chapter in CHAPTERS}
-    evidence = {row.rsplit(",", 1)[-1] for row in path.read_text().splitlines()[1:]}
-    assert evidence <= names
-    assert json.loads((settings.REPORTS / "results" / "data.json").read_text())["comparable"]

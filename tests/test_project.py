@@ -1,13 +1,16 @@
 """The project's own files: style, set-up, and what may not stand in them."""
 
+import io
+import json
 import re
 import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 
-from siamese_utils import settings, tables
+from siamese_utils import series, settings, tables
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -39,9 +42,19 @@ def test_the_readme_and_ci_agree_on_the_second_command():
     assert commands[1] == ci.replace("install -q", "install")
 
 
-def readme_table():
-    """The README's table, made from the committed results."""
-    measured = tables.read("accuracy")
+def committed(path):
+    """A file as it was committed: a reader's own run has replaced the report, and may."""
+    done = subprocess.run(
+        ["git", "show", f"HEAD:./{path}"], cwd=settings.ROOT, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"{path} is not in a commit here")
+    return done.stdout
+
+
+def readme_table(accuracy):
+    """The README's table, made from an accuracy.csv."""
+    measured = pd.read_csv(io.StringIO(accuracy))
     rows = ["| accuracy in % at threshold 0.5 | seen | all | unseen |", "|---|---|---|---|"]
     for study in tables.STUDY.itertuples():
         name = f"{study.model} model, margin {study.margin:g}"
@@ -61,5 +74,13 @@ def readme_table():
 
 
 def test_the_readme_table_is_that_of_the_report():
-    readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme_table() in readme
+    assert readme_table(committed("reports/results/accuracy.csv")) in committed("README.md")
+
+
+def test_the_committed_report_is_a_full_one_of_these_notebooks():
+    facts = json.loads(committed("reports/results/report.json"))
+    assert facts["profile"] == "full"
+    assert facts["dataset"] == "fashion-mnist"
+    assert facts["seeds"] >= 3
+    pages = {chapter.page for chapter in series.chapters()}
+    assert {*pages, "report.pdf", "results"} == set(facts["files"])

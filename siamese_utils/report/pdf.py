@@ -62,7 +62,7 @@ def _chapter(body: Body, scratch: Path) -> str:
 def _share_width(soup: BeautifulSoup, table: Tag) -> None:
     """Give the columns of a wide table shares of the page that follow their longest text."""
     rows = [[len(cell.get_text()) for cell in row.find_all(["th", "td"])] for row in table("tr")]
-    longest = [min(max(column), 60) + 5 for column in zip(*rows, strict=True)]
+    longest = [min(max(column), 60) + 7 for column in zip(*rows, strict=True)]
     if sum(longest) > LINE_LENGTH:
         columns = soup.new_tag("colgroup")
         for length in longest:
