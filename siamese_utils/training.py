@@ -203,7 +203,11 @@ def _to_dataset(blocks: pairs.Blocks) -> tf.data.Dataset:
     """Return the steps as Keras wants them: (inputs, labels)."""
     inputs = {"images": blocks.images, "pairs": blocks.pairs}
     labels = np.tile(blocks.different, (len(blocks), 1))
-    return tf.data.Dataset.from_tensor_slices((inputs, labels)).prefetch(8)
+    options = tf.data.Options()
+    # There is nothing to tune, and the tuner's thread sleeps for up to a minute at a time:
+    # the end of a training would wait until it wakes.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensor_slices((inputs, labels)).prefetch(8).with_options(options)
 
 
 def _make_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
