@@ -1,7 +1,7 @@
 """Profiles and folders: the only place that knows either."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +44,7 @@ def get_profile(name: str, seeds: int | None = None) -> Profile:
         return profile
     if seeds < 1:
         raise ValueError(f"seeds must be 1 or more, not {seeds}")
-    return Profile(name, profile.epochs, seeds, profile.images_per_class)
+    return replace(profile, seeds=seeds)
 
 
 def store_dir() -> Path:

@@ -158,9 +158,8 @@ def difference_table(
     for (name, under), values in found_changes.items():
         found = evaluation.interval(values)
         row = {condition: under, "set": name, "mean": signed(found.mean)}
-        known = len(values) > 1
-        row["95 % interval"] = f"{signed(found.low)} to {signed(found.high)}" if known else "none"
-        rows.append(row | {"claim": evaluation.judge(values, claimed)})
+        row |= {"95 % interval": between(found), "claim": evaluation.judge(values, claimed)}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -287,11 +286,9 @@ def _write(path: Path, text: str) -> Path:
 # Figures as text -----------------------------------------------------------------------
 
 
-def percent(value: float | Interval) -> str:
+def percent(value: Interval) -> str:
     """Return a percentage to two places, with the half-width of its interval where there is one."""
-    if not isinstance(value, Interval):
-        return f"{value:.2f}"
-    return f"{value.mean:.2f}" + ("" if np.isnan(value.low) else f" ± {value.half_width:.2f}")
+    return _plus_minus(value, places=2)
 
 
 def mean_of(seeds: int) -> str:
@@ -303,14 +300,19 @@ def mean_of(seeds: int) -> str:
 
 def area(value: Interval) -> str:
     """Return an area under the ROC curve to three places, with its interval."""
-    return f"{value.mean:.3f}" + ("" if np.isnan(value.low) else f" ± {value.half_width:.3f}")
+    return _plus_minus(value, places=3)
+
+
+def _plus_minus(value: Interval, places: int) -> str:
+    mean = f"{value.mean:.{places}f}"
+    return mean if np.isnan(value.low) else f"{mean} ± {value.half_width:.{places}f}"
 
 
 def points(value: Interval) -> str:
     """Return a difference in points of % with its sign and its whole interval."""
     if np.isnan(value.low):
         return f"{signed(value.mean)} points (one seed, no interval)"
-    return f"{signed(value.mean)} points ({between(value)})"
+    return f"{signed(value.mean)} points (95 % interval {between(value)})"
 
 
 def describe_changes(found: dict[str, np.ndarray]) -> str:
@@ -338,8 +340,10 @@ def pair_titles(
 
 
 def between(value: Interval) -> str:
-    """Return the ends of an interval of differences."""
-    return f"95 % interval {signed(value.low)} to {signed(value.high)}"
+    """Return the ends of an interval of differences; `none` where one seed gives no interval."""
+    if np.isnan(value.low):
+        return "none"
+    return f"{signed(value.low)} to {signed(value.high)}"
 
 
 def signed(value: float) -> str:
