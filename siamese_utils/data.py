@@ -126,6 +126,20 @@ class Dataset:
         sampled = {"images": self.images[rows], "labels": self.labels[rows]}
         return replace(self, **sampled, has_study_figures=False, banner=banner)
 
+    def with_seen(self, seen: tuple[int, ...] | None) -> "Dataset":
+        """Return the data set with other seen classes, the rest being unseen; None keeps its own.
+
+        Raises ValueError unless `seen` leaves at least two known classes on either side.
+        """
+        if seen is None or set(seen) == set(self.seen):
+            return self
+        unseen = tuple(c for c in self.classes if c not in seen)
+        if not set(seen) <= set(self.classes) or min(len(set(seen)), len(unseen)) < 2:
+            raise ValueError(f"seen must be two or more of {self.classes} and leave two: {seen}")
+        banner = self.banner or "Other seen classes than in 2019: no figure here compares."
+        chosen = {"seen": tuple(sorted(set(seen))), "unseen": unseen}
+        return replace(self, **chosen, has_study_figures=False, banner=banner)
+
     @property
     def classes(self) -> tuple[int, ...]:
         """All class numbers in order."""

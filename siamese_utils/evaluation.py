@@ -11,6 +11,18 @@ from sklearn.metrics import roc_auc_score, roc_curve
 CONFIDENCE = 0.95
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not decidable"
 ARTEFACT = "artefact of the fixed threshold"
+# One sentence for each verdict on a difference, and on a published figure.
+REASONS = {
+    HOLDS: "The whole interval lies on the claim's side of zero.",
+    FAILS: "The whole interval lies on the other side of zero.",
+    UNDECIDED: "The interval contains zero.",
+    ARTEFACT: "True at 0.5 alone: the tuned threshold does not bear it out and makes the difference smaller for certain.",
+}
+FIGURE_REASONS = {
+    HOLDS: "The study's figure lies where one more seed of ours is expected.",
+    FAILS: "The study's figure lies outside the range in which one more seed of ours is expected.",
+    UNDECIDED: "There is no range to hold the study's figure against.",
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,30 @@ class Interval:
     def half_width(self) -> float:
         """Half the interval's width: the figure after the ± sign."""
         return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure, measured with every seed: on all test images, and on each group of them.
+
+    The groups share no image; the groups of two measurements to be subtracted are the same.
+    """
+
+    whole: np.ndarray  # (seeds,)
+    groups: np.ndarray  # (seeds, groups)
+
+    def __sub__(self, other: "Measured") -> "Measured":
+        """Return the paired difference: seed by seed and group by group."""
+        return Measured(self.whole - other.whole, self.groups - other.groups)
+
+    def __mul__(self, factor: float) -> "Measured":
+        """Return the figure in another unit."""
+        return Measured(self.whole * factor, self.groups * factor)
+
+    @property
+    def interval(self) -> Interval:
+        """The mean over the seeds, with its interval over seeds and images."""
+        return crossed_interval(self.groups, float(np.mean(self.whole)))
 
 
 def accuracy(distance: np.ndarray, different: np.ndarray, threshold: float) -> float:
@@ -117,6 +153,29 @@ def prediction_interval(values: Sequence[float]) -> Interval:
     return _t_interval(values, lambda n: 1 + 1 / n)
 
 
+def crossed_interval(values: np.ndarray, centre: float) -> Interval:
+    """Return the 95 % interval of a mean over seeds and images that were both drawn at random.
+
+    values: (seeds, groups), measured with each seed in each group of images; centre: the mean
+    that the interval is for. Rows and columns each add the variance of their mean, which counts
+    what rows and columns do together twice: a little too wide rather than too narrow. Degrees of
+    freedom after Satterthwaite 1946. Both NaN for one seed alone. Source of the design: Owen,
+    The pigeonhole bootstrap, 2007.
+    """
+    values = np.asarray(values, dtype=float)
+    seeds, groups = values.shape
+    if seeds < 2 or groups < 2:
+        return Interval(centre, math.nan, math.nan)
+    parts = np.array(
+        [values.mean(axis=1).var(ddof=1) / seeds, values.mean(axis=0).var(ddof=1) / groups]
+    )
+    if not parts.sum() > 0:
+        return Interval(centre, centre, centre)
+    freedom = parts.sum() ** 2 / np.sum(parts**2 / [seeds - 1, groups - 1])
+    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * math.sqrt(parts.sum()))
+    return Interval(centre, centre - half_width, centre + half_width)
+
+
 def _t_interval(values: Sequence[float], variance_factor: Callable[[int], float]) -> Interval:
     values = np.asarray(values, dtype=float)
     n = values.size
@@ -130,19 +189,19 @@ def _t_interval(values: Sequence[float], variance_factor: Callable[[int], float]
     return Interval(mean, mean - half_width, mean + half_width)
 
 
-def judge(differences: Sequence[float], claimed: int) -> str:
-    """Return whether paired differences bear out a claim about their sign.
+def judge(difference: Interval, claimed: int) -> str:
+    """Return whether a difference bears out a claim about its sign.
 
-    differences: one per seed; claimed: +1 or -1. The verdict is `holds` where the 95 % interval
-    lies on the claimed side of 0, `does not hold` where it lies on the other side, and
-    `not decidable` where it holds 0, or where there is one seed alone.
+    claimed: +1 or -1. The verdict is `holds` where the 95 % interval lies on the claimed side of
+    0, `does not hold` where it lies on the other side, and `not decidable` where it holds 0, or
+    where one seed alone gives no interval.
     """
     if claimed not in (-1, 1):
         raise ValueError(f"claimed must be +1 or -1, not {claimed}")
-    found = interval(np.asarray(differences, dtype=float) * claimed)
-    if found.low > 0:
+    low, high = sorted((difference.low * claimed, difference.high * claimed))
+    if low > 0:
         return HOLDS
-    return FAILS if found.high < 0 else UNDECIDED
+    return FAILS if high < 0 else UNDECIDED
 
 
 def judge_figure(values: Sequence[float], low: float, high: float | None = None) -> str:
@@ -177,16 +236,16 @@ def bump_excess(curve: Sequence[float], claimed: Sequence[int]) -> float:
     return rates[0] - rates[1]
 
 
-def judge_threshold(fixed: Sequence[float], tuned: Sequence[float], claimed: int) -> str:
+def judge_threshold(fixed: Measured, tuned: Measured, claimed: int) -> str:
     """Return the verdict on a claim made at a fixed threshold, in the light of the tuned one.
 
-    fixed, tuned: the paired differences at either threshold, one per seed. A claim that holds at
-    the fixed threshold is an `artefact of the fixed threshold` where at the tuned one it is not
-    borne out and the difference is smaller for certain; else the verdict at the fixed one stands.
+    fixed, tuned: the paired differences at either threshold. A claim that holds at the fixed
+    threshold is an `artefact of the fixed threshold` where at the tuned one it is not borne out
+    and the difference is smaller for certain; else the verdict at the fixed one stands.
     """
-    verdict = judge(fixed, claimed)
-    undone = judge(tuned, claimed) != HOLDS
-    smaller = judge(np.subtract(fixed, tuned), claimed) == HOLDS
+    verdict = judge(fixed.interval, claimed)
+    undone = judge(tuned.interval, claimed) != HOLDS
+    smaller = judge((fixed - tuned).interval, claimed) == HOLDS
     return ARTEFACT if verdict == HOLDS and undone and smaller else verdict
 
 

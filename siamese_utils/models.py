@@ -23,6 +23,8 @@ class Regularisation:
 
 MODELS = {
     "base": Regularisation(),
+    "dropout": Regularisation(dropout=0.1),
+    "regularisers": Regularisation(l2_kernel=0.01, l1_bias=0.01),
     "complex": Regularisation(l2_kernel=0.01, l1_bias=0.01, dropout=0.1),
 }
 
@@ -30,9 +32,9 @@ MODELS = {
 def build_encoder(
     model: str, image_shape: tuple[int, int, int], precision: str = "float32"
 ) -> keras.Model:
-    """Build one of the study's encoders, with fresh weights: an image in, an embedding out.
+    """Build the study's encoder, with fresh weights: an image in, an embedding out.
 
-    model: a name in MODELS. Images (batch, height, width, channels) of 0..255 ->
+    model: a name in MODELS: the study's base and complex model, and two with half of the brakes. Images (batch, height, width, channels) of 0..255 ->
     embeddings (batch, 128), float32, 0 or more. precision: `float32`, or `mixed_bfloat16` to
     compute in bfloat16 and keep the weights and the embedding in float32. Source: Hou 2019.
     """
@@ -83,3 +85,21 @@ class SiameseModel(keras.Model):
         first = ops.take(embeddings, inputs["pairs"][:, 0], axis=0)  # (pairs, 128)
         second = ops.take(embeddings, inputs["pairs"][:, 1], axis=0)
         return euclidean_distance(first, second)
+
+
+class Classifier(keras.Model):
+    """An encoder with a softmax layer on top, trained to name the class of single images."""
+
+    def __init__(
+        self, encoder: keras.Model, images: np.ndarray, num_classes: int, **kwargs: Any
+    ) -> None:
+        """Keep the encoder and one copy of all images, (images, height, width, channels) uint8."""
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.images = ops.convert_to_tensor(images)
+        self.head = layers.Dense(num_classes, activation="softmax", name="classes")
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Return class probabilities: (batch,) indices of images -> (batch, classes) float32."""
+        batch = ops.take(self.images, inputs, axis=0)
+        return self.head(self.encoder(batch, training=training))

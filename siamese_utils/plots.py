@@ -6,11 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import MaxNLocator
 
 from siamese_utils import evaluation
 from siamese_utils.evaluation import Interval
 from siamese_utils.pairs import Pairs
+from siamese_utils.verification import Reliability
 
 # Okabe and Ito 2008: told apart by readers with any colour vision, in print too.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
@@ -192,12 +194,15 @@ def accuracy_by_threshold(
 
 
 @styled
-def intervals_beside_study(
-    ours: dict[str, dict[str, Interval]], study: dict[str, dict[str, float]]
+def intervals(
+    ours: dict[str, dict[str, Interval]],
+    label: str,
+    study: dict[str, dict[str, float]] | None = None,
 ) -> Figure:
-    """Draw our means with 95 % intervals, and the figures of 2019 as open diamonds.
+    """Draw means with 95 % intervals, and figures of 2019 as open diamonds.
 
-    ours: panel -> row -> interval; study: the same with one figure, where there is one.
+    ours: panel -> row -> interval; label: of the axis; study: as ours with one figure, where there
+    is one.
     """
     rows = list(next(iter(ours.values())))
     figure, axes = new_figure(1, len(ours), height=0.9 + 0.35 * len(rows))
@@ -206,10 +211,131 @@ def intervals_beside_study(
             found = values[row]
             half_width = 0 if np.isnan(found.low) else found.half_width
             ax.errorbar(found.mean, y, xerr=half_width, fmt="o", color=BLUE, capsize=4, ms=5)
-            if row in study.get(panel, {}):
+            if row in (study or {}).get(panel, {}):
                 ax.plot(study[panel][row], y, "D", mfc="none", mec=VERMILION, ms=7)
-        ax.set(title=panel, xlabel="accuracy (%)", ylim=(-0.6, len(rows) - 0.4))
+        ax.set(title=panel, xlabel=label, ylim=(-0.6, len(rows) - 0.4))
         ax.set_yticks(range(len(rows)), list(reversed(rows)) if ax is axes[0, 0] else [])
+    return figure
+
+
+@styled
+def reliability_diagrams(panels: dict[str, dict[str, Reliability]]) -> Figure:
+    """Draw the observed share of different pairs against the stated one: panel -> curve -> found."""
+    figure, axes = new_figure(1, len(panels), height=2.9)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+        for color, marker, (name, found) in zip(SERIES, "os^D", curves.items(), strict=False):
+            ax.plot(found.stated, found.observed, color=color, marker=marker, ms=4, label=name)
+        ax.set(title=title, xlabel="stated: D / m, at most 1", aspect="equal", ylim=(-0.03, 1.03))
+    axes[0, 0].set_ylabel("observed share of different pairs")
+    axes[0, 0].legend(loc="upper left", fontsize=7)
+    return figure
+
+
+@styled
+def class_heat_map(
+    values: np.ndarray, names: Sequence[str], unseen: Sequence[bool], label: str
+) -> Figure:
+    """Draw a figure for each two classes: values (classes, classes), NaN left white.
+
+    The names of unseen classes stand in vermilion and italics.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.6))
+    image = axes.imshow(values, cmap="cividis", vmin=0.5, vmax=1)
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            color = "white" if value < 0.75 else "black"
+            axes.text(
+                column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=7
+            )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(False)
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        for tick, mark in zip(ticks, unseen, strict=True):
+            tick.set(color=VERMILION if mark else BLUE, style="italic" if mark else "normal")
+    figure.colorbar(image, label=label, shrink=0.8)
+    return figure
+
+
+@styled
+def over_epochs(panels: dict[str, dict[str, np.ndarray]], epochs: Sequence[int]) -> Figure:
+    """Draw values at some epochs: panel -> curve -> (seeds, epochs), a thin line a seed."""
+    figure, axes = new_figure(1, len(panels), height=2.7)
+    places = np.arange(len(epochs))  # evenly spaced: the first epochs change most
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for color, style, (name, values) in zip(SERIES, ("-", "--"), curves.items(), strict=False):
+            for one in values if len(values) > 1 else ():
+                ax.plot(places, one, color=color, ls=style, lw=0.6, alpha=0.35)
+            mean = np.mean(values, axis=0)
+            ax.plot(places, mean, color=color, ls=style, marker="o", ms=3, label=name)
+        ax.set(title=title, xlabel="epochs trained")
+        ax.set_xticks(places, epochs)
+    axes[0, 0].legend()
+    return figure
+
+
+@styled
+def spectra(panels: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Draw shares of variance against the direction's rank: panel -> curve -> (directions,)."""
+    figure, axes = new_figure(1, len(panels), height=2.7)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for color, style, (name, shares) in zip(
+            SERIES, ("-", "--", "-."), curves.items(), strict=False
+        ):
+            ax.plot(np.arange(1, len(shares) + 1), shares, color=color, ls=style, label=name)
+        ax.set(title=title, xlabel="direction", yscale="log", ylim=(1e-5, 1))
+    axes[0, 0].set_ylabel("share of the variance (log)")
+    axes[0, -1].legend()
+    return figure
+
+
+@styled
+def lottery(panels: dict[str, np.ndarray], own: dict[str, np.ndarray], label: str) -> Figure:
+    """Draw one dot for each choice of classes, and above them one for each seed of the study's choice.
+
+    panels: title -> (choices,); own: title -> (seeds,).
+    """
+    figure, axes = new_figure(1, len(panels), height=2.2)
+    for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
+        for y, dots, color, marker in ((0, values, BLUE, "o"), (1, own[title], VERMILION, "D")):
+            spread = np.linspace(-0.28, 0.28, len(dots)) if len(dots) > 1 else np.zeros(1)
+            ax.plot(np.sort(dots), y + spread, marker, ms=3.5, color=color, mfc="none")
+        ax.set(title=title, xlabel=label, ylim=(-0.6, 1.6))
+        ax.set_yticks([0, 1], ["other choices", "the study's"] if ax is axes[0, 0] else [])
+    return figure
+
+
+@styled
+def embedding_maps(
+    panels: dict[str, np.ndarray],
+    labels: np.ndarray,
+    class_names: dict[int, str],
+    images: np.ndarray,
+    thumbnails: np.ndarray,
+) -> Figure:
+    """Draw images as dots by class, some of them as small pictures.
+
+    panels: title -> (images, 2); labels: (images,); class_names: of the classes to name, in order;
+    images: (images, h, w, c) uint8; thumbnails: the positions of those drawn as pictures.
+    """
+    figure, axes = new_figure(1, len(panels), height=4.0)
+    colors = (*SERIES, GREY, "#000000", "#8C510A", "#332288")
+    for ax, (title, places) in zip(axes[0], panels.items(), strict=True):
+        for color, marker, (c, name) in zip(
+            colors, "os^DvP*Xph", class_names.items(), strict=False
+        ):
+            chosen = labels == c
+            ax.scatter(
+                *places[chosen].T, s=7, color=color, marker=marker, lw=0, alpha=0.6, label=name
+            )
+        for i in thumbnails:
+            picture = OffsetImage(255 - images[i, ..., 0], zoom=0.5, cmap="gray", norm=None)
+            ax.add_artist(AnnotationBbox(picture, places[i], frameon=False, pad=0))
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.grid(False)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, markerscale=2)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The store of finished trainings: no training is done twice, and none is reused stale."""
+"""The store of finished work: no training is done twice, and none is reused stale."""
 
 import ast
 import hashlib
@@ -54,26 +54,41 @@ def path_of(key: str) -> Path:
 
 def load(key: str) -> Run | None:
     """Return the stored training, or None where there is no whole one (or none fresh enough)."""
+    arrays = load_arrays(key)
+    try:
+        return _unpack(arrays) if arrays else None
+    except (ValueError, KeyError):
+        return None  # not a training
+
+
+def save(key: str, run: Run) -> Path:
+    """Store a training and return its file, which appears whole or not at all."""
+    return save_arrays(key, _pack(run))
+
+
+def load_arrays(key: str) -> dict[str, np.ndarray] | None:
+    """Return stored arrays by name, or None where there is no whole file (or none fresh enough)."""
     path = path_of(key)
     try:
         if path.stat().st_mtime < float(os.environ.get(settings.FRESH_VARIABLE) or 0):
             return None
         with np.load(path, allow_pickle=False) as arrays:
-            return _unpack(dict(arrays))
+            return dict(arrays)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # damaged: to be trained again and replaced
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None  # damaged: to be made again and replaced
 
 
-def save(key: str, run: Run) -> Path:
-    """Store a training and return its file, which appears whole or not at all."""
+def save_arrays(key: str, arrays: dict[str, np.ndarray], compress: bool = False) -> Path:
+    """Store arrays and return their file, which appears whole or not at all."""
     path = path_of(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{key}-")
+    write = np.savez_compressed if compress else np.savez
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **_pack(run))
+            write(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

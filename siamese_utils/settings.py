@@ -24,11 +24,12 @@ class Profile:
     epochs: int
     seeds: int
     images_per_class: int | None  # None: all of them
+    milestones: tuple[int, ...]  # epochs after which a training is looked at on its way
 
 
 PROFILES = {
-    "full": Profile("full", epochs=20, seeds=3, images_per_class=None),
-    "quick": Profile("quick", epochs=3, seeds=2, images_per_class=1000),
+    "full": Profile("full", epochs=20, seeds=3, images_per_class=None, milestones=(1, 2, 5, 10)),
+    "quick": Profile("quick", epochs=3, seeds=2, images_per_class=1000, milestones=(1, 2)),
 }
 
 

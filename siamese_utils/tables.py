@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,16 @@ import pandas as pd
 
 from siamese_utils import evaluation, settings
 from siamese_utils.data import Dataset
-from siamese_utils.evaluation import Interval
+from siamese_utils.evaluation import Interval, Measured
 from siamese_utils.pairs import Pairs
 from siamese_utils.runs import Run
 
 PAIR_SETS = ("train", "validation", "seen", "all", "unseen")
 TEST_SETS = ("seen", "all", "unseen")
 RULES = ("fixed 0.5", "half margin", "tuned")  # tuned: best on the validation pairs
+# the name of each rule's accuracy in a panel
+FIGURES = dict(zip(RULES, ("accuracy, 0.5", "accuracy, m/2", "accuracy, tuned"), strict=True))
+Panel = dict[tuple[str, str], Measured]  # (set, figure) -> its value for each seed
 
 # Accuracy in % at distance 0.5, one training each. Source: Hou 2019, Tables 2 to 5.
 STUDY = pd.DataFrame(
@@ -92,15 +95,12 @@ def paired_differences(
     return (a - b).dropna().to_numpy()
 
 
-def changes(
-    measured: pd.DataFrame, first: dict[str, object], second: dict[str, object]
-) -> dict[str, np.ndarray]:
-    """Return first minus second at each threshold rule: rule -> (seeds,) in points of %."""
-    by_rule = {rule: select(measured, threshold_rule=rule) for rule in RULES}
-    return {rule: paired_differences(rows, first, second) for rule, rows in by_rule.items()}
+def changes(first: Panel, second: Panel, pair_set: str) -> dict[str, Measured]:
+    """Return the accuracy of the first encoder minus the second's at each threshold rule."""
+    return {rule: first[pair_set, name] - second[pair_set, name] for rule, name in FIGURES.items()}
 
 
-def judge_changes(found: dict[str, np.ndarray], claimed: int) -> str:
+def judge_changes(found: dict[str, Measured], claimed: int) -> str:
     """Return the verdict on a claim made at threshold 0.5, in the light of the tuned one."""
     return evaluation.judge_threshold(found["fixed 0.5"], found["tuned"], claimed)
 
@@ -151,16 +151,66 @@ def study_at_half() -> dict[str, dict[str, float]]:
 
 
 def difference_table(
-    found_changes: dict[tuple[str, str], np.ndarray], claimed: int, condition: str = "threshold"
+    found_changes: dict[tuple[str, str], Measured], claimed: int, condition: str = "threshold"
 ) -> pd.DataFrame:
-    """Return paired differences as a table: (set, condition) -> (seeds,), with a verdict each."""
+    """Return paired differences as a table, (set, condition) -> difference, with a verdict each."""
     rows = []
-    for (name, under), values in found_changes.items():
-        found = evaluation.interval(values)
+    for (name, under), difference in found_changes.items():
+        found = difference.interval
         row = {condition: under, "set": name, "mean": signed(found.mean)}
-        row |= {"95 % interval": between(found), "claim": evaluation.judge(values, claimed)}
+        row |= {"95 % interval": between(found), "claim": evaluation.judge(found, claimed)}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def panel_table(panel: Panel) -> pd.DataFrame:
+    """Return an encoder's panel as a table: a row for each figure, a column for each set."""
+    figures = dict.fromkeys(figure for _, figure in panel)
+    rows = [
+        {"figure": figure} | {s: in_unit(figure, panel[s, figure].interval) for s in TEST_SETS}
+        for figure in figures
+        if not np.isnan(panel["seen", figure].whole).all()
+    ]
+    return pd.DataFrame(rows)
+
+
+def compare_panels(
+    panels: dict[str, Panel], columns: Sequence[tuple[str, str]], name: str = "encoder"
+) -> pd.DataFrame:
+    """Return one row for each encoder and one column for each (set, figure).
+
+    Where all columns are of one set its name is left out: the caption says it.
+    """
+    alone = len({pair_set for pair_set, _ in columns}) == 1
+    rows = []
+    for encoder, panel in panels.items():
+        found = {
+            figure if alone else f"{figure}, {pair_set}": in_unit(
+                figure, panel[pair_set, figure].interval
+            )
+            for pair_set, figure in columns
+        }
+        rows.append({name: encoder} | found)
+    return pd.DataFrame(rows)
+
+
+def in_unit(figure: str, value: Interval) -> str:
+    """Return a figure of the panel as text: an area to three places, all else in % to two."""
+    if np.isnan(value.mean):
+        return "–"
+    return area(value) if figure in ("AUC", "average precision") else percent(value)
+
+
+def add_panels(panels: dict[str, Panel]) -> Path:
+    """Add panels to this run's panel.csv: a row for each encoder, set and figure, with its interval."""
+    rows = [
+        {"encoder": encoder, "pair_set": pair_set, "figure": figure, "mean": found.mean}
+        | {"low": found.low, "high": found.high, "seeds": len(measured.whole)}
+        for encoder, panel in panels.items()
+        for (pair_set, figure), measured in panel.items()
+        for found in [measured.interval]
+    ]
+    return _add("panel", pd.DataFrame(rows), key=["encoder", "pair_set", "figure"])
 
 
 def gaps_to_study(measured: pd.DataFrame, model: str, margin: float) -> dict[str, dict]:
@@ -226,10 +276,17 @@ def add_to_accuracy(measured: pd.DataFrame) -> Path:
     )
 
 
-def add_claim(number: str, claim: str, study: str, ours: str, verdict: str, evidence: str) -> None:
-    """Add a judged claim of the study to this run's claims.csv; evidence: the notebook's name."""
+def add_claim(
+    number: str, claim: str, study: str, ours: str, verdict: str, why: str, evidence: str
+) -> None:
+    """Add a judged claim to this run's claims.csv.
+
+    study: its figure; ours: the same with its interval; why: one sentence; evidence: the
+    notebook's name.
+    """
     row = {"claim": number, "statement": claim, "2019": study, "ours": ours}
-    _add("claims", pd.DataFrame([row | {"verdict": verdict, "evidence": evidence}]), key=["claim"])
+    row |= {"verdict": verdict, "why": why, "evidence": evidence}
+    _add("claims", pd.DataFrame([row]), key=["claim"])
 
 
 def _add(name: str, rows: pd.DataFrame, key: list[str]) -> Path:
@@ -288,7 +345,7 @@ def _write(path: Path, text: str) -> Path:
 
 def percent(value: Interval) -> str:
     """Return a percentage to two places, with the half-width of its interval where there is one."""
-    return _plus_minus(value, places=2)
+    return plus_minus(value, places=2)
 
 
 def mean_of(seeds: int) -> str:
@@ -300,10 +357,11 @@ def mean_of(seeds: int) -> str:
 
 def area(value: Interval) -> str:
     """Return an area under the ROC curve to three places, with its interval."""
-    return _plus_minus(value, places=3)
+    return plus_minus(value, places=3)
 
 
-def _plus_minus(value: Interval, places: int) -> str:
+def plus_minus(value: Interval, places: int) -> str:
+    """Return a mean with half the width of its interval, where it has one."""
     mean = f"{value.mean:.{places}f}"
     return mean if np.isnan(value.low) else f"{mean} ± {value.half_width:.{places}f}"
 
@@ -315,9 +373,16 @@ def points(value: Interval) -> str:
     return f"{signed(value.mean)} points (95 % interval {between(value)})"
 
 
-def describe_changes(found: dict[str, np.ndarray]) -> str:
+def difference(value: Interval, places: int = 3) -> str:
+    """Return a difference that is no percentage with its sign and its whole interval."""
+    if np.isnan(value.low):
+        return f"{signed(value.mean, places)} (one seed, no interval)"
+    return f"{signed(value.mean, places)} (95 % interval {between(value, places)})"
+
+
+def describe_changes(found: dict[str, Measured]) -> str:
     """Return the changes at the study's threshold and at the tuned one as a sentence's part."""
-    at = {rule: points(evaluation.interval(values)) for rule, values in found.items()}
+    at = {rule: points(difference.interval) for rule, difference in found.items()}
     return f"{at['fixed 0.5']} at 0.5; {at['tuned']} at the tuned threshold"
 
 
@@ -339,13 +404,13 @@ def pair_titles(
     return titles
 
 
-def between(value: Interval) -> str:
+def between(value: Interval, places: int = 2) -> str:
     """Return the ends of an interval of differences; `none` where one seed gives no interval."""
     if np.isnan(value.low):
         return "none"
-    return f"{signed(value.low)} to {signed(value.high)}"
+    return f"{signed(value.low, places)} to {signed(value.high, places)}"
 
 
-def signed(value: float) -> str:
-    """Return a difference to two places with its sign, a true minus where it is negative."""
-    return f"{value:+.2f}".replace("-", "−")
+def signed(value: float, places: int = 2) -> str:
+    """Return a difference with its sign, a true minus where it is negative."""
+    return f"{value:+.{places}f}".replace("-", "−")

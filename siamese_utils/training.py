@@ -4,8 +4,9 @@ import hashlib
 import os
 import platform
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import keras
@@ -17,7 +18,13 @@ from siamese_utils.progress import Progress
 from siamese_utils.runs import Run
 
 STUDY_THRESHOLD = 0.5  # the study counts a pair as "different" beyond this distance
-LEARNING_RATES = {"rmsprop": 0.001, "adam": 0.001, "adadelta": 1.0, "sgd": 0.01}
+OPTIMIZERS = {
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+    "adadelta": keras.optimizers.Adadelta,
+    "sgd": partial(keras.optimizers.SGD, momentum=0.9),
+}
+OBJECTIVES = ("contrastive", "softmax")
 EMBED_BATCH = 512  # images; larger ones gain nothing and take memory
 
 
@@ -34,18 +41,21 @@ class Experiment:
     optimizer: str = "rmsprop"
     learning_rate: float = 0.001
     epochs: int = 20
-    batch: int = 128  # pairs in a step, at most
+    batch: int = 128  # pairs in a step, at most; images where the objective is softmax
     seed: int = 0
     precision: str = "auto"  # float32, mixed_bfloat16, or auto: the faster one of this machine
     dataset: str = "auto"
     images_per_class: int | None = None
     pairs: str = "once"  # drawn once as in 2019, or `anew` every epoch
+    objective: str = "contrastive"  # on pairs, or `softmax`: a classifier of the seen classes
+    seen: tuple[int, ...] | None = None  # other classes to train on than the data set's own
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained. Raises ValueError."""
         choices = {
             "model": models.MODELS,
-            "optimizer": LEARNING_RATES,
+            "optimizer": OPTIMIZERS,
+            "objective": OBJECTIVES,
             "precision": ("auto", "float32", "mixed_bfloat16"),
             "pairs": ("once", "anew"),
         }
@@ -56,46 +66,60 @@ class Experiment:
         for field in ("margin", "learning_rate", "epochs", "batch"):
             if not getattr(self, field) > 0:
                 raise ValueError(f"{field} must be above 0, not {getattr(self, field)}")
+        # one spelling of one experiment: 2 and 2.0 are the same margin
+        for field in ("margin", "learning_rate"):
+            object.__setattr__(self, field, float(getattr(self, field)))
+        if self.seen is not None:
+            object.__setattr__(self, "seen", tuple(sorted(int(c) for c in self.seen)))
 
     @property
     def label(self) -> str:
         """A short name to show while it trains."""
-        return f"{self.model}, m = {self.margin:g}, {self.optimizer}, seed {self.seed}"
+        kind = f"m = {self.margin:g}" if self.objective == "contrastive" else self.objective
+        return f"{self.model}, {kind}, {self.optimizer}, seed {self.seed}"
 
 
-def train_seeds(experiment: Experiment, seeds: int) -> list[Run]:
+def train_seeds(experiment: Experiment, seeds: int, milestones: Sequence[int] = ()) -> list[Run]:
     """Train an experiment with the seeds 0, 1, ...: each has its own split, pairs and weights."""
-    return [train(replace(experiment, seed=seed)) for seed in range(seeds)]
+    return [train(replace(experiment, seed=seed), milestones) for seed in range(seeds)]
 
 
-def train(experiment: Experiment) -> Run:
+def train(experiment: Experiment, milestones: Sequence[int] = ()) -> Run:
     """Return the finished training, from the store where it is there, else trained and stored.
 
-    On one processor the same experiment gives the same weights to the bit. Sets Keras's global
-    random seed. Raises TrainingDivergedError where the loss is no number.
+    A long training passes through the shorter ones: with the `milestones`, numbers of epochs, the
+    same experiment of so many epochs is stored on the way, as if trained by itself. On one
+    processor the same experiment gives the same weights to the bit. Sets Keras's global random
+    seed. Raises TrainingDivergedError where the loss is no number.
     """
     experiment = _settle(experiment)
-    dataset = data.load(experiment.dataset, experiment.images_per_class)
+    dataset = load_data(experiment)
     split = data.split(dataset, experiment.seed)
-    key = _make_key(experiment, dataset, split)
-    if run := runs.load(key):
-        return run
+    lengths = {n for n in milestones if n < experiment.epochs} | {experiment.epochs}
+    keys = {n: _make_key(replace(experiment, epochs=n), dataset, split) for n in lengths}
+    stored = {n: runs.load(key) for n, key in keys.items()}
+    if all(stored.values()):
+        return stored[experiment.epochs]
     start = time.perf_counter()
-    keras.utils.set_random_seed(experiment.seed)
+    _seed_everything(experiment.seed)
     encoder = models.build_encoder(experiment.model, dataset.images.shape[1:], experiment.precision)
-    history = _fit(experiment, encoder, dataset, split)
-    distances = _measure(encoder, dataset, draw_test_pairs(dataset, split, experiment.seed))
-    record = {
-        "experiment": asdict(experiment),
-        "parameters": encoder.count_params(),
-        "seconds": round(time.perf_counter() - start, 1),
-        "data": dataset.digest,
-        "sources": _sources(),
-        "machine": _machine(),
-    }
-    run = Run(record, history, encoder.get_weights(), distances)
-    runs.save(key, run)
-    return run
+
+    def keep(history: dict[str, list[float]]) -> None:
+        """Store the training at the end of an epoch that asks for it."""
+        epochs = len(history["loss"])
+        if epochs in keys:
+            finished = replace(experiment, epochs=epochs)
+            stored[epochs] = _make_run(finished, encoder, history, dataset, split, start)
+            runs.save(keys[epochs], stored[epochs])
+
+    _fit(experiment, encoder, dataset, split, keep)
+    return stored[experiment.epochs]
+
+
+def load_data(experiment: Experiment) -> data.Dataset:
+    """Return the data set of an experiment, with its seen classes."""
+    dataset = data.load(experiment.dataset, experiment.images_per_class)
+    return dataset.with_seen(experiment.seen)
 
 
 def rebuild_encoder(run: Run, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -144,14 +168,57 @@ def _settle(experiment: Experiment) -> Experiment:
     return replace(experiment, precision=precision, dataset=data.resolve(experiment.dataset))
 
 
+def _seed_everything(seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+    if tf.config.list_physical_devices("GPU"):  # a CPU is deterministic by itself
+        tf.config.experimental.enable_op_determinism()
+
+
 def _fit(
+    experiment: Experiment,
+    encoder: keras.Model,
+    dataset: data.Dataset,
+    split: data.Split,
+    keep: Callable[[dict[str, list[float]]], None],
+) -> None:
+    """Train the encoder in place; `keep` is called with the history after each epoch."""
+    prepare = {"contrastive": _prepare_pairs, "softmax": _prepare_classifier}[experiment.objective]
+    model, train_steps, validation_steps = prepare(experiment, encoder, dataset, split)
+    steps = len(train_steps) // experiment.epochs
+    # fewer returns to Python; it must divide the steps, or an epoch would run over its end
+    model.steps_per_execution = max(n for n in range(1, min(steps, 200) + 1) if steps % n == 0)
+    history: dict[str, list[float]] = {}
+
+    def end_epoch(_: int, logs: dict[str, float]) -> None:
+        if not np.isfinite(logs["loss"]):
+            raise TrainingDivergedError(f"{experiment.label}: the loss is no number any more")
+        for name, value in logs.items():
+            history.setdefault(name, []).append(float(value))
+        progress.epoch_done()
+        keep(history)
+
+    with Progress(experiment.label, experiment.epochs) as progress:
+        model.fit(
+            train_steps,
+            epochs=experiment.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation_steps,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_end=end_epoch),
+                keras.callbacks.TerminateOnNaN(),
+            ],
+            shuffle=False,  # the steps come shuffled
+            verbose=0,
+        )
+
+
+def _prepare_pairs(
     experiment: Experiment, encoder: keras.Model, dataset: data.Dataset, split: data.Split
-) -> dict[str, list[float]]:
+) -> tuple[keras.Model, tf.data.Dataset, tf.data.Dataset]:
+    """Return the compiled Siamese model with the steps of all epochs and of the validation."""
     model = models.SiameseModel(encoder, dataset.images)
-    epochs = _draw_epochs(experiment, dataset, split)
-    steps = len(epochs) // experiment.epochs
     model.compile(
-        optimizer=_make_optimizer(experiment),
+        optimizer=OPTIMIZERS[experiment.optimizer](experiment.learning_rate),
         loss=losses.ContrastiveLoss(experiment.margin),
         metrics=[
             # the loss without the regularisers, which Keras adds to `loss`
@@ -160,26 +227,36 @@ def _fit(
             ),
             keras.metrics.BinaryAccuracy(name="accuracy", threshold=STUDY_THRESHOLD),
         ],
-        # fewer returns to Python; it must divide the steps, or an epoch would run over its end
-        steps_per_execution=max(n for n in range(1, min(steps, 200) + 1) if steps % n == 0),
         jit_compile=False,  # XLA is slower on a CPU here
     )
-    with Progress(experiment.label, experiment.epochs) as progress:
-        history = model.fit(
-            _to_dataset(epochs),
-            epochs=experiment.epochs,
-            steps_per_epoch=steps,
-            validation_data=_to_dataset(_draw_validation(experiment, dataset, split)),
-            callbacks=[
-                keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: progress.epoch_done()),
-                keras.callbacks.TerminateOnNaN(),
-            ],
-            shuffle=False,  # the steps come shuffled
-            verbose=0,
-        ).history
-    if not np.isfinite(history["loss"]).all():
-        raise TrainingDivergedError(f"{experiment.label}: the loss is no number any more")
-    return {name: [float(value) for value in values] for name, values in history.items()}
+    blocks = _draw_epochs(experiment, dataset, split), _draw_validation(experiment, dataset, split)
+    return model, *(
+        _to_dataset(
+            {"images": drawn.images, "pairs": drawn.pairs},
+            np.tile(drawn.different, (len(drawn), 1)),
+        )
+        for drawn in blocks
+    )
+
+
+def _prepare_classifier(
+    experiment: Experiment, encoder: keras.Model, dataset: data.Dataset, split: data.Split
+) -> tuple[keras.Model, tf.data.Dataset, tf.data.Dataset]:
+    """Return the compiled classifier with the steps of all epochs and of the validation."""
+    model = models.Classifier(encoder, dataset.images, len(dataset.seen))
+    model.compile(
+        optimizer=OPTIMIZERS[experiment.optimizer](experiment.learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    rng = np.random.default_rng([experiment.seed, 4])
+    whole = len(split.train) - len(split.train) % experiment.batch  # the rest waits for its turn
+    epochs = [rng.permutation(split.train)[:whole] for _ in range(experiment.epochs)]
+    batches = np.concatenate(epochs).reshape(-1, experiment.batch)
+    position = np.searchsorted(dataset.seen, dataset.labels)  # a seen class's place among them
+    held_out = split.validation[np.newaxis]
+    return model, *(_to_dataset(rows, position[rows]) for rows in (batches, held_out))
 
 
 def _draw_epochs(experiment: Experiment, dataset: data.Dataset, split: data.Split) -> pairs.Blocks:
@@ -199,26 +276,34 @@ def _draw_validation(
     return pairs.draw_blocks(split.validation, dataset.labels, 8 * experiment.batch, rng)
 
 
-def _to_dataset(blocks: pairs.Blocks) -> tf.data.Dataset:
-    """Return the steps as Keras wants them: (inputs, labels)."""
-    inputs = {"images": blocks.images, "pairs": blocks.pairs}
-    labels = np.tile(blocks.different, (len(blocks), 1))
+def _to_dataset(inputs: object, targets: np.ndarray) -> tf.data.Dataset:
+    """Return steps as Keras wants them, (inputs, targets): one for each row."""
     options = tf.data.Options()
     # There is nothing to tune, and the tuner's thread sleeps for up to a minute at a time:
     # the end of a training would wait until it wakes.
     options.autotune.enabled = False
-    return tf.data.Dataset.from_tensor_slices((inputs, labels)).prefetch(8).with_options(options)
+    return tf.data.Dataset.from_tensor_slices((inputs, targets)).prefetch(8).with_options(options)
 
 
-def _make_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
-    kinds = {
-        "rmsprop": keras.optimizers.RMSprop,
-        "adam": keras.optimizers.Adam,
-        "adadelta": keras.optimizers.Adadelta,
-        "sgd": keras.optimizers.SGD,
+def _make_run(
+    experiment: Experiment,
+    encoder: keras.Model,
+    history: dict[str, list[float]],
+    dataset: data.Dataset,
+    split: data.Split,
+    start: float,
+) -> Run:
+    distances = _measure(encoder, dataset, draw_test_pairs(dataset, split, experiment.seed))
+    record = {
+        "experiment": asdict(experiment),
+        "parameters": encoder.count_params(),
+        "seconds": round(time.perf_counter() - start, 1),
+        "data": dataset.digest,
+        "sources": _sources(),
+        "machine": _machine(),
     }
-    momentum = {"momentum": 0.9} if experiment.optimizer == "sgd" else {}
-    return kinds[experiment.optimizer](experiment.learning_rate, **momentum)
+    so_far = {name: list(values) for name, values in history.items()}
+    return Run(record, so_far, encoder.get_weights(), distances)
 
 
 def _measure(

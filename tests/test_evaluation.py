@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from siamese_utils import evaluation
@@ -80,12 +81,12 @@ def test_one_value_has_no_interval():
     ],
 )
 def test_verdicts(differences, claimed, verdict):
-    assert evaluation.judge(differences, claimed) == verdict
+    assert evaluation.judge(evaluation.interval(differences), claimed) == verdict
 
 
 def test_a_claim_has_a_direction():
     with pytest.raises(ValueError, match="claimed"):
-        evaluation.judge([1.0, 2.0], 0)
+        evaluation.judge(evaluation.interval([1.0, 2.0]), 0)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +101,11 @@ def test_a_claim_has_a_direction():
     ],
 )
 def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, verdict):
+    fixed, tuned = (
+        evaluation.Measured(np.array(values), np.outer(values, [1, 1])) for values in (fixed, tuned)
+    )
     assert evaluation.judge_threshold(fixed, tuned, +1) == verdict
-    mirrored = evaluation.judge_threshold(np.negative(fixed), np.negative(tuned), -1)
-    assert mirrored == verdict
+    assert evaluation.judge_threshold(fixed * -1, tuned * -1, -1) == verdict
 
 
 def test_neighbouring_float32_distances_are_told_apart():
@@ -138,3 +141,50 @@ def test_worst_pairs_by_hand():
 def test_roc_ends_at_both_corners():
     x, y = evaluation.roc_points(np.array([1, 2, 3, 4.0]), np.array([0, 1, 0, 1]))
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+
+
+def test_crossed_interval_by_hand():
+    # row means 1 and 3: variance 2 over 2 seeds is 1; column means 1, 2, 3: variance 1 over 3 is 1/3
+    values = np.array([[0, 1, 2], [2, 3, 4.0]])
+    found = evaluation.crossed_interval(values, 5.0)
+    assert found.mean == 5
+    # (1 + 1/3)^2 / (1^2 / 1 + (1/3)^2 / 2) = 1.6842 degrees of freedom, t = 5.2172 by tables of t
+    freedom = (16 / 9) / (1 + 1 / 18)
+    expected = stats.t(freedom).ppf(0.975) * np.sqrt(4 / 3)
+    assert found.half_width == pytest.approx(expected)
+
+
+def test_where_images_do_not_matter_it_is_the_interval_over_seeds():
+    values = np.outer([1, 2, 3.0], np.ones(8))
+    expected = evaluation.interval([1, 2, 3]).half_width
+    assert evaluation.crossed_interval(values, 2.0).half_width == pytest.approx(expected)
+    assert np.isnan(evaluation.crossed_interval(values[:1], 1.0).low)
+    assert evaluation.crossed_interval(np.ones((3, 4)), 1.0).half_width == 0
+
+
+@pytest.mark.parametrize("spread", [(1, 0, 1), (0.1, 1, 1), (1, 1, 0), (1, 0.3, 0.3)])
+def test_crossed_intervals_cover_what_they_promise(spread):
+    rng = np.random.default_rng(0)
+    of_seeds, of_groups, of_both = spread
+    covered = []
+    for _ in range(2000):
+        values = of_seeds * rng.normal(size=(5, 1)) + of_groups * rng.normal(size=(1, 20)) / 2
+        values = values + of_both * rng.normal(size=(5, 20))
+        found = evaluation.crossed_interval(values, values.mean())
+        covered.append(found.low <= 0 <= found.high)
+    assert 0.94 <= np.mean(covered) <= 0.995  # its own error is about 0.005
+
+
+def test_measurements_are_subtracted_seed_by_seed_and_group_by_group():
+    first = evaluation.Measured(np.array([3, 5.0]), np.array([[3, 4], [5, 7.0]]))
+    second = evaluation.Measured(np.array([1, 1.0]), np.array([[1, 2], [2, 3.0]]))
+    found = first - second
+    assert found.whole.tolist() == [2, 4]
+    assert found.groups.tolist() == [[2, 2], [3, 4]]
+    assert found.interval.mean == 3
+
+
+def test_every_verdict_has_its_reason():
+    verdicts = {evaluation.HOLDS, evaluation.FAILS, evaluation.UNDECIDED}
+    assert set(evaluation.FIGURE_REASONS) == verdicts
+    assert set(evaluation.REASONS) == verdicts | {evaluation.ARTEFACT}

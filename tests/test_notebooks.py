@@ -16,9 +16,10 @@ PACKAGE = settings.ROOT / "siamese_utils"
 # A module may import those before it in the order in which data flows, and no other.
 ORDER = [
     *["settings", "series", "progress", "data", "pairs", "losses", "models", "runs", "training"],
-    *["evaluation", "tables", "plots", "show", "report"],
+    *["evaluation", "verification", "allpairs", "baselines", "geometry", "panel"],
+    *["tables", "plots", "show", "report"],
 ]
-WITH_TENSORFLOW = {"losses", "models", "training"}
+WITH_TENSORFLOW = {"losses", "models", "training", "panel"}
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.name)
@@ -29,7 +30,8 @@ def notebook(request):
 def test_the_series_is_complete():
     assert [chapter.name for chapter in CHAPTERS] == [
         *["00-summary", "01-data-splits", "02-loss-tests", "03-base-model", "04-complex-model"],
-        *["05-margin-study", "06-optimizer-comparison"],
+        *["05-margin-study", "06-optimizer-comparison", "08-plain-baselines"],
+        *["09-split-lottery", "10-embeddings"],
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from nbformat import v4
 from rich.console import Console
 
-from siamese_utils import plots, settings
+from siamese_utils import plots, settings, verification
 from siamese_utils.pairs import Pairs
 from siamese_utils.report import execute, html, pdf, publish
 from siamese_utils.report.status import Status, format_seconds
@@ -235,6 +235,9 @@ def test_every_figure_function_draws():
     distance, different = rng.random(40), np.arange(40) % 2 == 0
     history = {k: [0.3, 0.2] for k in ("a", "val_a", "val_accuracy", "val_contrastive")}
     found = plots.evaluation.interval([1.0, 2.0])
+    stated = verification.reliability(verification.make_curve(distance, different), 1.0)
+    areas = np.array([[np.nan, 0.9], [0.9, np.nan]])
+    labels, places = np.arange(6) % 2, rng.random((6, 2))
     drawn = [
         plots.image_grid(images, ["x", "y"], [True, False]),
         plots.pair_gallery(
@@ -246,7 +249,16 @@ def test_every_figure_function_draws():
         plots.distance_histograms({"seen": (distance, different)}, {"fixed": 0.5}),
         plots.roc_curves({"seen": {"base": (distance, different)}}),
         plots.accuracy_by_threshold({"seen": {"m": [distance, distance]}}, np.arange(40)),
-        plots.intervals_beside_study({"seen": {"base": found}}, {"seen": {"base": 1.5}}),
+        plots.intervals({"seen": {"base": found}}, "accuracy (%)", {"seen": {"base": 1.5}}),
+        plots.intervals({"seen": {"base": found}}, "AUC"),
+        plots.reliability_diagrams({"seen": {"base": stated}}),
+        plots.class_heat_map(areas, ["x", "y"], [True, False], "AUC"),
+        plots.over_epochs({"AUC": {"seen": rng.random((2, 3))}}, (0, 1, 20)),
+        plots.spectra({"seen": {"before": distance[:5]}}),
+        plots.lottery({"seen": distance[:9]}, {"seen": distance[:1]}, "accuracy"),
+        plots.embedding_maps(
+            {"PCA": places}, labels, {0: "x", 1: "y"}, images.reshape(6, 8, 8, 1), np.array([1, 4])
+        ),
     ]
     for figure in drawn:
         figure.canvas.draw()

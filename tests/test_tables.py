@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from siamese_utils import tables
-from siamese_utils.evaluation import Interval
+from siamese_utils.evaluation import Interval, Measured
 from siamese_utils.runs import Run
 
 
@@ -80,15 +80,15 @@ def test_gaps_to_the_study():
 
 def test_claims_are_kept_and_replaced(results):
     for verdict in ("holds", "not decidable"):
-        tables.add_claim("2a", "it helps", "1", "2", verdict, "04-complex-model")
-    tables.add_claim("10", "so it is", "1", "2", "holds", "05-margin-study")
+        tables.add_claim("2a", "it helps", "1", "2", verdict, "why", "04-complex-model")
+    tables.add_claim("10", "so it is", "1", "2", "holds", "why", "05-margin-study")
     claims = tables.read("claims")
     assert claims["claim"].tolist() == ["10", "2a"]
     assert tables.claims_of("04-complex-model", True)["verdict"].tolist() == ["not decidable"]
 
 
 def test_no_figure_of_2019_where_none_applies(results):
-    tables.add_claim("1", "it helps", "61.43", "2", "holds", "04-complex-model")
+    tables.add_claim("1", "it helps", "61.43", "2", "holds", "why", "04-complex-model")
     assert "2019" not in tables.claims_of("04-complex-model", with_study=False)
 
 
@@ -120,3 +120,62 @@ def test_figures_as_text():
         tables.points(Interval(-1.5, -2.0, -1.0)) == "−1.50 points (95 % interval −2.00 to −1.00)"
     )
     assert tables.area(Interval(0.9, 0.8, 1.0)) == "0.900 ± 0.100"
+
+
+def test_differences_as_text():
+    assert tables.difference(Interval(-0.1, -0.2, 0.0), 1) == "−0.1 (95 % interval −0.2 to +0.0)"
+    assert tables.difference(Interval(0.1234, np.nan, np.nan)) == "+0.123 (one seed, no interval)"
+    assert tables.plus_minus(Interval(0.5, 0.25, 0.75), 2) == "0.50 ± 0.25"
+
+
+def make_panel(seen, unseen):
+    """A panel of two seeds and two groups with one accuracy and no calibration."""
+
+    def of(values):
+        return Measured(np.array(values, dtype=float), np.outer(values, [1.0, 1.0]))
+
+    panel = {}
+    for pair_set, values in (("seen", seen), ("all", seen), ("unseen", unseen)):
+        for name in tables.FIGURES.values():
+            panel[pair_set, name] = of(values)
+        panel[pair_set, "AUC"] = of([0.5, 0.5])
+        panel[pair_set, "ECE"] = of([np.nan, np.nan])
+    return panel
+
+
+def test_a_panel_becomes_a_table_without_what_is_not_known():
+    table = tables.panel_table(make_panel([90, 90], [60, 60])).set_index("figure")
+    assert "ECE" not in table.index
+    assert table.loc["accuracy, 0.5", "unseen"] == "60.00 ± 0.00"
+    assert table.loc["AUC", "seen"] == "0.500 ± 0.000"
+
+
+def test_panels_stand_beside_each_other():
+    panels = {"a": make_panel([90, 90], [60, 60]), "b": make_panel([80, 80], [70, 70])}
+    both = tables.compare_panels(panels, [("seen", "accuracy, 0.5"), ("unseen", "AUC")])
+    assert list(both.columns) == ["encoder", "accuracy, 0.5, seen", "AUC, unseen"]
+    alone = tables.compare_panels(panels, [("seen", "AUC"), ("seen", "ECE")], "margin")
+    assert alone.iloc[0].tolist() == ["a", "0.500 ± 0.000", "–"]
+    assert list(alone.columns) == ["margin", "AUC", "ECE"]
+
+
+def test_changes_are_judged_at_both_thresholds():
+    first, second = make_panel([90, 91], [60, 61]), make_panel([80, 81], [70, 71])
+    found = tables.changes(first, second, "seen")
+    assert {rule: values.whole.tolist() for rule, values in found.items()} == {
+        rule: [10, 10] for rule in tables.RULES
+    }
+    assert tables.judge_changes(found, +1) == "holds"
+    rows = {("seen", "fixed 0.5"): found["fixed 0.5"]}
+    [row] = tables.difference_table(rows, claimed=-1).to_dict("records")
+    assert row["claim"] == "does not hold"
+    assert row["mean"] == "+10.00"
+
+
+def test_panels_are_kept_with_their_intervals(results):
+    for value in (90, 91):
+        tables.add_panels({"a": make_panel([value, value], [60, 60])})
+    kept = tables.select(tables.read("panel"), pair_set="seen", figure="accuracy, 0.5")
+    assert kept[["encoder", "mean", "low", "high", "seeds"]].to_numpy().tolist() == [
+        ["a", 91, 91, 91, 2]
+    ]

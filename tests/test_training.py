@@ -60,11 +60,13 @@ def test_the_same_seed_gives_the_same_weights_in_another_process(store):
         {"model": "complex"},
         {"pairs": "anew"},
         {"images_per_class": 50},
+        {"objective": "softmax"},
+        {"seen": (0, 1, 2)},
     ],
 )
 def test_another_experiment_is_another_training(store, change):
     settled = [training._settle(e) for e in (SHORT, replace(SHORT, **change))]
-    loaded = [data.load(e.dataset, e.images_per_class) for e in settled]
+    loaded = [training.load_data(e) for e in settled]
     keys = {
         training._make_key(e, d, data.split(d, e.seed))
         for e, d in zip(settled, loaded, strict=True)
@@ -107,12 +109,38 @@ def test_what_cannot_be_trained_is_refused(field, value):
         Experiment(**{field: value})
 
 
-def test_every_optimizer_is_built_with_its_learning_rate():
-    kinds = {"rmsprop": "RMSprop", "adam": "Adam", "adadelta": "Adadelta", "sgd": "SGD"}
-    for name, rate in training.LEARNING_RATES.items():
-        optimizer = training._make_optimizer(replace(SHORT, optimizer=name, learning_rate=rate))
-        assert type(optimizer).__name__ == kinds[name]
-        assert np.isclose(float(optimizer.learning_rate), rate)
+def test_a_long_training_passes_through_the_shorter_ones(store):
+    training.train(replace(SHORT, epochs=3, model="complex"), milestones=(1, 2, 7))
+    assert len(list(store.iterdir())) == 3
+    on_the_way = training.train(replace(SHORT, model="complex"))
+    assert len(list(store.iterdir())) == 3
+    assert len(on_the_way.history["loss"]) == on_the_way.record["experiment"]["epochs"] == 2
+    for path in store.iterdir():
+        path.unlink()
+    by_itself = training.train(replace(SHORT, model="complex"))
+    assert by_itself.history == on_the_way.history
+    assert all(map(np.array_equal, by_itself.weights, on_the_way.weights))
+
+
+def test_a_classifier_is_trained_on_the_seen_classes(store, digits):
+    run = training.train(replace(SHORT, objective="softmax", epochs=4))
+    assert run.history["val_accuracy"][-1] > 0.9
+    assert run.record["parameters"] == 1_215_104  # without the softmax layer
+    drawn = training.draw_test_pairs(digits, data.split(digits, 0), 0)["seen"]
+    assert evaluation.roc_auc(run.distances["seen"], drawn.different) > 0.9
+
+
+def test_other_classes_can_be_seen(store):
+    run = training.train(replace(SHORT, seen=[9, 3, 5], images_per_class=40))
+    assert run.record["experiment"]["seen"] == (3, 5, 9)
+    dataset = training.load_data(Experiment(dataset="digits", seen=(3, 5, 9)))
+    assert dataset.seen == (3, 5, 9)
+    assert dataset.unseen == (0, 1, 2, 4, 6, 7, 8)
+
+
+def test_one_experiment_has_one_spelling():
+    assert replace(SHORT, margin=2) == replace(SHORT, margin=2.0)
+    assert repr(replace(SHORT, margin=2)) == repr(replace(SHORT, margin=2.0))
 
 
 def test_changed_sources_change_the_key_and_comments_do_not(tmp_path):

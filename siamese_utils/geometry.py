@@ -1,0 +1,62 @@
+"""The shape of a cloud of embeddings: how far its classes lie apart, how many directions it fills."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from siamese_utils import allpairs, verification
+
+
+def scatter_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """Return the variance within classes over that between them, 0 or more.
+
+    embeddings: (images, dimensions); labels: (images,). Each class weighs the same. 0: every class
+    is one point; above 1: classes are wider than they lie apart. Infinite where all classes have
+    one mean. Source: Papyan, Han, Donoho 2020, on the collapse of classes.
+    """
+    members = [embeddings[labels == c] for c in np.unique(labels)]
+    means = np.stack([cloud.mean(axis=0) for cloud in members])
+    within = np.mean(
+        [np.square(cloud - cloud.mean(axis=0)).sum(axis=1).mean() for cloud in members]
+    )
+    between = np.square(means - means.mean(axis=0)).sum(axis=1).mean()
+    return float(within / between) if between > 0 else float("inf")
+
+
+def spectrum(embeddings: np.ndarray) -> np.ndarray:
+    """Return the shares of variance along the principal directions, largest first: sums to 1."""
+    centred = np.asarray(embeddings - embeddings.mean(axis=0), dtype=np.float64)
+    variance = np.linalg.eigvalsh(centred.T @ centred)[::-1].clip(min=0)
+    return variance / variance.sum()
+
+
+def effective_rank(embeddings: np.ndarray) -> float:
+    """Return how many directions the variance fills, from 1 to the number of dimensions.
+
+    It is the exponential of the spectrum's entropy: n equal directions give n. Source: Roy and
+    Vetterli, The effective rank, 2007.
+    """
+    shares = spectrum(embeddings)
+    shares = shares[shares > 0]
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def describe(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return the scatter ratio, the effective rank and the AUC on all pairs: shapes as above."""
+    curve = allpairs.count_pairs(embeddings, labels, allpairs.choose_step(embeddings))
+    return {
+        "scatter ratio": scatter_ratio(embeddings, labels),
+        "effective rank": effective_rank(embeddings),
+        "AUC": verification.area_under_roc(curve.curve_of_classes(curve.classes)),
+    }
+
+
+def flatten(embeddings: np.ndarray) -> dict[str, np.ndarray]:
+    """Return two maps of the embeddings, name -> (images, 2): by PCA and by t-SNE."""
+    # One thread: TensorFlow's own threads leave OpenMP's waiting for each other, up to a minute.
+    with threadpool_limits(limits=1):
+        return {
+            "PCA": PCA(2, random_state=0).fit_transform(embeddings),
+            "t-SNE": TSNE(init="pca", random_state=0).fit_transform(embeddings),
+        }

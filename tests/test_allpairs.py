@@ -1,0 +1,77 @@
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from siamese_utils import allpairs, verification
+
+
+@pytest.fixture
+def cloud():
+    """Embeddings of 60 images in three classes of unlike sizes, and their labels."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 3, 7], [10, 20, 30])
+    return (rng.normal(size=(60, 5)) + labels[:, None] / 7).astype(np.float32), labels
+
+
+def loop(embeddings, labels):
+    """Every pair once: its two classes and its distance."""
+    for i, j in itertools.combinations(range(len(labels)), 2):
+        yield labels[i], labels[j], np.linalg.norm(embeddings[i] - embeddings[j].astype(float))
+
+
+def test_all_pairs_are_counted_once(cloud, monkeypatch):
+    monkeypatch.setattr(allpairs, "ROWS", 7)  # blocks that do not divide the classes
+    found = allpairs.count_pairs(*cloud, step=0.5)
+    expected = np.zeros_like(found.counts)
+    for a, b, distance in loop(*cloud):
+        i, j = sorted((found.classes.index(a), found.classes.index(b)))
+        expected[i, j, int(distance / 0.5)] += 1
+    assert found.counts.sum() == 60 * 59 // 2
+    assert np.array_equal(found.counts, expected)
+    assert np.array_equal(found.cell(7, 0), found.cell(0, 7))
+
+
+def test_the_exact_area_is_that_of_scikit_learn_with_equal_classes(cloud):
+    found = allpairs.count_pairs(*cloud, step=0.001).curve_of_classes((0, 3, 7))
+    rows = list(loop(*cloud))
+    cells = [tuple(sorted((a, b))) for a, b, _ in rows]
+    weights = [1 / cells.count(cell) for cell in cells]
+    different = [a != b for a, b in cells]
+    distances = [distance for *_, distance in rows]
+    expected = roc_auc_score(different, distances, sample_weight=weights)
+    assert verification.area_under_roc(found) == pytest.approx(expected, abs=2e-3)
+
+
+def test_close_embeddings_far_from_the_origin_keep_their_distance():
+    embeddings = np.float32([[1000, 0], [1000, 0.01], [1000, 0.03]])
+    found = allpairs.count_pairs(embeddings, np.zeros(3, dtype=int), step=0.001)
+    places = np.flatnonzero(found.cell(0, 0))
+    assert np.abs(places - [10, 20, 30]).max() <= 1  # on an edge: one step either way
+
+
+def test_groups_share_no_image_and_hold_all(cloud):
+    embeddings, labels = cloud
+    groups = allpairs.deal_into_groups(labels, 5)
+    assert [np.bincount(groups[labels == c]).tolist() for c in (0, 3, 7)] == [
+        [2] * 5,
+        [4] * 5,
+        [6] * 5,
+    ]
+    found = allpairs.count_in_groups(embeddings, labels, groups, step=0.5)
+    assert [int(one.counts.sum()) for one in found] == [12 * 11 // 2] * 5
+
+
+def test_an_image_stays_in_its_group_whatever_the_split(fashion_mnist):
+    groups = allpairs.deal_into_groups(fashion_mnist.labels, 20)
+    assert np.array_equal(np.bincount(groups), [3500] * 20)
+
+
+def test_thresholds_lie_on_the_edges_of_bins():
+    embeddings = np.float32([[0, 0], [0.3, 0.4]])
+    for margin in (0.5, 1.0, 5.0):
+        step = allpairs.choose_step(embeddings, margin)
+        assert (margin / 2) / step == pytest.approx(round((margin / 2) / step))
+        assert 0.5 / step == pytest.approx(round(0.5 / step))
+        assert 0.5 / step >= allpairs.STEPS / 2
