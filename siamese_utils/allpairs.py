@@ -11,7 +11,7 @@ from siamese_utils.verification import Curve, curve_of_counts
 
 ROWS = 512  # images compared with a whole class at a time: 14 MB of distances for 7,000
 WORKERS = 2
-STEPS_PER_MARGIN = 2000  # a multiple of all thresholds: 0.5 is a whole number of steps
+STEPS_PER_MARGIN = 2000  # even, and 0.5 is a whole number of steps for the report's margins
 STEPS = 4000  # at least so many in the whole range of distances
 
 
@@ -52,9 +52,14 @@ def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def choose_step(embeddings: np.ndarray, margin: float | None = None) -> float:
-    """Return a width of bins that resolves the distances and divides the margin, if there is one."""
+    """Return a width of bins that resolves the distances and divides the margin, if there is one.
+
+    Raises ValueError where all embeddings coincide.
+    """
     centred = embeddings - embeddings.mean(axis=0)
     fine = 2 * float(np.sqrt(np.square(centred).sum(axis=1).max())) / STEPS
+    if not fine > 0:
+        raise ValueError("all embeddings coincide: there is no distance to count")
     if margin is None:
         return fine
     step = margin / STEPS_PER_MARGIN
@@ -64,7 +69,8 @@ def choose_step(embeddings: np.ndarray, margin: float | None = None) -> float:
 def count_pairs(embeddings: np.ndarray, labels: np.ndarray, step: float) -> PairCounts:
     """Count the pairs of all images: embeddings (images, dimensions), labels (images,).
 
-    No image is paired with itself and no pair counted twice. Distances are exact to float32.
+    No image is paired with itself and no pair counted twice. A distance is right to about a bin,
+    the smallest ones least well, since they are differences of squares in float32.
     """
     # moved to their mean: small numbers lose less in the expanded square below
     centred = np.float32(embeddings - embeddings.mean(axis=0, dtype=np.float64))
@@ -88,8 +94,8 @@ def count_in_groups(
 ) -> list[PairCounts]:
     """Count the pairs inside each group of images: groups (images,) of 0, 1, ...
 
-    The groups share no image, so what is measured in one says nothing about another: their spread
-    is that of an estimate from other images of the same kind.
+    The groups share no image: given the encoder, what is measured in them is independent, and its
+    spread is that of estimates from other images of the same kind.
     """
     counted = []
     for group in range(groups.max() + 1):

@@ -17,6 +17,7 @@ from siamese_utils import settings
 DATASETS = ("fashion-mnist", "digits")
 SEEN = (0, 1, 2, 4, 5, 9)
 UNSEEN = (3, 6, 7, 8)
+TEST_SETS = ("seen", "all", "unseen")
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 
@@ -79,8 +80,15 @@ class Split:
 
     def sets(self) -> dict[str, np.ndarray]:
         """Return the five sets by name, in the order of the tables."""
-        names = ("train", "validation", "seen", "all", "unseen")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("train", "validation", *TEST_SETS)}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of which image is where."""
+        digest = hashlib.sha256()
+        for indices in self.sets().values():
+            digest.update(indices.astype(np.int64).tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,11 @@ class Dataset:
         banner = self.banner or "Other seen classes than in 2019: no figure here compares."
         chosen = {"seen": tuple(sorted(set(seen))), "unseen": unseen}
         return replace(self, **chosen, has_study_figures=False, banner=banner)
+
+    @property
+    def classes_of(self) -> dict[str, tuple[int, ...]]:
+        """The class numbers in each test set."""
+        return {"seen": self.seen, "all": self.classes, "unseen": self.unseen}
 
     @property
     def classes(self) -> tuple[int, ...]:

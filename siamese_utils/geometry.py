@@ -13,7 +13,7 @@ def scatter_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float:
 
     embeddings: (images, dimensions); labels: (images,). Each class weighs the same. 0: every class
     is one point; above 1: classes are wider than they lie apart. Infinite where all classes have
-    one mean. Source: Papyan, Han, Donoho 2020, on the collapse of classes.
+    one mean. A simpler form of the measure of Papyan, Han and Donoho, 2020.
     """
     members = [embeddings[labels == c] for c in np.unique(labels)]
     means = np.stack([cloud.mean(axis=0) for cloud in members])
@@ -35,7 +35,7 @@ def effective_rank(embeddings: np.ndarray) -> float:
     """Return how many directions the variance fills, from 1 to the number of dimensions.
 
     It is the exponential of the spectrum's entropy: n equal directions give n. Source: Roy and
-    Vetterli, The effective rank, 2007.
+    Vetterli, The effective rank, 2007, of the covariance matrix.
     """
     shares = spectrum(embeddings)
     shares = shares[shares > 0]

@@ -1,4 +1,7 @@
-"""The verification panel of an encoder, trained or not, from all pairs of its test images."""
+"""The verification panel of an encoder, trained or not, from all pairs of its test images.
+
+`tables` measures the study's own way, on a sample of pairs, from the distances kept with a training.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -17,7 +20,6 @@ from siamese_utils.runs import Run
 from siamese_utils.training import Experiment
 from siamese_utils.verification import Curve
 
-TEST_SETS = ("seen", "all", "unseen")
 GROUPS = 20  # of test images, fewer where a class has less than ten images for each
 
 
@@ -37,16 +39,11 @@ class Counted:
     def curves_of_groups(self, pair_set: str) -> list[Curve]:
         """Return the curve of the pairs inside each group of images."""
         edges = self.whole.step * np.arange(self.groups.shape[3] + 1)
-        shares = self.groups[:, TEST_SETS.index(pair_set)]
+        shares = self.groups[:, data.TEST_SETS.index(pair_set)]
         return [verification.curve_of_counts(edges, *both) for both in shares]
 
 
-def classes_of(dataset: Dataset) -> dict[str, tuple[int, ...]]:
-    """Return the classes in each test set."""
-    return {"seen": dataset.seen, "all": dataset.classes, "unseen": dataset.unseen}
-
-
-def count_runs(trained: Sequence[Run], dataset: Dataset, cosine: bool = False) -> list[Counted]:
+def count_trained(trained: Sequence[Run], dataset: Dataset, cosine: bool = False) -> list[Counted]:
     """Count the test pairs of trained encoders, each with its own seed's split.
 
     cosine: compare the embeddings' directions alone; a margin then means nothing.
@@ -111,8 +108,9 @@ def count(
     -> embed, and embed: images (images, h, w, c) -> (images, dimensions).
     """
     split = data.split(dataset, seed)
-    sources = [allpairs, baselines, verification, _this_module()]
-    parts = {"counts": name, "data": dataset.digest, "seed": seed, "margin": margin}
+    parts = {"counts": name, "data": dataset.digest, "split": split.digest, "margin": margin}
+    parts |= {"versions": [np.__version__, keras.__version__]}
+    sources = [models, allpairs, baselines, verification, _this_module()]
     key = runs.make_key(parts | {"sources": runs.source_digest(sources)})
     if (arrays := runs.load_arrays(key)) is None:
         arrays = _count(fit(dataset.images[split.train]), dataset, split, margin)
@@ -138,7 +136,7 @@ def _count(
     number = int(np.clip(np.bincount(labels).min() // 10, 2, GROUPS))
     groups = allpairs.deal_into_groups(dataset.labels, number)[split.all]
     shares = [
-        _pad([_both_shares(found, classes) for classes in classes_of(dataset).values()], whole)
+        _pad([_both_shares(found, classes) for classes in dataset.classes_of.values()], whole)
         for found in allpairs.count_in_groups(tested, labels, groups, step)
     ]
     return {
@@ -155,7 +153,7 @@ def measure(counted: Sequence[Counted], dataset: Dataset) -> dict[tuple[str, str
     Accuracies, error rates, true accepts and the calibration error are in %, areas are 0..1.
     """
     measured = {}
-    for name, classes in classes_of(dataset).items():
+    for name, classes in dataset.classes_of.items():
         whole = [_panel(one, one.curve(classes)) for one in counted]
         groups = [[_panel(one, c) for c in one.curves_of_groups(name)] for one in counted]
         for figure in whole[0]:

@@ -209,7 +209,7 @@ def intervals(
     for ax, (panel, values) in zip(axes[0], ours.items(), strict=True):
         for y, row in enumerate(reversed(rows)):
             found = values[row]
-            half_width = 0 if np.isnan(found.low) else found.half_width
+            half_width = None if np.isnan(found.low) else found.half_width  # none: a bare dot
             ax.errorbar(found.mean, y, xerr=half_width, fmt="o", color=BLUE, capsize=4, ms=5)
             if row in (study or {}).get(panel, {}):
                 ax.plot(study[panel][row], y, "D", mfc="none", mec=VERMILION, ms=7)

@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 
 from siamese_utils import evaluation, settings
-from siamese_utils.data import Dataset
+from siamese_utils.data import TEST_SETS, Dataset
 from siamese_utils.evaluation import Interval, Measured
 from siamese_utils.pairs import Pairs
 from siamese_utils.runs import Run
 
-PAIR_SETS = ("train", "validation", "seen", "all", "unseen")
-TEST_SETS = ("seen", "all", "unseen")
+PAIR_SETS = ("train", "validation", *TEST_SETS)
 RULES = ("fixed 0.5", "half margin", "tuned")  # tuned: best on the validation pairs
 # the name of each rule's accuracy in a panel
-FIGURES = dict(zip(RULES, ("accuracy, 0.5", "accuracy, m/2", "accuracy, tuned"), strict=True))
+ACCURACY_OF_RULE = dict(
+    zip(RULES, ("accuracy, 0.5", "accuracy, m/2", "accuracy, tuned"), strict=True)
+)
 Panel = dict[tuple[str, str], Measured]  # (set, figure) -> its value for each seed
 
 # Accuracy in % at distance 0.5, one training each. Source: Hou 2019, Tables 2 to 5.
@@ -97,7 +98,10 @@ def paired_differences(
 
 def changes(first: Panel, second: Panel, pair_set: str) -> dict[str, Measured]:
     """Return the accuracy of the first encoder minus the second's at each threshold rule."""
-    return {rule: first[pair_set, name] - second[pair_set, name] for rule, name in FIGURES.items()}
+    return {
+        rule: first[pair_set, name] - second[pair_set, name]
+        for rule, name in ACCURACY_OF_RULE.items()
+    }
 
 
 def judge_changes(found: dict[str, Measured], claimed: int) -> str:
@@ -277,14 +281,14 @@ def add_to_accuracy(measured: pd.DataFrame) -> Path:
 
 
 def add_claim(
-    number: str, claim: str, study: str, ours: str, verdict: str, why: str, evidence: str
+    number: str, statement: str, *, study: str, ours: str, verdict: str, why: str, evidence: str
 ) -> None:
     """Add a judged claim to this run's claims.csv.
 
     study: its figure; ours: the same with its interval; why: one sentence; evidence: the
     notebook's name.
     """
-    row = {"claim": number, "statement": claim, "2019": study, "ours": ours}
+    row = {"claim": number, "statement": statement, "2019": study, "ours": ours}
     row |= {"verdict": verdict, "why": why, "evidence": evidence}
     _add("claims", pd.DataFrame([row]), key=["claim"])
 
@@ -348,11 +352,15 @@ def percent(value: Interval) -> str:
     return plus_minus(value, places=2)
 
 
-def mean_of(seeds: int) -> str:
-    """Return what the figures of a table are, for its caption."""
+def mean_of(seeds: int, images_too: bool = False) -> str:
+    """Return what the figures of a table are, for its caption.
+
+    images_too: whether the intervals are over seeds and images, or over seeds alone.
+    """
     if seeds == 1:
         return "one seed, so no interval"
-    return f"mean over {seeds} seeds ± half the width of its 95 % interval"
+    over = " over seeds and images" if images_too else ""
+    return f"mean over {seeds} seeds ± half the width of its 95 % interval{over}"
 
 
 def area(value: Interval) -> str:
@@ -380,10 +388,13 @@ def difference(value: Interval, places: int = 3) -> str:
     return f"{signed(value.mean, places)} (95 % interval {between(value, places)})"
 
 
-def describe_changes(found: dict[str, Measured]) -> str:
-    """Return the changes at the study's threshold and at the tuned one as a sentence's part."""
-    at = {rule: points(difference.interval) for rule, difference in found.items()}
-    return f"{at['fixed 0.5']} at 0.5; {at['tuned']} at the tuned threshold"
+def describe_changes(found: dict[str, Measured], area_change: Measured) -> str:
+    """Return what changes at the study's threshold, at the tuned one and in the AUC, in words."""
+    at = {rule: points(change.interval) for rule, change in found.items()}
+    return (
+        f"{at['fixed 0.5']} at 0.5; {at['tuned']} at the tuned threshold; "
+        f"AUC {difference(area_change.interval)}"
+    )
 
 
 def in_words(values: dict[str, object]) -> str:

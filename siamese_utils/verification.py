@@ -98,7 +98,7 @@ class Reliability:
 def reliability(curve: Curve, margin: float, bins: int = RELIABILITY_BINS) -> Reliability:
     """Return how far D / margin, at most 1, is the probability that a pair is different.
 
-    The loss makes it one: see the page on the losses.
+    On pairs like those trained on, the loss asks for that: see the page on the losses.
     """
     stated = np.clip(curve.threshold[1:] / margin, 0, 1)
     place = np.minimum((stated * bins).astype(int), bins - 1)

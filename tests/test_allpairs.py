@@ -75,3 +75,8 @@ def test_thresholds_lie_on_the_edges_of_bins():
         assert (margin / 2) / step == pytest.approx(round((margin / 2) / step))
         assert 0.5 / step == pytest.approx(round(0.5 / step))
         assert 0.5 / step >= allpairs.STEPS / 2
+
+
+def test_embeddings_that_coincide_have_no_distance():
+    with pytest.raises(ValueError, match="coincide"):
+        allpairs.choose_step(np.ones((5, 2)), 1.0)

@@ -199,3 +199,24 @@ def test_shared_images_are_counted():
     dataset = make_dataset([0, 0, 1, 1], [7, 8, 7, 7])
     assert data.count_shared_images(dataset, np.array([0, 1]), np.array([2, 3])) == 1
     assert data.count_shared_images(dataset, np.array([1]), np.array([2, 3])) == 0
+
+
+def test_other_classes_can_be_seen(digits):
+    other = digits.with_seen((9, 1, 2, 3, 4, 5))
+    assert other.seen == (1, 2, 3, 4, 5, 9)
+    assert other.unseen == (0, 6, 7, 8)
+    assert other.digest != digits.digest
+    assert digits.with_seen(None) is digits.with_seen(digits.seen[::-1]) is digits
+    assert set(data.split(other, 0).train) <= set(np.flatnonzero(np.isin(other.labels, other.seen)))
+
+
+@pytest.mark.parametrize("seen", [(1,), (1, 1), (0, 1, 2, 3, 4, 5, 6, 7, 8), (1, 77)])
+def test_seen_classes_that_leave_no_pairs_are_refused(digits, seen):
+    with pytest.raises(ValueError, match="seen must be"):
+        digits.with_seen(seen)
+
+
+def test_a_split_is_named_by_its_images(digits):
+    assert (
+        data.split(digits, 0).digest == data.split(digits, 0).digest != data.split(digits, 1).digest
+    )

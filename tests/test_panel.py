@@ -11,7 +11,7 @@ SHORT = Experiment(dataset="digits", epochs=1, precision="float32")
 
 def test_the_exact_panel_is_that_of_all_pairs_laid_out(store, digits):
     run = training.train(SHORT)
-    [counted] = panel.count_runs([run], digits)
+    [counted] = panel.count_trained([run], digits)
     found = panel.measure([counted], digits)
     rows = data.split(digits, 0).unseen
     embeddings = training.embed(training.rebuild_encoder(run, (28, 28, 1)), digits.images[rows])
@@ -30,9 +30,9 @@ def test_the_exact_panel_is_that_of_all_pairs_laid_out(store, digits):
 
 def test_nothing_is_counted_twice(store, digits, monkeypatch):
     run = training.train(SHORT)
-    [first] = panel.count_runs([run], digits)
+    [first] = panel.count_trained([run], digits)
     monkeypatch.setattr(panel, "_count", lambda *_: pytest.fail("counted again"))
-    [second] = panel.count_runs([run], digits)
+    [second] = panel.count_trained([run], digits)
     assert np.array_equal(first.whole.counts, second.whole.counts)
     assert first.tuned == second.tuned
 
@@ -79,7 +79,7 @@ def test_share_right_by_hand(digits):
 
 
 def test_another_seed_of_a_run_is_another_split(store, digits):
-    counted = panel.count_runs([training.train(replace(SHORT, seed=s)) for s in (0, 1)], digits)
+    counted = panel.count_trained([training.train(replace(SHORT, seed=s)) for s in (0, 1)], digits)
     assert counted[0].tuned != counted[1].tuned
 
 
@@ -94,7 +94,9 @@ def test_cosine_does_not_see_length(store, digits):
     run = training.train(SHORT)
     doubled = replace(run, weights=[*run.weights[:-2], *(2 * w for w in run.weights[-2:])])
     found = [
-        panel.measure(panel.count_runs([one], digits, cosine=True), digits)["seen", "AUC"].whole[0]
+        panel.measure(panel.count_trained([one], digits, cosine=True), digits)["seen", "AUC"].whole[
+            0
+        ]
         for one in (run, doubled)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-3)

@@ -10,7 +10,7 @@ import tomllib
 import pandas as pd
 import pytest
 
-from siamese_utils import series, settings, tables
+from siamese_utils import data, series, settings, tables
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -61,14 +61,14 @@ def readme_table(accuracy):
         chosen = {"model": study.model, "margin": study.margin, "optimizer": "rmsprop"}
         part = tables.select(measured, threshold_rule="fixed 0.5", **chosen)
         found = tables.summarise(part, ["pair_set"])
-        figures = [f"{getattr(study, s):.2f}" for s in tables.TEST_SETS]
+        figures = [f"{getattr(study, s):.2f}" for s in data.TEST_SETS]
         rows.append(f"| {name}, 2019 | {' | '.join(figures)} |")
         rows.append(
-            f"| {name}, ours | {' | '.join(tables.percent(found[s]) for s in tables.TEST_SETS)} |"
+            f"| {name}, ours | {' | '.join(tables.percent(found[s]) for s in data.TEST_SETS)} |"
         )
     part = tables.select(measured, model="complex", margin=5.0, threshold_rule="half margin")
     found = tables.summarise(part, ["pair_set"])
-    figures = " | ".join(tables.percent(found[s]) for s in tables.TEST_SETS)
+    figures = " | ".join(tables.percent(found[s]) for s in data.TEST_SETS)
     rows.append(f"| the same at threshold m/2 = 2.5, ours | {figures} |")
     return "\n".join(rows)
 

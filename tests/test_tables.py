@@ -78,17 +78,21 @@ def test_gaps_to_the_study():
     assert tables.describe_gaps({}) == ""
 
 
+CLAIM = {"study": "61.43", "ours": "2", "verdict": "holds", "why": "Because."}
+CLAIM |= {"evidence": "04-complex-model"}
+
+
 def test_claims_are_kept_and_replaced(results):
     for verdict in ("holds", "not decidable"):
-        tables.add_claim("2a", "it helps", "1", "2", verdict, "why", "04-complex-model")
-    tables.add_claim("10", "so it is", "1", "2", "holds", "why", "05-margin-study")
+        tables.add_claim("2a", "it helps", **CLAIM | {"verdict": verdict})
+    tables.add_claim("10", "so it is", **CLAIM | {"evidence": "05-margin-study"})
     claims = tables.read("claims")
     assert claims["claim"].tolist() == ["10", "2a"]
     assert tables.claims_of("04-complex-model", True)["verdict"].tolist() == ["not decidable"]
 
 
 def test_no_figure_of_2019_where_none_applies(results):
-    tables.add_claim("1", "it helps", "61.43", "2", "holds", "why", "04-complex-model")
+    tables.add_claim("1", "it helps", **CLAIM)
     assert "2019" not in tables.claims_of("04-complex-model", with_study=False)
 
 
@@ -136,7 +140,7 @@ def make_panel(seen, unseen):
 
     panel = {}
     for pair_set, values in (("seen", seen), ("all", seen), ("unseen", unseen)):
-        for name in tables.FIGURES.values():
+        for name in tables.ACCURACY_OF_RULE.values():
             panel[pair_set, name] = of(values)
         panel[pair_set, "AUC"] = of([0.5, 0.5])
         panel[pair_set, "ECE"] = of([np.nan, np.nan])

@@ -29,7 +29,7 @@ def balance(different):
     return np.where(different == 1, 0.5 / different.sum(), 0.5 / (1 - different).sum())
 
 
-@given(judged, st.floats(0, 5))
+@given(judged, st.floats(0, 5, width=16))
 def test_figures_are_those_of_scikit_learn(rows, threshold):
     distance, different = arrays(rows)
     curve = verification.make_curve(distance, different)
