@@ -1,8 +1,9 @@
-"""Distance and contrastive loss, as pure functions of tensors."""
+"""Distance, contrastive loss and triplet loss, as pure functions of tensors."""
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 Tensor = Any  # a backend tensor, or anything keras.ops turns into one
@@ -37,6 +38,29 @@ def contrastive_loss(different: Tensor, distance: Tensor, margin: float = 1.0) -
     return (1.0 - different) * pull + different * push
 
 
+def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 1.0) -> Tensor:
+    """Return the mean triplet loss of a batch, with semi-hard negatives: a number, 0 or more.
+
+    labels: (batch,); embeddings: (batch, dimensions). Each anchor and positive, two images of one
+    class, cost max(0, D(anchor, positive) - D(anchor, negative) + margin). The negative is the
+    nearest one that lies farther from the anchor than the positive; where there is none, the
+    farthest. A batch without both kinds of pairs costs 0. Source: Schroff, Kalenichenko,
+    Philbin 2015, equation 1 and section 3.2, with plain distances instead of squared ones.
+    """
+    distance = euclidean_distance(embeddings[:, None, :], embeddings[None, :, :])  # (batch, batch)
+    same = ops.equal(labels[:, None], labels[None, :])
+    itself = ops.eye(ops.shape(distance)[0])
+    positive = ops.cast(same, "float32") - itself
+    to_positive = distance[:, :, None]  # (anchor, positive, 1)
+    to_negative = ops.where(same, np.inf, distance)[:, None, :]  # (anchor, 1, negative)
+    nearest = ops.min(ops.where(to_negative > to_positive, to_negative, np.inf), axis=2)
+    farthest = ops.max(ops.where(same, 0.0, distance), axis=1, keepdims=True)
+    chosen = ops.where(ops.isfinite(nearest), nearest, farthest)
+    cost = ops.maximum(distance - chosen + margin, 0.0)
+    has_negative = ops.cast(ops.any(ops.logical_not(same)), "float32")
+    return has_negative * ops.sum(positive * cost) / ops.maximum(ops.sum(positive), 1.0)
+
+
 @keras.saving.register_keras_serializable("siamese_utils")
 class ContrastiveLoss(keras.losses.Loss):
     """The contrastive loss with its margin, for `compile`."""
@@ -49,6 +73,24 @@ class ContrastiveLoss(keras.losses.Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each pair; shapes as in `contrastive_loss`."""
         return contrastive_loss(y_true, y_pred, self.margin)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds this loss."""
+        return {**super().get_config(), "margin": self.margin}
+
+
+@keras.saving.register_keras_serializable("siamese_utils")
+class TripletLoss(keras.losses.Loss):
+    """The triplet loss with its margin, for `compile`."""
+
+    def __init__(self, margin: float = 1.0, **kwargs: Any) -> None:
+        """Keep the margin: how much farther than the positive a negative should lie."""
+        super().__init__(**kwargs)
+        self.margin = margin
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the mean loss of the batch; arguments as in `triplet_loss`."""
+        return triplet_loss(y_true, y_pred, self.margin)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds this loss."""

@@ -1,4 +1,4 @@
-"""The encoders of the study, and the Siamese network around them."""
+"""The encoders of the two studies, and the networks that train them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +62,21 @@ def build_encoder(
     return keras.Model(inputs, outputs, name=model)
 
 
+def build_digit_encoder(image_shape: tuple[int, int, int] = (32, 32, 1)) -> keras.Model:
+    """Build Study B's encoder, with fresh weights: an image in, an embedding out.
+
+    Images (batch, height, width, channels) of 0..1 -> embeddings (batch, 256), float32, 0 or
+    more. It is the study's classifier of digits without its last layer.
+    """
+    inputs = keras.Input(image_shape, name="images")
+    x = layers.Conv2D(16, 8, activation="relu")(inputs)
+    x = layers.Conv2D(32, 4, activation="relu")(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(512, activation="relu")(x)
+    outputs = layers.Dense(256, activation="relu", name="embedding")(x)
+    return keras.Model(inputs, outputs, name="digits")
+
+
 class SiameseModel(keras.Model):
     """An encoder that two images share; it answers a batch of pairs with their distances.
 
@@ -87,19 +102,44 @@ class SiameseModel(keras.Model):
         return euclidean_distance(first, second)
 
 
-class Classifier(keras.Model):
+class PairModel(keras.Model):
+    """An encoder that the two images of a pair share, for pairs that share no image with others."""
+
+    def __init__(self, encoder: keras.Model, **kwargs: Any) -> None:
+        """Keep the encoder."""
+        super().__init__(**kwargs)
+        self.encoder = encoder
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Return distances: pairs of images (batch, 2, height, width, channels) -> (batch,)."""
+        first, second = (self.encoder(inputs[:, i], training=training) for i in (0, 1))
+        return euclidean_distance(first, second)
+
+
+class Embedder(keras.Model):
+    """An encoder that takes images by index and answers with their embeddings."""
+
+    def __init__(self, encoder: keras.Model, images: np.ndarray, **kwargs: Any) -> None:
+        """Keep the encoder and one copy of all images, (images, height, width, channels) uint8."""
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.images = ops.convert_to_tensor(images)
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Return embeddings: (batch,) indices of images -> (batch, 128) float32."""
+        return self.encoder(ops.take(self.images, inputs, axis=0), training=training)
+
+
+class Classifier(Embedder):
     """An encoder with a softmax layer on top, trained to name the class of single images."""
 
     def __init__(
         self, encoder: keras.Model, images: np.ndarray, num_classes: int, **kwargs: Any
     ) -> None:
-        """Keep the encoder and one copy of all images, (images, height, width, channels) uint8."""
-        super().__init__(**kwargs)
-        self.encoder = encoder
-        self.images = ops.convert_to_tensor(images)
+        """Keep the encoder and the images, and add the layer."""
+        super().__init__(encoder, images, **kwargs)
         self.head = layers.Dense(num_classes, activation="softmax", name="classes")
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return class probabilities: (batch,) indices of images -> (batch, classes) float32."""
-        batch = ops.take(self.images, inputs, axis=0)
-        return self.head(self.encoder(batch, training=training))
+        return self.head(super().call(inputs, training=training))

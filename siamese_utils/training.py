@@ -23,7 +23,7 @@ OPTIMIZERS = {
     "adadelta": keras.optimizers.Adadelta,
     "sgd": partial(keras.optimizers.SGD, momentum=0.9),
 }
-OBJECTIVES = ("contrastive", "softmax")
+OBJECTIVES = ("contrastive", "triplet", "softmax")
 EMBED_BATCH = 512  # images; larger ones gain nothing and take memory
 
 
@@ -46,7 +46,7 @@ class Experiment:
     dataset: str = "auto"
     images_per_class: int | None = None
     pairs: str = "once"  # drawn once as in 2019, or `anew` every epoch
-    objective: str = "contrastive"  # on pairs, or `softmax`: a classifier of the seen classes
+    objective: str = "contrastive"  # on pairs; `triplet`, or `softmax`: to name the seen classes
     seen: tuple[int, ...] | None = None  # other classes to train on than the data set's own
 
     def __post_init__(self) -> None:
@@ -74,8 +74,8 @@ class Experiment:
     @property
     def label(self) -> str:
         """A short name to show while it trains."""
-        kind = f"m = {self.margin:g}" if self.objective == "contrastive" else self.objective
-        return f"{self.model}, {kind}, {self.optimizer}, seed {self.seed}"
+        kind = "" if self.objective == "contrastive" else f"{self.objective}, "
+        return f"{self.model}, {kind}m = {self.margin:g}, {self.optimizer}, seed {self.seed}"
 
 
 def train_seeds(experiment: Experiment, seeds: int, milestones: Sequence[int] = ()) -> list[Run]:
@@ -111,7 +111,7 @@ def train(experiment: Experiment, milestones: Sequence[int] = ()) -> Run:
             stored[epochs] = _make_run(finished, encoder, history, dataset, split, start)
             runs.save(keys[epochs], stored[epochs])
 
-    _fit(experiment, encoder, dataset, split, keep)
+    fit_encoder(experiment, encoder, dataset, split, keep)
     return stored[experiment.epochs]
 
 
@@ -145,6 +145,17 @@ def draw_test_pairs(dataset: data.Dataset, split: data.Split, seed: int) -> dict
     }
 
 
+def without_tuning() -> tf.data.Options:
+    """Return the options of every pipeline here.
+
+    There is nothing to tune, and the tuner's thread sleeps for up to a minute at a time: the end
+    of a training would wait until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 def best_precision() -> str:
     """Return `mixed_bfloat16` where the processor or the GPU computes in it, else `float32`.
 
@@ -155,6 +166,51 @@ def best_precision() -> str:
         return "mixed_bfloat16" if capability and capability >= (8, 0) else "float32"
     has_it = {"amx_bf16", "avx512_bf16"} & set(_processor_flags())
     return "mixed_bfloat16" if has_it else "float32"
+
+
+def fit_encoder(
+    experiment: Experiment,
+    encoder: keras.Model,
+    dataset: data.Dataset,
+    split: data.Split,
+    after_epoch: Callable[[dict[str, list[float]]], None],
+) -> None:
+    """Train an encoder in place; `after_epoch` is called with the history so far.
+
+    Raises TrainingDivergedError where the loss is no number.
+    """
+    prepare = {
+        "contrastive": _prepare_pairs,
+        "triplet": _prepare_triplets,
+        "softmax": _prepare_classifier,
+    }[experiment.objective]
+    model, train_steps, validation_steps = prepare(experiment, encoder, dataset, split)
+    steps = len(train_steps) // experiment.epochs
+    # fewer returns to Python; it must divide the steps, or an epoch would run over its end
+    model.steps_per_execution = max(n for n in range(1, min(steps, 200) + 1) if steps % n == 0)
+    history: dict[str, list[float]] = {}
+
+    def end_epoch(_: int, logs: dict[str, float]) -> None:
+        if not np.isfinite(logs["loss"]):
+            raise TrainingDivergedError(f"{experiment.label}: the loss is no number any more")
+        for name, value in logs.items():
+            history.setdefault(name, []).append(float(value))
+        progress.epoch_done()
+        after_epoch(history)
+
+    with Progress(experiment.label, experiment.epochs) as progress:
+        model.fit(
+            train_steps,
+            epochs=experiment.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation_steps,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_end=end_epoch),
+                keras.callbacks.TerminateOnNaN(),
+            ],
+            shuffle=False,  # the steps come shuffled
+            verbose=0,
+        )
 
 
 # The parts of train ------------------------------------------------------------
@@ -171,44 +227,6 @@ def _seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if tf.config.list_physical_devices("GPU"):  # a CPU is deterministic by itself
         tf.config.experimental.enable_op_determinism()
-
-
-def _fit(
-    experiment: Experiment,
-    encoder: keras.Model,
-    dataset: data.Dataset,
-    split: data.Split,
-    keep: Callable[[dict[str, list[float]]], None],
-) -> None:
-    """Train the encoder in place; `keep` is called with the history after each epoch."""
-    prepare = {"contrastive": _prepare_pairs, "softmax": _prepare_classifier}[experiment.objective]
-    model, train_steps, validation_steps = prepare(experiment, encoder, dataset, split)
-    steps = len(train_steps) // experiment.epochs
-    # fewer returns to Python; it must divide the steps, or an epoch would run over its end
-    model.steps_per_execution = max(n for n in range(1, min(steps, 200) + 1) if steps % n == 0)
-    history: dict[str, list[float]] = {}
-
-    def end_epoch(_: int, logs: dict[str, float]) -> None:
-        if not np.isfinite(logs["loss"]):
-            raise TrainingDivergedError(f"{experiment.label}: the loss is no number any more")
-        for name, value in logs.items():
-            history.setdefault(name, []).append(float(value))
-        progress.epoch_done()
-        keep(history)
-
-    with Progress(experiment.label, experiment.epochs) as progress:
-        model.fit(
-            train_steps,
-            epochs=experiment.epochs,
-            steps_per_epoch=steps,
-            validation_data=validation_steps,
-            callbacks=[
-                keras.callbacks.LambdaCallback(on_epoch_end=end_epoch),
-                keras.callbacks.TerminateOnNaN(),
-            ],
-            shuffle=False,  # the steps come shuffled
-            verbose=0,
-        )
 
 
 def _prepare_pairs(
@@ -236,6 +254,23 @@ def _prepare_pairs(
         )
         for drawn in blocks
     )
+
+
+def _prepare_triplets(
+    experiment: Experiment, encoder: keras.Model, dataset: data.Dataset, split: data.Split
+) -> tuple[keras.Model, tf.data.Dataset, tf.data.Dataset]:
+    """Return the compiled model with the steps of all epochs and of the validation.
+
+    The images of a step are those of the same step of pairs; the triplets are formed among them.
+    """
+    model = models.Embedder(encoder, dataset.images)
+    model.compile(
+        optimizer=OPTIMIZERS[experiment.optimizer](experiment.learning_rate),
+        loss=losses.TripletLoss(experiment.margin),
+        jit_compile=False,
+    )
+    blocks = _draw_epochs(experiment, dataset, split), _draw_validation(experiment, dataset, split)
+    return model, *(_to_dataset(drawn.images, dataset.labels[drawn.images]) for drawn in blocks)
 
 
 def _prepare_classifier(
@@ -277,11 +312,8 @@ def _draw_validation(
 
 def _to_dataset(inputs: object, targets: np.ndarray) -> tf.data.Dataset:
     """Return steps as Keras wants them, (inputs, targets): one for each row."""
-    options = tf.data.Options()
-    # There is nothing to tune, and the tuner's thread sleeps for up to a minute at a time:
-    # the end of a training would wait until it wakes.
-    options.autotune.enabled = False
-    return tf.data.Dataset.from_tensor_slices((inputs, targets)).prefetch(8).with_options(options)
+    steps = tf.data.Dataset.from_tensor_slices((inputs, targets)).prefetch(8)
+    return steps.with_options(without_tuning())
 
 
 def _make_run(

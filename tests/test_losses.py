@@ -44,6 +44,54 @@ def test_loss_by_hand():
     assert np.allclose(found, [0.25, 0.25, 0])
 
 
+def triplet_by_plain_loop(labels, embeddings, margin):
+    """Every anchor with every positive, and the semi-hard negative looked for one by one."""
+    costs = []
+    for a, anchor in enumerate(embeddings):
+        far = [math.dist(anchor, other) for other in embeddings]
+        negatives = [far[n] for n in range(len(labels)) if labels[n] != labels[a]]
+        for p in range(len(labels)):
+            if p != a and labels[p] == labels[a] and negatives:
+                semi_hard = [d for d in negatives if d > far[p]]
+                chosen = min(semi_hard) if semi_hard else max(negatives)
+                costs.append(max(0.0, far[p] - chosen + margin))
+    return sum(costs) / len(costs) if costs else 0.0
+
+
+@pytest.mark.parametrize("margin", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("num_classes", [2, 3, 6])
+def test_triplet_loss_is_that_of_a_plain_loop(margin, num_classes):
+    rng = np.random.default_rng(num_classes)
+    labels = rng.integers(0, num_classes, 18)
+    embeddings = rng.normal(size=(18, 4)).astype("float32")
+    found = float(losses.triplet_loss(labels, embeddings, margin))
+    assert found == pytest.approx(triplet_by_plain_loop(labels, embeddings, margin), rel=1e-4)
+
+
+def test_triplet_loss_by_hand():
+    # on a line: two of class 0 at 0 and 1, one of class 1 at 3, margin 1.5
+    # anchor 0: D+ = 1, D- = 3, cost 0; anchor 1: D+ = 1, D- = 2, cost 1 - 2 + 1.5 = 0.5
+    found = losses.triplet_loss(np.array([0, 0, 1]), np.float32([[0], [1], [3]]), 1.5)
+    assert float(found) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])
+def test_a_batch_without_triplets_costs_nothing(labels):
+    points = tf.Variable([[0.0], [1.0], [3.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.triplet_loss(np.array(labels), points)
+    assert float(loss) == 0
+    assert np.isfinite(tape.gradient(loss, points)).all()
+
+
+def test_the_triplet_class_agrees_and_comes_back_from_its_config():
+    loss = losses.TripletLoss(margin=1.5)
+    again = losses.TripletLoss.from_config(loss.get_config())
+    labels, points = np.array([0, 0, 1]), np.float32([[0], [1], [3]])
+    assert float(loss(labels, points)) == pytest.approx(float(again(labels, points)))
+    assert float(loss(labels, points)) == pytest.approx(0.25)
+
+
 def test_shapes_that_would_broadcast_are_refused():
     with pytest.raises(ValueError, match="shape"):
         losses.contrastive_loss(np.zeros(3), np.zeros((3, 1)))

@@ -49,3 +49,21 @@ def test_bfloat16_keeps_weights_and_embedding_in_float32(images):
 def test_an_unknown_model_is_refused():
     with pytest.raises(ValueError, match="unknown model 'vgg'"):
         models.build_encoder("vgg", SHAPE)
+
+
+def test_parameters_of_study_b_by_hand():
+    encoder = models.build_digit_encoder()
+    conv1 = 8 * 8 * 1 * 16 + 16  # 1,040; 25 x 25 remain
+    conv2 = 4 * 4 * 16 * 32 + 32  # 8,224; 22 x 22 remain
+    dense1 = 22 * 22 * 32 * 512 + 512  # 7,930,368
+    dense2 = 512 * 256 + 256  # 131,328
+    assert encoder.count_params() == conv1 + conv2 + dense1 + dense2 == 8_070_960
+    assert encoder.output_shape == (None, 256)
+
+
+def test_pairs_of_images_have_the_distance_of_their_embeddings():
+    pairs = np.random.default_rng(0).random((3, 2, 32, 32, 1), dtype=np.float32)
+    encoder = models.build_digit_encoder()
+    found = models.PairModel(encoder)(pairs)
+    expected = losses.euclidean_distance(encoder(pairs[:, 0]), encoder(pairs[:, 1]))
+    assert np.allclose(found, expected, atol=1e-6)

@@ -30,7 +30,7 @@ def test_training_learns_and_is_kept(store, digits):
 
 def test_no_training_is_done_twice(store, monkeypatch):
     first = training.train(SHORT)
-    monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "fit_encoder", lambda *_: pytest.fail("trained again"))
     second = training.train(SHORT)
     assert second.record == first.record
     assert all(map(np.array_equal, first.weights, second.weights))
@@ -126,6 +126,13 @@ def test_a_classifier_is_trained_on_the_seen_classes(store, digits):
     run = training.train(replace(SHORT, objective="softmax", epochs=4))
     assert run.history["val_accuracy"][-1] > 0.9
     assert run.record["parameters"] == 1_215_104  # without the softmax layer
+    drawn = training.draw_test_pairs(digits, data.split(digits, 0), 0)["seen"]
+    assert evaluation.roc_auc(run.distances["seen"], drawn.different) > 0.9
+
+
+def test_triplets_train_the_same_encoder(store, digits):
+    run = training.train(replace(SHORT, objective="triplet"))
+    assert run.history["loss"][-1] < run.history["loss"][0]
     drawn = training.draw_test_pairs(digits, data.split(digits, 0), 0)["seen"]
     assert evaluation.roc_auc(run.distances["seen"], drawn.different) > 0.9
 
