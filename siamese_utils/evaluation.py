@@ -15,7 +15,7 @@ ARTEFACT = "artefact of the fixed threshold"
 REASONS = {
     HOLDS: "The whole interval lies on the claim's side of zero.",
     FAILS: "The whole interval lies on the other side of zero.",
-    UNDECIDED: "The interval contains zero, or one seed gives none.",
+    UNDECIDED: "No interval lies wholly on one side of zero.",
     ARTEFACT: "Borne out at 0.5, but not at the tuned threshold, where the difference is clearly smaller.",
 }
 FIGURE_REASONS = {

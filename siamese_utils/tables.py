@@ -397,6 +397,16 @@ def describe_changes(found: dict[str, Measured], area_change: Measured) -> str:
     )
 
 
+def why_of_changes(verdict: str, area_change: Measured, claimed: int) -> str:
+    """Return the reason of a verdict on accuracies, and what the AUC says to the same claim."""
+    says = {
+        evaluation.HOLDS: "bears it out",
+        evaluation.FAILS: "says the opposite",
+        evaluation.UNDECIDED: "leaves it open",
+    }[evaluation.judge(area_change.interval, claimed)]
+    return f"{evaluation.REASONS[verdict]} The AUC, which needs no threshold, {says}."
+
+
 def in_words(values: dict[str, object]) -> str:
     """Return names and values as a sentence, as an alt text needs it."""
     return "; ".join(f"{name}: {value}" for name, value in values.items()) + "."

@@ -137,7 +137,7 @@ def test_every_claim_is_judged(report):
     claims = pd.read_csv(report / "results" / "claims.csv", dtype=str)
     assert claims["claim"].tolist() == [
         *["1a", "1b", "1c", "2a", "2b", "3", "4", "5", "6a", "6b"],
-        *["S1", "S2", "S3"],
+        *["S1", "S2", "S3", "S4"],
     ]
     assert claims["why"].str.endswith(".").all()
     known = {evaluation.HOLDS, evaluation.FAILS, evaluation.UNDECIDED, evaluation.ARTEFACT}

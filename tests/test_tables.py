@@ -183,3 +183,12 @@ def test_panels_are_kept_with_their_intervals(results):
     assert kept[["encoder", "mean", "low", "high", "seeds"]].to_numpy().tolist() == [
         ["a", 91, 91, 91, 2]
     ]
+
+
+def test_the_auc_has_its_say():
+    better = Measured(np.array([0.1, 0.1]), np.full((2, 2), 0.1))
+    said = tables.why_of_changes("holds", better, +1)
+    assert said.startswith("The whole interval lies on the claim's side of zero. ")
+    assert said.endswith("bears it out.")
+    assert tables.why_of_changes("holds", better, -1).endswith("says the opposite.")
+    assert tables.why_of_changes("holds", better - better, +1).endswith("leaves it open.")
