@@ -17,9 +17,9 @@ PACKAGE = settings.ROOT / "siamese_utils"
 ORDER = [
     *["settings", "series", "progress", "data", "pairs", "losses", "models", "runs", "training"],
     *["evaluation", "verification", "allpairs", "baselines", "geometry", "panel"],
-    *["tables", "plots", "show", "report"],
+    *["textures", "transfer", "fewshot", "verifier", "tables", "plots", "show", "report"],
 ]
-WITH_TENSORFLOW = {"losses", "models", "training", "panel"}
+WITH_TENSORFLOW = {"losses", "models", "training", "panel", "transfer", "verifier"}
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.name)

@@ -1,0 +1,189 @@
+"""A judge of pairs for images of one's own: fit it, ask it, keep it."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from siamese_utils import data, models, pairs, training
+from siamese_utils.training import Experiment
+
+FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
+ARCHITECTURE, WEIGHTS, SETTINGS = "architecture.json", "weights.npz", "verifier.json"
+
+
+class Answer(NamedTuple):
+    """Whether two images show one class, and the probability that they do, 0..1."""
+
+    same: bool | np.ndarray
+    probability: float | np.ndarray
+
+
+class SiameseVerifier:
+    """Says how far two images are apart, and how probably they show one class.
+
+    The study's network, trained on pairs of your images; a tenth of them, held out, turn the
+    distance into a probability (Platt 1999).
+    """
+
+    def __init__(
+        self, model: str = "base", margin: float = 1.0, epochs: int = 10, seed: int = 0
+    ) -> None:
+        """Choose the encoder, a name in `models.MODELS`, and how to train it. Raises ValueError."""
+        self.experiment = Experiment(model=model, margin=margin, epochs=epochs, seed=seed)
+        self.encoder: keras.Model | None = None
+        self.slope, self.intercept = 0.0, 0.0
+
+    def fit(self, images: np.ndarray, labels: np.ndarray) -> "SiameseVerifier":
+        """Train on labelled images and return the verifier.
+
+        images: (images, h, w) or (images, h, w, channels), uint8 of 0..255 or float of 0..1;
+        labels: (images,), any values that tell classes apart. Raises ValueError for anything else.
+        """
+        images = _as_bytes(images)
+        images = images[..., np.newaxis] if images.ndim == 3 else images
+        names, labels = np.unique(labels, return_inverse=True)
+        _check_training_set(images, labels, names)
+        dataset = data.Dataset("own", images, labels, tuple(map(str, names)), _all(names), ())
+        split = _hold_out(dataset, self.experiment.seed)
+        keras.utils.set_random_seed(self.experiment.seed)
+        precision = training.best_precision()
+        self.encoder = models.build_encoder(self.experiment.model, images.shape[1:], precision)
+        training.fit_encoder(self.experiment, self.encoder, dataset, split, lambda _: None)
+        self._calibrate(images[split.validation], labels[split.validation])
+        return self
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> float | np.ndarray:
+        """Return the Euclidean distance of two embeddings, 0 or more.
+
+        a, b: an image each, or as many each, or one against many; their size and values as in
+        `fit`. One image each gives a number, else (images,). Raises ValueError for anything else,
+        RuntimeError before `fit`.
+        """
+        (first, single_a), (second, single_b) = self._as_batch(a, "a"), self._as_batch(b, "b")
+        if len(first) != len(second) and not (single_a or single_b):
+            raise ValueError(
+                f"a holds {len(first)} images and b {len(second)}: give as many, or one"
+            )
+        gap = training.embed(self.encoder, first) - training.embed(self.encoder, second)
+        found = np.linalg.norm(gap, axis=1)
+        return float(found[0]) if single_a and single_b else found
+
+    def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
+        """Return whether two images show one class, and how probably; arguments as in `distance`.
+
+        The probability is calibrated on pairs of which half show one class.
+        """
+        logit = np.asarray(self.distance(a, b)) * self.slope + self.intercept
+        probability = 1 / (1 + np.exp(-logit))
+        if probability.ndim:
+            return Answer(probability >= 0.5, probability)
+        return Answer(bool(probability >= 0.5), float(probability))
+
+    def save(self, folder: str | Path) -> Path:
+        """Keep the verifier in a new folder, which appears whole or not at all, and return it.
+
+        Raises FileExistsError where there is something, RuntimeError before `fit`.
+        """
+        self._require_fit()
+        folder = Path(folder)
+        if folder.exists():
+            raise FileExistsError(f"{folder} is there already; choose another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        kept = {"model": self.experiment.model, "margin": self.experiment.margin}
+        kept |= {"epochs": self.experiment.epochs, "seed": self.experiment.seed}
+        kept |= {"slope": self.slope, "intercept": self.intercept}
+        try:
+            (scratch / ARCHITECTURE).write_text(self.encoder.to_json(), encoding="utf-8")
+            np.savez(scratch / WEIGHTS, *self.encoder.get_weights())
+            (scratch / SETTINGS).write_text(json.dumps(kept, indent=1), encoding="utf-8")
+            scratch.chmod(0o755)
+            os.replace(scratch, folder)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "SiameseVerifier":
+        """Return a kept verifier; nothing in the folder is run as code. Raises FileNotFoundError."""
+        folder = Path(folder)
+        kept = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        slope, intercept = kept.pop("slope"), kept.pop("intercept")
+        verifier = cls(**kept)
+        verifier.slope, verifier.intercept = slope, intercept
+        text = (folder / ARCHITECTURE).read_text(encoding="utf-8")
+        verifier.encoder = keras.models.model_from_json(text)
+        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+            verifier.encoder.set_weights([arrays[f"arr_{i}"] for i in range(len(arrays))])
+        return verifier
+
+    def _calibrate(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Fit the probability to the distances of held-out pairs."""
+        rng = np.random.default_rng(self.experiment.seed)
+        drawn = pairs.draw_pairs(np.arange(len(labels)), labels, rng)
+        distance = self.distance(images[drawn.first], images[drawn.second])
+        fitted = LogisticRegression(C=np.inf).fit(distance[:, np.newaxis], drawn.different == 0)
+        self.slope, self.intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+    def _require_fit(self) -> None:
+        if self.encoder is None:
+            raise RuntimeError("this verifier knows no images yet: call fit, or load a kept one")
+
+    def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
+        """Return images as (images, h, w, c) uint8, and whether there was one alone."""
+        self._require_fit()
+        shape = self.encoder.input_shape[1:]
+        images = _as_bytes(images, name)
+        singles = {shape, shape[:2]} if shape[2] == 1 else {shape}
+        if images.shape in singles:
+            return images.reshape(1, *shape), True
+        if images.ndim > 1 and images.shape[1:] in singles:
+            return images.reshape(-1, *shape), False
+        wanted = " or ".join(str(one) for one in sorted(singles))
+        raise ValueError(
+            f"{name} must be one image of shape {wanted}, or a batch of them, not {images.shape}"
+        )
+
+
+def _as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
+    """Return images as uint8 of 0..255, or refuse them."""
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"{name} must be uint8 of 0..255 or float of 0..1, not {images.dtype}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        span = f"{images.min():g}..{images.max():g}"
+        raise ValueError(f"{name} of float must lie in 0..1, not in {span}")
+    return np.rint(images * 255).astype(np.uint8)
+
+
+def _check_training_set(images: np.ndarray, labels: np.ndarray, names: np.ndarray) -> None:
+    if images.ndim != 4:
+        raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
+    if labels.shape != (len(images),):
+        raise ValueError(f"labels must be ({len(images)},), one for each image, not {labels.shape}")
+    fewest = np.bincount(labels).min()
+    if len(names) < 2 or fewest < FEWEST_IMAGES:
+        raise ValueError(
+            f"two classes of {FEWEST_IMAGES} images at least, not {len(names)} with {fewest} in one"
+        )
+
+
+def _all(names: np.ndarray) -> tuple[int, ...]:
+    return tuple(range(len(names)))
+
+
+def _hold_out(dataset: data.Dataset, seed: int) -> data.Split:
+    """Hold out a tenth of each class; there is no test set, so the rest is all for training."""
+    split = data.split(dataset, seed)
+    nothing = np.array([], dtype=np.int64)
+    return data.Split(np.concatenate([split.train, split.seen]), split.validation, nothing, nothing)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestCentroid
+
+from siamese_utils import fewshot
+
+
+@pytest.fixture
+def cloud():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([2, 5, 7, 9], 40)
+    return rng.normal(size=(160, 6)) + labels[:, np.newaxis] / 3, labels
+
+
+def test_an_episode_is_that_of_scikit_learn(cloud):
+    embeddings, labels = cloud
+    [found] = fewshot.episode_accuracies(embeddings, labels, 5, 1, np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    drawn = [rng.choice(np.flatnonzero(labels == c), 20, replace=False) for c in (2, 5, 7, 9)]
+    examples = np.concatenate([rows[:5] for rows in drawn])
+    asked = np.concatenate([rows[5:] for rows in drawn])
+    judge = NearestCentroid().fit(embeddings[examples], labels[examples])
+    assert found == pytest.approx(np.mean(judge.predict(embeddings[asked]) == labels[asked]))
+
+
+def test_more_shots_help_and_noise_is_chance(cloud):
+    embeddings, labels = cloud
+    means = [
+        fewshot.episode_accuracies(embeddings, labels, n, 200, np.random.default_rng(0)).mean()
+        for n in (1, 5)
+    ]
+    assert means[0] < means[1]
+    noise = np.random.default_rng(1).normal(size=embeddings.shape)
+    found = fewshot.episode_accuracies(noise, labels, 1, 400, np.random.default_rng(0))
+    assert found.mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_too_few_images_are_refused(cloud):
+    with pytest.raises(ValueError, match="needs 45 images"):
+        fewshot.episode_accuracies(*cloud, 30, 1, np.random.default_rng(0))
