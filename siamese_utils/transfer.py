@@ -154,13 +154,13 @@ def measure(encoder: keras.Model, plan: Transfer, name: str) -> np.ndarray:
 def distances_without_pairs(seed: int) -> dict[str, dict[str, np.ndarray]]:
     """Return the distances of a seed's pairs by what has learned from no pair: name -> set -> (pairs,)."""
     encoders = {
-        "pretrained, frozen": start_weights("pretrained", seed),
-        "untrained encoder": start_weights("scratch", seed),
+        "pretrained, frozen": rebuild_encoder(start_weights("pretrained", seed)),
+        "untrained encoder": rebuild_encoder(start_weights("scratch", seed)),
     }
     found = {name: {} for name in (*encoders, "raw pixels")}
     for pair_set in ("validation", "test"):
-        for name, weights in encoders.items():
-            found[name][pair_set] = measure(rebuild_encoder(weights), Transfer(seed=seed), pair_set)
+        for name, encoder in encoders.items():
+            found[name][pair_set] = measure(encoder, Transfer(seed=seed), pair_set)
         images, _, drawn = draw_pairs(Transfer(seed=seed), pair_set)
         flat = images.reshape(len(images), -1)
         gap = flat[drawn.first] - flat[drawn.second]

@@ -50,7 +50,8 @@ class SiameseVerifier:
         images = images[..., np.newaxis] if images.ndim == 3 else images
         names, labels = np.unique(labels, return_inverse=True)
         _check_training_set(images, labels, names)
-        dataset = data.Dataset("own", images, labels, tuple(map(str, names)), _all(names), ())
+        classes = tuple(range(len(names)))  # all of them are seen
+        dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
         split = _hold_out(dataset, self.experiment.seed)
         keras.utils.set_random_seed(self.experiment.seed)
         precision = training.best_precision()
@@ -176,10 +177,6 @@ def _check_training_set(images: np.ndarray, labels: np.ndarray, names: np.ndarra
         raise ValueError(
             f"two classes of {FEWEST_IMAGES} images at least, not {len(names)} with {fewest} in one"
         )
-
-
-def _all(names: np.ndarray) -> tuple[int, ...]:
-    return tuple(range(len(names)))
 
 
 def _hold_out(dataset: data.Dataset, seed: int) -> data.Split:
