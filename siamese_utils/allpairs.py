@@ -38,12 +38,19 @@ class PairCounts:
 
     def curve(self, same: Sequence[tuple[int, int]], different: Sequence[tuple[int, int]]) -> Curve:
         """Return the curve of the same and the different pairs in the cells given."""
-        edges = self.step * np.arange(self.counts.shape[2] + 1)
-        return curve_of_counts(edges, self.shares(same), self.shares(different))
+        return self._curve(self.shares(same), self.shares(different))
+
+    def both_shares(self, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shares of the same and of the different pairs of these classes: (bins,) each."""
+        return self.shares([(c, c) for c in classes]), self.shares(class_pairs(classes))
 
     def curve_of_classes(self, classes: Sequence[int]) -> Curve:
         """Return the curve of all pairs of images of these classes."""
-        return self.curve([(c, c) for c in classes], class_pairs(classes))
+        return self._curve(*self.both_shares(classes))
+
+    def _curve(self, same: np.ndarray, different: np.ndarray) -> Curve:
+        edges = self.step * np.arange(self.counts.shape[2] + 1)
+        return curve_of_counts(edges, same, different)
 
 
 def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:

@@ -112,8 +112,9 @@ class PairModel(keras.Model):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return distances: pairs of images (batch, 2, height, width, channels) -> (batch,)."""
-        first, second = (self.encoder(inputs[:, i], training=training) for i in (0, 1))
-        return euclidean_distance(first, second)
+        images = ops.reshape(inputs, (-1, *inputs.shape[2:]))  # one pass for both of each pair
+        embeddings = self.encoder(images, training=training)
+        return euclidean_distance(embeddings[0::2], embeddings[1::2])
 
 
 class Embedder(keras.Model):

@@ -136,7 +136,7 @@ def _count(
     number = int(np.clip(np.bincount(labels).min() // 10, 2, GROUPS))
     groups = allpairs.deal_into_groups(dataset.labels, number)[split.all]
     shares = [
-        _pad([_both_shares(found, classes) for classes in dataset.classes_of.values()], whole)
+        _pad([found.both_shares(classes) for classes in dataset.classes_of.values()], whole)
         for found in allpairs.count_in_groups(tested, labels, groups, step)
     ]
     return {
@@ -208,12 +208,7 @@ def _panel(one: Counted, curve: Curve) -> dict[str, float]:
     return {name: value if name in areas else 100 * value for name, value in found.items()}
 
 
-def _both_shares(found: PairCounts, classes: Sequence[int]) -> np.ndarray:
-    same = found.shares([(c, c) for c in classes])
-    return np.stack([same, found.shares(class_pairs(classes))])
-
-
-def _pad(shares: list[np.ndarray], whole: PairCounts) -> np.ndarray:
+def _pad(shares: list[tuple[np.ndarray, np.ndarray]], whole: PairCounts) -> np.ndarray:
     """Return the shares with as many bins as the whole has."""
     bins = whole.counts.shape[2]
     stacked = np.stack(shares)[..., :bins]

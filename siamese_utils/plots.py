@@ -1,13 +1,17 @@
 """Arrays in, figures out: each function draws one figure and returns it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Polygon
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from siamese_utils import evaluation
 from siamese_utils.evaluation import Interval
@@ -25,11 +29,18 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
 )
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 GREY = "#595959"
+# The colours of text and axes, of the ground and of the grid. The pages replace them, and those
+# above, by their own in the dark theme: no other colour of a figure may be spelled like these.
+INK, PAPER, GRID = "#1d2129", "#fefefe", "#dcdcdd"
 STYLE = {
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
+    ),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), PAPER),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#DDDDDD",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -210,9 +221,11 @@ def intervals(
         for y, row in enumerate(reversed(rows)):
             found = values[row]
             half_width = None if np.isnan(found.low) else found.half_width  # none: a bare dot
-            ax.errorbar(found.mean, y, xerr=half_width, fmt="o", color=BLUE, capsize=4, ms=5)
+            look = {"fmt": "o", "color": BLUE, "capsize": 4, "ms": 5, "label": row}
+            ax.errorbar(found.mean, y, xerr=half_width, **look)
             if row in (study or {}).get(panel, {}):
-                ax.plot(study[panel][row], y, "D", mfc="none", mec=VERMILION, ms=7)
+                diamond = {"mfc": "none", "mec": VERMILION, "ms": 7, "label": f"{row}, 2019"}
+                ax.plot(study[panel][row], y, "D", **diamond)
         ax.set(title=panel, xlabel=label, ylim=(-0.6, len(rows) - 0.4))
         ax.set_yticks(range(len(rows)), list(reversed(rows)) if ax is axes[0, 0] else [])
     return figure
@@ -265,13 +278,40 @@ def over_epochs(panels: dict[str, dict[str, np.ndarray]], epochs: Sequence[int])
     places = np.arange(len(epochs))  # evenly spaced: the first epochs change most
     for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
         for color, style, (name, values) in zip(SERIES, ("-", "--"), curves.items(), strict=False):
-            for one in values if len(values) > 1 else ():
-                ax.plot(places, one, color=color, ls=style, lw=0.6, alpha=0.35)
+            for seed, one in enumerate(values if len(values) > 1 else ()):
+                thin = {"lw": 0.6, "alpha": 0.35, "label": f"_{name}, seed {seed}"}
+                ax.plot(places, one, color=color, ls=style, **thin)
             mean = np.mean(values, axis=0)
             ax.plot(places, mean, color=color, ls=style, marker="o", ms=3, label=name)
         ax.set(title=title, xlabel="epochs trained")
         ax.set_xticks(places, epochs)
     axes[0, 0].legend()
+    return figure
+
+
+@styled
+def by_number(
+    panels: dict[str, dict[str, np.ndarray]], numbers: Sequence[int], label: str
+) -> Figure:
+    """Draw means with 95 % intervals against a number: panel -> curve -> (seeds, numbers)."""
+    figure, axes = new_figure(1, len(panels), height=3.0)
+    for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for i, (name, values) in enumerate(curves.items()):
+            found = [evaluation.interval(column) for column in values.T]
+            ax.errorbar(
+                np.arange(len(numbers)) + 0.06 * i,  # side by side, so that no bar hides another
+                [one.mean for one in found],
+                yerr=np.nan_to_num([one.half_width for one in found]),
+                color=SERIES[i],
+                fmt="os^D"[i] + "-",
+                ms=4,
+                capsize=3,
+                label=name,
+            )
+        ax.set(title=title, xlabel=label)
+        ax.set_xticks(range(len(numbers)), numbers)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
 
 
@@ -298,11 +338,13 @@ def lottery(panels: dict[str, np.ndarray], own: dict[str, np.ndarray], label: st
     """
     figure, axes = new_figure(1, len(panels), height=2.2)
     for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
-        for y, dots, color, marker in ((0, values, BLUE, "o"), (1, own[title], VERMILION, "D")):
+        kinds = (("other choices", values, BLUE, "o"), ("the study's", own[title], VERMILION, "D"))
+        for y, (name, dots, color, marker) in enumerate(kinds):
             spread = np.linspace(-0.28, 0.28, len(dots)) if len(dots) > 1 else np.zeros(1)
-            ax.plot(np.sort(dots), y + spread, marker, ms=3.5, color=color, mfc="none")
+            look = {"ms": 3.5, "color": color, "mfc": "none", "label": f"_{name}"}
+            ax.plot(np.sort(dots), y + spread, marker, **look)
         ax.set(title=title, xlabel=label, ylim=(-0.6, 1.6))
-        ax.set_yticks([0, 1], ["other choices", "the study's"] if ax is axes[0, 0] else [])
+        ax.set_yticks([0, 1], [name for name, *_ in kinds] if ax is axes[0, 0] else [])
     return figure
 
 
@@ -339,6 +381,75 @@ def embedding_maps(
     return figure
 
 
+def data_of(figure: Figure) -> pd.DataFrame:
+    """Return the points that a figure shows: its panel, its series, x, y, and the ends of bars.
+
+    What has no name in the figure, such as a guide line or a picture, is left out.
+    """
+    rows = []
+    for ax in figure.axes:
+        found = [*_points_of_lines(ax), *_points_of_areas(ax), *_cells_of_heat_map(ax)]
+        names = {"panel": ax.get_title(loc="left")}
+        rows += [
+            names | {"series": label.removeprefix("_")} | values
+            for label, values in found
+            if not label.startswith("_child")
+        ]
+    return pd.DataFrame(rows).replace("", np.nan).dropna(axis="columns", how="all")
+
+
+def _points_of_lines(ax: Axes) -> Iterator[tuple[str, dict[str, object]]]:
+    bars = [box for box in ax.containers if isinstance(box, ErrorbarContainer)]
+    parts = [part for box in bars for part in (box[0], *box[1])]
+    for line in ax.lines:
+        if line not in parts:
+            for x, y in zip(*line.get_data(), strict=True):
+                yield line.get_label(), _place(ax, x, y)
+    for box in bars:
+        ends = [segment for lines in box[2] for segment in lines.get_segments()]
+        for i, (x, y) in enumerate(zip(*box[0].get_data(), strict=True)):
+            axis = 0 if box.has_xerr else 1
+            low, high = ends[i][:, axis] if ends else (np.nan, np.nan)
+            yield box.get_label(), _place(ax, x, y) | {"low": low, "high": high}
+
+
+def _points_of_areas(ax: Axes) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield the bars and outlines of histograms, by their left edges, and the dots of scatters."""
+    for box in ax.containers:
+        if isinstance(box, BarContainer):
+            for bar in box.patches:
+                yield box.patches[0].get_label(), {"x": bar.get_x(), "y": bar.get_height()}
+    for patch in ax.patches:
+        if isinstance(patch, Polygon):
+            for x, y in patch.get_xy()[1:-1:2]:
+                yield patch.get_label(), {"x": x, "y": y}
+    for dots in ax.collections:
+        if isinstance(dots, PathCollection):
+            for x, y in dots.get_offsets():
+                yield dots.get_label(), {"x": x, "y": y}
+
+
+def _cells_of_heat_map(ax: Axes) -> Iterator[tuple[str, dict[str, object]]]:
+    columns, rows = (
+        [tick.get_text() for tick in axis.get_ticklabels()] for axis in (ax.xaxis, ax.yaxis)
+    )
+    for image in ax.images:
+        values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
+        if values.shape == (len(rows), len(columns)):  # else a picture, or a bar of colours
+            for (row, column), value in np.ndenumerate(values):
+                yield rows[row], {"x": columns[column], "y": value}
+
+
+def _place(ax: Axes, x: float, y: float) -> dict[str, object]:
+    """Return a point; on an axis whose ticks have names, the nearest tick's name."""
+    named = {"x": x, "y": y}
+    for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator) and len(axis.get_majorticklocs()):
+            nearest = int(np.abs(axis.get_majorticklocs() - named[name]).argmin())
+            named[name] = axis.get_ticklabels()[nearest].get_text() or named[name]
+    return named
+
+
 def _draw_image(ax: Axes, image: np.ndarray) -> None:
     grey = image.shape[-1] == 1
     ax.imshow(image[..., 0] if grey else image, cmap="gray_r" if grey else None, vmin=0, vmax=255)
@@ -349,8 +460,10 @@ def _draw_image(ax: Axes, image: np.ndarray) -> None:
 
 
 def _draw_curves(ax: Axes, runs: list[list[float]], color: str, style: object, label: str) -> None:
-    epochs = np.arange(1, len(runs[0]) + 1)
-    if len(runs) > 1:
-        for run in runs:
-            ax.plot(epochs, run, color=color, ls=style, lw=0.6, alpha=0.35)
-    ax.plot(epochs, np.mean(runs, axis=0), color=color, ls=style, label=label)
+    """Draw a thin line a run and their mean; some may have stopped before others."""
+    epochs = np.arange(1, max(map(len, runs)) + 1)
+    padded = np.array([[*run, *[np.nan] * (len(epochs) - len(run))] for run in runs])
+    for seed, run in enumerate(padded if len(runs) > 1 else ()):
+        thin = {"lw": 0.6, "alpha": 0.35, "label": f"_{label}, seed {seed}"}  # not in the legend
+        ax.plot(epochs, run, color=color, ls=style, **thin)
+    ax.plot(epochs, np.nanmean(padded, axis=0), color=color, ls=style, label=label)

@@ -26,6 +26,7 @@ class Run:
     distances: dict[str, np.ndarray]  # set name -> (pairs,) float32, in the order of its pairs
 
 
+TRAININGS = "trainings.jsonl"  # in a report's results: the record of each training it uses
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
@@ -56,13 +57,17 @@ def load(key: str) -> Run | None:
     """Return the stored training, or None where there is no whole one (or none fresh enough)."""
     arrays = load_arrays(key)
     try:
-        return _unpack(arrays) if arrays else None
+        run = _unpack(arrays) if arrays else None
     except (ValueError, KeyError):
         return None  # not a training
+    if run:
+        _note(key, run)
+    return run
 
 
 def save(key: str, run: Run) -> Path:
     """Store a training and return its file, which appears whole or not at all."""
+    _note(key, run)
     return save_arrays(key, _pack(run))
 
 
@@ -96,6 +101,18 @@ def save_arrays(key: str, arrays: dict[str, np.ndarray], compress: bool = False)
         Path(name).unlink(missing_ok=True)
         raise
     return path
+
+
+_noted: set[str] = set()
+
+
+def _note(key: str, run: Run) -> None:
+    """Note in a report's results that it uses this training; by hand there is no report."""
+    if settings.RESULTS_VARIABLE in os.environ and key not in _noted:
+        _noted.add(key)
+        settings.results_dir().mkdir(parents=True, exist_ok=True)
+        with (settings.results_dir() / TRAININGS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(run.record | {"key": key}) + "\n")
 
 
 def _pack(run: Run) -> dict[str, np.ndarray]:

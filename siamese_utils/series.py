@@ -16,7 +16,9 @@ class Chapter:
     path: Path
     title: str
     question: str
-    work: float  # trainings of full length, per seed, that no earlier notebook has done
+    # how long it takes, in trainings of full length, without those that an earlier one has done:
+    work: float  # whatever the number of seeds
+    work_per_seed: float
 
     @property
     def name(self) -> str:
@@ -42,5 +44,5 @@ def chapters() -> list[Chapter]:
 def _read(path: Path) -> Chapter:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     lines = "".join(notebook["cells"][0]["source"]).splitlines()
-    work = notebook["metadata"].get("work_per_seed", 0)
-    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"), work)
+    work = [notebook["metadata"].get(name, 0) for name in ("work", "work_per_seed")]
+    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"), *work)

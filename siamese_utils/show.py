@@ -24,25 +24,37 @@ class Link(NamedTuple):
     target: str
 
 
-def figure(drawn: Figure, caption: str, alt: str) -> None:
-    """Display a figure as SVG; its caption and alt text travel in the output's metadata."""
+def figure(
+    drawn: Figure, caption: str, alt: str, explorer: dict[str, object] | None = None
+) -> None:
+    """Display a figure as SVG; all else that its page wants travels in the output's metadata.
+
+    That is the caption, the alt text, the figure's data, and for the threshold explorer, which
+    takes the figure's place where scripts run, what `panel.explore` returns.
+    """
     buffer = io.StringIO()
     with plt.rc_context(plots.STYLE):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        data = plots.data_of(drawn).to_csv(index=False, float_format="%.6g")
     plt.close(drawn)
-    text = {"caption": " ".join(caption.split()), "alt": " ".join(alt.split())}
-    display(SVG(buffer.getvalue()), metadata={"image/svg+xml": text})
+    told = {"caption": " ".join(caption.split()), "alt": " ".join(alt.split())}
+    told |= {"data": data.strip(), "explorer": explorer}
+    display(SVG(buffer.getvalue()), metadata={"image/svg+xml": told})
 
 
 def table(rows: pd.DataFrame, caption: str) -> None:
-    """Display a table under its caption: words to the left, figures to the right."""
+    """Display a table under its caption: words to the left, figures to the right.
+
+    A row that names 2019 holds the study's own figures, and is marked so.
+    """
     sides = ["left" if _is_text(rows[column]) else "right" for column in rows]
     head = "".join(
         f'<th scope="col" style="text-align:{side}">{html.escape(str(name))}</th>'
         for name, side in zip(rows.columns, sides, strict=True)
     )
     body = "\n".join(
-        "<tr>" + "".join(map(_cell, row, sides)) + "</tr>" for row in rows.itertuples(index=False)
+        f"<tr{_mark(row)}>" + "".join(map(_cell, row, sides)) + "</tr>"
+        for row in rows.itertuples(index=False)
     )
     display(
         HTML(
@@ -78,6 +90,11 @@ def _text(value: object) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+
+
+def _mark(row: tuple[object, ...]) -> str:
+    of_study = any(isinstance(value, str) and value.endswith("in 2019") for value in row)
+    return ' class="study"' if of_study else ""
 
 
 def _cell(value: object, side: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from siamese_utils import evaluation, settings
+from siamese_utils import evaluation, runs, settings
 from siamese_utils.data import TEST_SETS, Dataset
 from siamese_utils.evaluation import Interval, Measured
 from siamese_utils.pairs import Pairs
@@ -329,6 +329,36 @@ def read_facts(name: str) -> dict[str, object]:
     """Return the single figures of the report by name."""
     path = settings.published_results_dir() / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_trainings() -> pd.DataFrame:
+    """Return the trainings that this run has used so far, a row for each; read the report's own.
+
+    `kind` says in words what was trained, and `on_the_way` whether a longer training passed
+    through this one, which then took no time of its own.
+    """
+    path = settings.published_results_dir() / runs.TRAININGS
+    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    records = {record["key"]: record for record in told}
+    rows = []
+    for record in records.values():
+        experiment = record["experiment"]
+        but_for_length = json.dumps(experiment | {"epochs": None})
+        row = {name: record.get(name) for name in ("seconds", "data", "machine")}
+        rows.append(row | experiment | {"kind": _kind_of(experiment), "same": but_for_length})
+    table = pd.DataFrame(rows)
+    table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
+    order = ["kind", "epochs", "seed"]
+    return table.drop(columns="same").sort_values(order, kind="stable", ignore_index=True)
+
+
+def _kind_of(experiment: dict[str, object]) -> str:
+    if "num_pairs" in experiment:
+        return "transfer to textures"
+    if "model" not in experiment:
+        return "pretraining on digits"
+    part = ", a choice of classes" if experiment["seen"] else ""
+    return f"{experiment['model']}, {experiment['objective']}{part}"
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

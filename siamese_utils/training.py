@@ -75,7 +75,8 @@ class Experiment:
     def label(self) -> str:
         """A short name to show while it trains."""
         kind = "" if self.objective == "contrastive" else f"{self.objective}, "
-        return f"{self.model}, {kind}m = {self.margin:g}, {self.optimizer}, seed {self.seed}"
+        margin = "" if self.objective == "softmax" else f"m = {self.margin:g}, "  # it has none
+        return f"{self.model}, {kind}{margin}{self.optimizer}, seed {self.seed}"
 
 
 def train_seeds(experiment: Experiment, seeds: int, milestones: Sequence[int] = ()) -> list[Run]:

@@ -16,9 +16,10 @@ from siamese_utils import evaluation, losses, models, pairs, runs, textures, tra
 from siamese_utils.progress import Progress
 from siamese_utils.runs import Run
 
-HELD_OUT = 0.2  # share of the digits to test on; as much of the rest to validate on
+HELD_OUT = 0.2  # share of the digits, as in the study: half to validate on, half to test
 VALIDATION_PAIRS, TEST_PAIRS = 50, 500
 PATIENCE = 3  # epochs without progress before a training stops; one less lowers its rate
+PROGRESS = 0.001  # a validation loss that falls by less has not fallen
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Pretraining:
 
     seed: int = 0
     epochs: int = 10
+    batch: int = 128  # images
 
 
 @dataclass(frozen=True)
@@ -67,25 +69,27 @@ def pretrain(plan: Pretraining) -> Run:
     start = time.perf_counter()
     keras.utils.set_random_seed(plan.seed)
     images, labels = load_digits()
-    rest, test = train_test_split(
+    train, held_out = train_test_split(
         np.arange(len(labels)), test_size=HELD_OUT, random_state=plan.seed, stratify=labels
     )
-    train, validation = train_test_split(
-        rest, test_size=HELD_OUT, random_state=plan.seed, stratify=labels[rest]
+    validation, test = train_test_split(
+        held_out, test_size=0.5, random_state=plan.seed, stratify=labels[held_out]
     )
     encoder = models.build_digit_encoder()
     classifier = keras.Sequential([encoder, keras.layers.Dense(10, activation="softmax")])
-    classifier.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    classifier.compile(
+        "rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+    )
     history = _fit(
         classifier,
-        _batches(images[train], labels[train], 32, plan.seed),
-        _batches(images[validation], labels[validation], 32),
+        _batches(images[train], labels[train], plan.batch, plan.seed),
+        _batches(images[validation], labels[validation], plan.batch),
         plan.epochs,
         f"digits, seed {plan.seed}",
     )
     named = classifier.predict(images[test], verbose=0).argmax(axis=1)
-    held_out = float(np.mean(named == labels[test]))
-    run = Run(_record(plan, start) | {"held_out": held_out}, history, encoder.get_weights(), {})
+    accuracy = float(np.mean(named == labels[test]))
+    run = Run(_record(plan, start) | {"held_out": accuracy}, history, encoder.get_weights(), {})
     runs.save(key, run)
     return run
 
@@ -190,11 +194,11 @@ def _compiled(objective: str, margin: float) -> keras.Model:
     """Return one compiled model for all transfers: tracing it takes longer than training it."""
     encoder = models.build_digit_encoder()
     if objective == "triplet":
-        encoder.compile("adam", losses.TripletLoss(margin))
+        encoder.compile("adam", losses.TripletLoss(margin), jit_compile=True)
         return encoder
     model = models.PairModel(encoder)
     accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=training.STUDY_THRESHOLD)
-    model.compile("adam", losses.ContrastiveLoss(margin), metrics=[accuracy])
+    model.compile("adam", losses.ContrastiveLoss(margin), metrics=[accuracy], jit_compile=True)
     return model
 
 
@@ -241,8 +245,10 @@ def _fit(
             epochs=epochs,
             validation_data=validation,
             callbacks=[
-                keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
-                keras.callbacks.ReduceLROnPlateau(patience=PATIENCE - 1),
+                keras.callbacks.EarlyStopping(
+                    min_delta=PROGRESS, patience=PATIENCE, restore_best_weights=True
+                ),
+                keras.callbacks.ReduceLROnPlateau(min_delta=PROGRESS, patience=PATIENCE - 1),
                 keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: progress.epoch_done()),
             ],
             shuffle=False,  # the batches come shuffled

@@ -1,6 +1,10 @@
 """What several tests share. No test needs a network."""
 
 import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,3 +38,44 @@ def results(tmp_path, monkeypatch):
     """An empty folder of results."""
     monkeypatch.setenv(settings.RESULTS_VARIABLE, str(tmp_path / "results"))
     return tmp_path / "results"
+
+
+QUICK = ["--profile", "quick", "--dataset", "digits", "--seeds", "2"]
+
+
+@pytest.fixture(scope="session")
+def start():
+    """A function that starts run_all.py with arguments and an environment."""
+
+    def start_it(*arguments, **environment):
+        return subprocess.Popen(
+            [sys.executable, str(settings.ROOT / "run_all.py"), *arguments],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # a shell that started the tests in the background has them ignore Ctrl-C, and so the run
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    return start_it
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory, start):
+    """A quick run on the digits, made once for all tests: its arguments, report, store and words."""
+    folder = tmp_path_factory.mktemp("whole run")  # with a space in its name
+    arguments = [*QUICK, "--output", str(folder / "report")]
+    process = start(*arguments, **{settings.STORE_VARIABLE: str(folder / "store")})
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert not err
+    return SimpleNamespace(
+        arguments=arguments, report=folder / "report", store=folder / "store", said=out
+    )
+
+
+@pytest.fixture(scope="session")
+def report(whole_run):
+    """The report of the quick run."""
+    return whole_run.report

@@ -17,9 +17,19 @@ PACKAGE = settings.ROOT / "siamese_utils"
 ORDER = [
     *["settings", "series", "progress", "data", "pairs", "losses", "models", "runs", "training"],
     *["evaluation", "verification", "allpairs", "baselines", "geometry", "panel"],
-    *["textures", "transfer", "fewshot", "verifier", "tables", "plots", "show", "report"],
+    *[
+        "explorer",
+        "textures",
+        "transfer",
+        "fewshot",
+        "verifier",
+        "tables",
+        "plots",
+        "show",
+        "report",
+    ],
 ]
-WITH_TENSORFLOW = {"losses", "models", "training", "panel", "transfer", "verifier"}
+WITH_TENSORFLOW = {"losses", "models", "training", "panel", "explorer", "transfer", "verifier"}
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.name)
@@ -30,8 +40,8 @@ def notebook(request):
 def test_the_series_is_complete():
     assert [chapter.name for chapter in CHAPTERS] == [
         *["00-summary", "01-data-splits", "02-loss-tests", "03-base-model", "04-complex-model"],
-        *["05-margin-study", "06-optimizer-comparison", "08-plain-baselines"],
-        *["09-split-lottery", "10-embeddings"],
+        *["05-margin-study", "06-optimizer-comparison", "07-one-shot-transfer"],
+        *["08-plain-baselines", "09-split-lottery", "10-embeddings", "11-how-it-was-made"],
     ]
 
 

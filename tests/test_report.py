@@ -30,7 +30,7 @@ def make_chapter(tmp_path):
         path = tmp_path / f"{name}.ipynb"
         spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(v4.new_notebook(cells=[title, *body], metadata={"kernelspec": spec}), path)
-        return Chapter(path, "A title", "A question?", 0)
+        return Chapter(path, "A title", "A question?", 0, 0)
 
     return make
 
@@ -45,7 +45,7 @@ SAMPLE = """
 import numpy as np, pandas as pd
 from siamese_utils import plots, show
 drawn, axes = plots.new_figure()
-axes[0, 0].plot([1, 2])
+axes[0, 0].plot([1, 2], color=plots.BLUE, label="up")
 show.figure(drawn, caption="A line & more.", alt="It rises from 1 to 2.")
 show.table(pd.DataFrame({"word": ["a < b"], "figure": ["1.50 ± 0.10"]}), "A small table.")
 show.table(pd.DataFrame({"to": [show.Link("base", "03-base-model.ipynb")]}), "A link.")
@@ -62,9 +62,14 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     [path] = html.render_pages([body], tmp_path, FACTS, "Mind the gap.", True)
     page = path.read_text()
     content = page[page.index("<main") :]
-    assert content.index("it is so") < content.index("A section") < content.index("<figure>")
+    assert content.index("it is so") < content.index("A section") < content.index("<figure")
     assert "show.text" not in page  # the code of the answer
-    assert 'alt="It rises from 1 to 2."' in page
+    assert 'aria-label="It rises from 1 to 2."' in page
+    assert "var(--fig-blue)" in page
+    assert 'href="figures/figure-7-1.svg"' in page
+    assert 'href="figures/figure-7-1.csv"' in page
+    assert (tmp_path / "figures/figure-7-1.svg").read_text().startswith("<svg")
+    assert (tmp_path / "figures/figure-7-1.csv").read_text() == "series,x,y\nup,0,1\nup,1,2\n"
     assert "Figure 7.1. A line &amp; more." in page
     assert "Table 7.1. A small table." in page
     assert "Table 7.2. A link." in page
@@ -72,12 +77,12 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     assert '<td style="text-align:right">1.50 ± 0.10</td>' in page
     assert 'href="03-base-model.html"' in page
     assert page.count("<math") == 2
-    assert "$" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    assert "$" not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
     assert "Mind the gap." in page
     assert 'href="#a-section"' in page
     assert 'id="a-section"' in page
     assert not re.search(r'(src|href)="(https?:)?//', page)
-    assert "<script" not in page
+    assert "<script src" not in page
 
 
 def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
@@ -210,19 +215,28 @@ def test_what_was_not_whole_is_never_taken(tmp_path):
 def test_the_time_left_follows_the_epochs(tmp_path):
     progress = tmp_path / "progress"
     progress.touch()
-    chapters = [Chapter(Path("03-a.ipynb"), "a", "", 1), Chapter(Path("04-b.ipynb"), "b", "", 2)]
+    chapters = [
+        Chapter(Path("03-a.ipynb"), "a", "", work=0, work_per_seed=1),
+        Chapter(Path("04-b.ipynb"), "b", "", work=3, work_per_seed=2),
+    ]
     console = Console(file=(tmp_path / "out").open("w"), width=200)
+
+    def tell(epochs, seconds, start):
+        with progress.open("a") as file:
+            for epoch in range(epochs + 1):
+                told = {"training": "base", "state": "training", "epoch": epoch, "epochs": epochs}
+                file.write(json.dumps(told | {"at": start + seconds * epoch}) + "\n")
+        time.sleep(1.2)
+
     with Status(chapters, seeds=2, epochs=10, progress=progress, console=console) as status:
         assert status.seconds_left() is None
-        with progress.open("a") as file:
-            for epoch in range(6):
-                told = {"training": "base", "state": "training", "epoch": epoch, "epochs": 10}
-                file.write(json.dumps(told | {"at": 3.0 * epoch}) + "\n")
-        time.sleep(1.2)
-        # 3 s an epoch: 5 of 20 epochs done here, 40 to come, and two notebooks' other work
-        assert status.seconds_left() == pytest.approx(3 * (15 + 40) + 2 * 12)
+        tell(epochs=10, seconds=3.0, start=0)
+        # 30 s a training: one of two done here, 3 + 2 x 2 to come, and two notebooks' other work
+        assert status.seconds_left() == pytest.approx(30 * (1 + 7) + 2 * 12)
+        tell(epochs=5, seconds=1.0, start=100)  # short ones take time, but are no measure of it
+        assert status.seconds_left() == pytest.approx(30 * (1 + 7) - 5 + 2 * 12)
         status.chapter_done()
-        assert status.seconds_left() == pytest.approx(3 * 40 + 12)
+        assert status.seconds_left() == pytest.approx(30 * 7 + 12)
 
 
 def test_durations_as_text():

@@ -1,10 +1,7 @@
 """The whole run as a reader starts it, on the digits that need no network."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import nbformat
@@ -16,26 +13,17 @@ import run_all
 from siamese_utils import evaluation, runs, series, settings, tables
 from siamese_utils.report import publish
 
-SEEDS = 2
+SEEDS = 2  # as in conftest.QUICK
 # Base and complex, and each of their two brakes alone; four more margins, one of them for the base
 # model; four optimizers, RMSprop being the base model half-way; a classifier.
-PER_SEED = (1 + 1 + 2) + (3 + 1) + 4 + 1
+# And, half-way, the base model by triplets.
+PER_SEED = (1 + 1 + 2) + (3 + 1) + 4 + 1 + 1
 # six other choices of classes, and three seeds of the study's own, two of them done half-way
 LOTTERY = 6 + 1
-TRAININGS = PER_SEED * SEEDS + LOTTERY
+# Study B, twice: pretraining; from 5 and 50 pairs, with and without it; from 50 by triplets too.
+STUDY_B = 2 * (1 + 2 * 2 + 2)
+TRAININGS = PER_SEED * SEEDS + LOTTERY + STUDY_B
 HALF_WAY = 2 * 2 * SEEDS  # base and complex are kept after one epoch and after two
-
-
-def start(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, str(settings.ROOT / "run_all.py"), *arguments],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell that started the tests in the background has them ignore Ctrl-C, and so the run
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
 
 
 def make_old_report(output):
@@ -43,25 +31,13 @@ def make_old_report(output):
     publish.publish(output, {})
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("whole run")  # with a space in its name
-
-
-@pytest.fixture(scope="module")
-def report(folder):
-    """The report of a quick run, made once for the tests below."""
-    process = start(
-        *["--profile", "quick", "--dataset", "digits", "--seeds", str(SEEDS)],
-        *["--output", str(folder / "report")],
-        **{settings.STORE_VARIABLE: str(folder / "store")},
-    )
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert not err
-    assert "10-embeddings" in out
-    assert len(re.findall("trained: ", out)) == TRAININGS
-    return folder / "report"
+def test_a_run_says_what_it_does_and_what_it_found(whole_run):
+    assert "10-embeddings" in whole_run.said
+    assert len(re.findall("trained: ", whole_run.said)) == TRAININGS
+    end = whole_run.said[whole_run.said.index("Done in") :]
+    assert re.search(r"\d+ pages, \d+ figures, report.pdf, in ", end)
+    assert "AUC on unseen classes: base model 0." in end
+    assert "index.html" in end
 
 
 def test_the_report_is_whole(report):
@@ -76,7 +52,7 @@ def test_pages_load_nothing_and_lead_to_pages_that_are_there(report):
     for page in report.glob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert page.stat().st_size < 1_500_000
-        assert "<script" not in text
+        assert "<script src" not in text
         assert not re.search(r'(?:src|href)="(?:https?:)?//', text)
         assert not re.search(r"url\((?!data:)", text)
         assert "the figures of 2019 do not apply" in text
@@ -99,20 +75,22 @@ def test_no_figures_of_2019_stand_beside_digits(report):
 def test_every_figure_and_link_speaks(report):
     for page in report.glob("*.html"):
         text = page.read_text(encoding="utf-8")
-        assert all(alt.strip() for alt in re.findall(r'<img[^>]* alt="([^"]*)"', text))
-        assert text.count("<img") == text.count(" alt=") == text.count("<figcaption>")
+        drawings = re.findall(r'<svg class="drawing" role="img" aria-label="([^"]+)"', text)
+        assert len(drawings) == text.count("<figcaption>")
+        assert "<img" not in text
     assert 'href="05-margin-study.html"' in (report / "index.html").read_text(encoding="utf-8")
 
 
-def test_accuracy_csv_holds_what_the_store_holds(report, folder, monkeypatch):
+def test_accuracy_csv_holds_what_the_store_holds(report, whole_run, monkeypatch):
     table = pd.read_csv(report / "results" / "accuracy.csv")
-    assert len(table) == (PER_SEED - 1) * SEEDS * 15  # all but the classifier
+    assert len(table) == (PER_SEED - 2) * SEEDS * 15  # all but the classifier and the triplets
     assert not table.duplicated(tables.ACCURACY_COLUMNS[:7]).any()
     assert table["accuracy"].between(0, 100).all()
     assert table["seed"].nunique() == SEEDS
-    monkeypatch.setenv(settings.STORE_VARIABLE, str(folder / "store"))
-    stored = [run for path in (folder / "store").iterdir() if (run := runs.load(path.stem))]
+    monkeypatch.setenv(settings.STORE_VARIABLE, str(whole_run.store))
+    stored = [run for path in whole_run.store.iterdir() if (run := runs.load(path.stem))]
     assert len(stored) == TRAININGS + HALF_WAY
+    stored = [run for run in stored if "model" in run.record["experiment"]]  # of Study A
     wanted = {"epochs": 3, "objective": "contrastive", "seen": None}.items()
     stored = [run for run in stored if wanted <= run.record["experiment"].items()]
     experiment = stored[0].record["experiment"]
@@ -139,38 +117,30 @@ def test_every_claim_is_judged(report):
     claims = pd.read_csv(report / "results" / "claims.csv", dtype=str)
     assert claims["claim"].tolist() == [
         *["1a", "1b", "1c", "2a", "2b", "3", "4", "5", "6a", "6b"],
-        *["S1", "S2", "S3", "S4"],
+        *["B1", "B2", "B3", "S1", "S2", "S3", "S4"],
     ]
     assert claims["why"].str.endswith(".").all()
     known = {evaluation.HOLDS, evaluation.FAILS, evaluation.UNDECIDED, evaluation.ARTEFACT}
     assert set(claims["verdict"]) <= known
 
 
-def test_a_second_run_trains_nothing_and_makes_the_same_pages(report, folder):
-    before = {path.name: path.stat().st_mtime for path in (folder / "store").iterdir()}
-    pages = {
-        path.name: path.read_bytes()
-        for path in report.rglob("*")
-        if path.suffix in (".html", ".csv")
-    }
-    process = start(
-        *["--profile", "quick", "--dataset", "digits", "--seeds", str(SEEDS)],
-        *["--output", str(folder / "report")],
-        **{settings.STORE_VARIABLE: str(folder / "store")},
-    )
+def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
+    def pages():
+        paths = [path for path in whole_run.report.rglob("*") if path.suffix != ".pdf"]
+        return {path: path.read_bytes() for path in paths if path.is_file()}
+
+    def stored():
+        return {path.name: path.stat().st_mtime for path in whole_run.store.iterdir()}
+
+    before = pages(), stored()
+    process = start(*whole_run.arguments, **{settings.STORE_VARIABLE: str(whole_run.store)})
     out, _ = process.communicate()
     assert process.returncode == 0
     assert "trained: " not in out
-    assert {path.name: path.stat().st_mtime for path in (folder / "store").iterdir()} == before
-    again = {
-        path.name: path.read_bytes()
-        for path in report.rglob("*")
-        if path.suffix in (".html", ".csv")
-    }
-    assert again == pages
+    assert (pages(), stored()) == before
 
 
-def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch):
+def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start):
     store, output = tmp_path / "store", tmp_path / "report"
     make_old_report(output)
     process = start(

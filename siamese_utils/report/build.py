@@ -1,5 +1,6 @@
 """The whole way from notebooks to a published report."""
 
+import json
 import os
 import shutil
 import time
@@ -38,7 +39,7 @@ class Order:
     def names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
-        return [*pages, *(["report.pdf"] if self.with_pdf else []), "results"]
+        return [*pages, *(["report.pdf"] if self.with_pdf else []), "figures", "results"]
 
     @property
     def facts(self) -> dict[str, object]:
@@ -91,8 +92,20 @@ def build(order: Order, console: Console) -> Path:
     for path in (progress, *staging.glob("*.ipynb"), *staging.glob("*.log")):
         path.unlink()  # of use while it was built
     publish.publish(order.output, order.facts)
-    console.print(f"Done in {format_seconds(time.monotonic() - start)}.", highlight=False)
+    _tell(order, time.monotonic() - start, console)
     return order.output / order.chapters[0].page
+
+
+def _tell(order: Order, seconds: float, console: Console) -> None:
+    """Say what was made, and what it found where the summary was made too."""
+    figures = len(list((order.output / "figures").glob("*.svg")))
+    made = f"{len(order.chapters)} pages, {figures} figures{', report.pdf' * order.with_pdf}"
+    lines = [f"Done in {format_seconds(seconds)}: {made}, in {order.output}."]
+    headlines = order.output / "results" / "headlines.json"
+    if headlines.exists():
+        found = json.loads(headlines.read_text(encoding="utf-8"))
+        lines += [f"  {name}: {figure}" for name, figure in found.items()]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""Executed notebooks to pages that load nothing: no script, no font, no outside address."""
+"""Executed notebooks to pages that load nothing: no font, no outside address, all in one file."""
 
+import html as html_module
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +14,56 @@ from latex2mathml import converter
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
-from pygments.formatters import HtmlFormatter
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES
 
+from siamese_utils import plots
 from siamese_utils.series import SUMMARY, Chapter
 
 TEMPLATES = Path(__file__).parent / "templates"
+CODE_STYLES = "default", "github-dark"  # light and dark
 # What TensorFlow prints of its own loading and tracing; none of it bears on a result.
 TENSORFLOW_NOISE = re.compile(
     r"^([IWE]0000 |WARNING: All log messages before absl|WARNING:tensorflow:).*\n?", re.MULTILINE
 )
 
 
+# A figure's colours, each with the variable of style.css that stands for it in both themes.
+COLOURS = {
+    getattr(plots, name).lower(): f"var(--fig-{name.lower()})"
+    for name in (
+        *("BLUE", "ORANGE", "GREEN", "VERMILION", "PURPLE", "SKY", "GREY"),
+        *("INK", "PAPER", "GRID"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a page, beside its caption."""
+
+    id: str  # such as figure-3-1
+    svg: str
+    alt: str
+    data: str  # CSV, empty where it shows pictures
+    explorer: dict[str, object] | None
+
+    def write(self, folder: Path) -> None:
+        """Write the drawing and its data as files, for readers and for the typesetter."""
+        folder.mkdir(exist_ok=True)
+        (folder / f"{self.id}.svg").write_text(self.svg, encoding="utf-8")
+        if self.data:
+            (folder / f"{self.id}.csv").write_text(self.data + "\n", encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class Body:
-    """A notebook's content as HTML, without the page around it."""
+    """A notebook's content as HTML, without the page around it; its images are the drawings."""
 
     chapter: Chapter
     html: str
     headings: list[tuple[str, str]]  # (id, text) of its sections
+    drawings: list[Drawing]
 
 
 class MathRenderer(IPythonRenderer):
@@ -76,16 +110,19 @@ def render_body(
     notebook = nbformat.read(executed, as_version=4)
     _answer_first(notebook)
     _drop_noise(notebook)
-    _number(notebook, chapter)
+    drawings = _number(notebook, chapter)
     exporter = BodyExporter(exclude_input=not with_code)
     html, _ = exporter.from_notebook_node(notebook)
-    return _finish(chapter, html, pages)
+    return _finish(chapter, html, pages, drawings)
 
 
 def render_pages(
     bodies: list[Body], folder: Path, facts: dict[str, Any], banner: str, with_pdf: bool
 ) -> list[Path]:
-    """Write a page for each body, with navigation between them, and return the files."""
+    """Write a page for each body, with navigation between them, and return the pages' files.
+
+    The drawings lie inside the pages, and once more in the folder `figures`, to be downloaded.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html.j2", "html"]),
@@ -93,15 +130,19 @@ def render_pages(
     )
     template = environment.get_template("page.html.j2")
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     chapters = [body.chapter for body in bodies]
     paths = []
     for place, body in enumerate(bodies):
+        for drawing in body.drawings:
+            drawing.write(folder / "figures")
         page = template.render(
-            body=body,
+            body=replace(body, html=_lay_in(body)),
             chapters=chapters,
             previous=chapters[place - 1] if place else None,
             next=chapters[place + 1] if place + 1 < len(chapters) else None,
             style=style,
+            script=script,
             banner=banner,
             facts=facts,
             with_pdf=with_pdf,
@@ -113,7 +154,11 @@ def render_pages(
 
 
 def _answer_first(notebook: NotebookNode) -> None:
-    """Move the output of the cell tagged `answer` below the title; its code is not shown."""
+    """Move the output of the cell tagged `answer` below title and question; its code is not shown.
+
+    What the first cell says beyond these is for those who run the notebook.
+    """
+    notebook.cells[0].source = "\n".join(notebook.cells[0].source.splitlines()[:3])
     for cell in list(notebook.cells):
         if "answer" in cell.metadata.get("tags", ()):
             notebook.cells.remove(cell)
@@ -130,24 +175,28 @@ def _drop_noise(notebook: NotebookNode) -> None:
                     cell.outputs.remove(output)
 
 
-def _number(notebook: NotebookNode, chapter: Chapter) -> None:
-    """Number figures and tables by chapter, and lay each figure's number into its caption."""
-    counts = {"Figure": 0, "Table": 0}
-    prefix = "" if chapter.name == SUMMARY else f"{int(chapter.number)}."
+def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
+    """Number figures and tables by chapter in their captions, and return the drawings."""
+    number, tables, drawings = int(chapter.number), 0, []
+    prefix = "" if chapter.name == SUMMARY else f"{number}."
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            if "image/svg+xml" in data:
-                counts["Figure"] += 1
-                text = output.metadata["image/svg+xml"]
-                text["caption"] = f"Figure {prefix}{counts['Figure']}. {text['caption']}"
+            if svg := data.get("image/svg+xml"):
+                told = output.metadata["image/svg+xml"]
+                told["id"] = f"figure-{number}-{len(drawings) + 1}"
+                told["caption"] = f"Figure {prefix}{len(drawings) + 1}. {told['caption']}"
+                drawings.append(
+                    Drawing(told["id"], svg, told["alt"], told["data"], told["explorer"])
+                )
             elif "<caption>" in data.get("text/html", ""):
-                counts["Table"] += 1
-                numbered = f"<caption>Table {prefix}{counts['Table']}. "
+                tables += 1
+                numbered = f"<caption>Table {prefix}{tables}. "
                 data["text/html"] = data["text/html"].replace("<caption>", numbered, 1)
+    return drawings
 
 
-def _finish(chapter: Chapter, html: str, pages: dict[str, str]) -> Body:
+def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[Drawing]) -> Body:
     """Point links at pages, give sections an id, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
     for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb$")):
@@ -160,12 +209,62 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str]) -> Body:
         text = heading.get_text(" ", strip=True)
         heading["id"] = re.sub(r"\W+", "-", text.lower()).strip("-")
         headings.append((heading["id"], text))
-    for table in soup.find_all("table"):
-        table.wrap(soup.new_tag("div", attrs={"class": "table", "tabindex": "0"}))
-    return Body(chapter, str(soup), headings)
+    for listing in soup.select(".highlight pre"):
+        listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
+    for number, table in enumerate(soup.find_all("table"), 1):
+        table.caption["id"] = f"table-{int(chapter.number)}-{number}"
+        box = {"class": "table", "tabindex": "0", "role": "group"}
+        table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
+    return Body(chapter, str(soup), headings, drawings)
+
+
+def _lay_in(body: Body) -> str:
+    """Return a body's HTML with its drawings inside, and beside each the way to its files."""
+    soup = BeautifulSoup(body.html, "html.parser")
+    for image, drawing in zip(soup.find_all("img"), body.drawings, strict=True):
+        box = image.wrap(soup.new_tag("div", attrs={"class": "drawn"}))
+        image.replace_with(f"@@{drawing.id}@@")  # the parser would spoil the drawing itself
+        if drawing.explorer:
+            box.insert_after(f"@@{drawing.id}-data@@")
+        links = soup.new_tag("span", attrs={"class": "get"})
+        for kind in ("svg", *(["csv"] if drawing.data else [])):
+            name = {"href": f"figures/{drawing.id}.{kind}", "download": f"{drawing.id}.{kind}"}
+            name["aria-label"] = f"Download {drawing.id} as {kind.upper()}"
+            links.append(soup.new_tag("a", attrs=name, string=kind.upper()))
+        box.find_next("figcaption").extend([" ", links])
+    html = str(soup)
+    for drawing in body.drawings:
+        html = html.replace(f"@@{drawing.id}@@", _inline(drawing))
+        if drawing.explorer:
+            data = json.dumps(drawing.explorer).replace("<", "\\u003c")
+            tag = f'<script type="application/json" class="explorer-data">{data}</script>'
+            html = html.replace(f"@@{drawing.id}-data@@", tag)
+    return html
+
+
+def _inline(drawing: Drawing) -> str:
+    """Return a drawing as a part of a page: with ids of its own, in the theme's colours."""
+    svg = drawing.svg[drawing.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{drawing.id}-", svg)
+    svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: COLOURS.get(found[0], found[0]), svg)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    label = html_module.escape(drawing.alt, quote=True)
+    return svg.replace("<svg", f'<svg class="drawing" role="img" aria-label="{label}"', 1).strip()
 
 
 def _code_styles() -> str:
-    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    """Return the colours of code: each kind of token has one for either theme."""
+    light, dark = (get_style_by_name(name) for name in CODE_STYLES)
+    rules = []
+    for token, look in light:
+        colours = [
+            f"#{style.style_for_token(token)['color'] or ink}"
+            for style, ink in ((light, "1d2129"), (dark, "e4e7ec"))
+        ]
+        weight = "; font-weight: bold" if look["bold"] else ""
+        if name := STANDARD_TYPES.get(token):
+            rules.append(
+                f".highlight .{name} {{ color: light-dark({', '.join(colours)}){weight} }}"
+            )
+    return "\n".join(rules)

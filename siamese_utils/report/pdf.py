@@ -1,6 +1,5 @@
 """Executed notebooks to one PDF: nbconvert's HTML through pandoc to Typst. No TeX, no browser."""
 
-import base64
 import tempfile
 from pathlib import Path
 
@@ -43,10 +42,9 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
 def _chapter(body: Body, scratch: Path) -> str:
     """Return a body with its figures as files and ids that are one document's."""
     soup = BeautifulSoup(body.html, "html.parser")
-    for number, image in enumerate(soup.find_all("img")):
-        file = scratch / f"{body.chapter.name}-{number}.svg"
-        file.write_bytes(base64.b64decode(image["src"].partition("base64,")[2]))
-        image["src"] = file.name
+    for drawing in body.drawings:
+        drawing.write(scratch / "figures")
+    for image in soup.find_all("img"):
         image["width"] = "100%"
     title = soup.find("h1")
     title["id"] = body.chapter.name

@@ -24,7 +24,8 @@ class Status:
         self.progress, self.console = progress, console
         self.start = time.monotonic()
         self.now, self.training = "", ""
-        self.epochs_in_chapter, self.epochs_timed, self.seconds_timed = 0, 0, 0.0
+        self.epochs_timed, self.seconds_timed = 0, 0.0  # of trainings of full length
+        self.seconds_in_chapter = 0.0  # of all trainings
         self.last_at = 0.0
         self.stop = threading.Event()
         self.line = console.status("") if console.is_terminal else None
@@ -56,7 +57,7 @@ class Status:
     def chapter_done(self) -> None:
         """Count the notebook at hand, whether it trained now or found all in the store."""
         self.waiting.pop(0)
-        self.epochs_in_chapter = 0
+        self.seconds_in_chapter = 0.0
 
     def say(self, text: str) -> None:
         """Print a line that stays, after the time since the start."""
@@ -67,9 +68,10 @@ class Status:
         """Return how long the notebooks will still take, or None before an epoch is timed."""
         if not self.epochs_timed:
             return None
-        epochs = sum(chapter.work for chapter in self.waiting) * self.seeds * self.epochs
-        training = max(0, epochs - self.epochs_in_chapter) * self.seconds_timed / self.epochs_timed
-        return training + SECONDS_PER_NOTEBOOK * len(self.waiting)
+        training = self.seconds_timed / self.epochs_timed * self.epochs
+        work = [chapter.work + chapter.work_per_seed * self.seeds for chapter in self.waiting]
+        here = max(0, training * sum(work[:1]) - self.seconds_in_chapter)
+        return here + training * sum(work[1:]) + SECONDS_PER_NOTEBOOK * len(work)
 
     def _watch(self) -> None:
         read = 0
@@ -84,9 +86,11 @@ class Status:
 
     def _take(self, told: dict) -> None:
         if told["epoch"] and told["state"] == "training":
-            self.epochs_timed += 1
-            self.epochs_in_chapter += 1
-            self.seconds_timed += told["at"] - self.last_at
+            seconds = told["at"] - self.last_at
+            self.seconds_in_chapter += seconds
+            if told["epochs"] == self.epochs:
+                self.epochs_timed += 1
+                self.seconds_timed += seconds
         self.last_at = told["at"]
         self.training = f"{told['training']}, epoch {told['epoch']} of {told['epochs']}"
         if told["state"] == "trained":

@@ -1,0 +1,38 @@
+"""What each threshold accepts, network by network: the data of the pages' threshold explorer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from siamese_utils.data import Dataset
+from siamese_utils.panel import Counted
+
+STEPS = 150  # thresholds from 0 to REACH margins; 0.5 and half the margin are among them
+REACH = 1.5
+
+
+def describe(counted: Sequence[Counted], dataset: Dataset) -> dict[str, object]:
+    """Return the shares of pairs that each of 151 thresholds accepts, mean over seeds.
+
+    counted: one network's pairs, one for each seed, trained on distances. The thresholds lie
+    evenly from 0 to 1.5 margins. `same` and `different` hold, for each set, 151 shares of 0..1.
+    """
+    margin = counted[0].margin
+    thresholds = np.linspace(0, REACH * margin, STEPS + 1)
+    found = {"margin": margin, "reach": REACH, "tuned": float(np.mean([c.tuned for c in counted]))}
+    for kind in ("same", "different"):
+        found[kind] = {
+            name: _mean_shares(counted, classes, thresholds, kind)
+            for name, classes in dataset.classes_of.items()
+        }
+    return found
+
+
+def _mean_shares(
+    counted: Sequence[Counted], classes: Sequence[int], thresholds: np.ndarray, kind: str
+) -> list[float]:
+    shares = []
+    for one in counted:
+        curve = one.curve(classes)
+        shares.append(np.interp(thresholds, curve.threshold, getattr(curve, kind)))
+    return [round(float(share), 5) for share in np.mean(shares, axis=0)]

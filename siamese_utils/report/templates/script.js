@@ -1,0 +1,211 @@
+"use strict";
+// All that a page does beyond showing: without scripts it reads the same, and nothing is missing
+// but the switches, the sorting and the threshold explorer.
+
+const root = document.documentElement;
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+function make(tag, attributes = {}, ...children) {
+  const svg = ["svg", "g", "path", "line", "text", "rect"].includes(tag);
+  const element = svg
+    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
+    : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// Theme: the system's until the reader chooses; a choice is remembered where that is allowed.
+function setUpTheme() {
+  const button = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const show = () => button.setAttribute("aria-pressed", isDark());
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch {}
+    show();
+  });
+  system.addEventListener("change", show);
+  show();
+}
+
+// Code: folded by default; one switch for all, and a button to copy each.
+function setUpCode() {
+  const blocks = all("details.code");
+  const button = document.getElementById("code");
+  button.hidden = blocks.length === 0;
+  button.addEventListener("click", () => {
+    const open = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", open);
+    for (const block of blocks) block.open = open;
+  });
+  for (const box of all(".highlight")) {
+    const copy = make("button", { type: "button", class: "copy" }, "Copy");
+    copy.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(box.querySelector("pre").textContent);
+        copy.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(box.querySelector("pre"));
+        copy.textContent = "Selected: press Ctrl C";
+      }
+      setTimeout(() => (copy.textContent = "Copy"), 2000);
+    });
+    box.append(copy);
+  }
+}
+
+// The side: folded on narrow screens, and the heading at hand marked.
+function setUpSide() {
+  const narrow = matchMedia("(max-width: 60rem)");
+  const menu = document.querySelector("details.menu");
+  const fold = () => (menu.open = !narrow.matches);
+  narrow.addEventListener("change", fold);
+  fold();
+  const links = all(".headings a");
+  const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
+  const mark = () => {
+    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < 120).length;
+    links.forEach((link, i) => {
+      if (i === passed - 1) link.setAttribute("aria-current", "location");
+      else link.removeAttribute("aria-current");
+    });
+  };
+  addEventListener("scroll", mark, { passive: true });
+  mark();
+}
+
+// Tables: a click on a heading sorts by its column, by numbers where they are numbers.
+function setUpTables() {
+  const key = (cell) => {
+    const text = cell.textContent.trim().replaceAll("−", "-").replaceAll(",", "");
+    const number = parseFloat(text);
+    return Number.isNaN(number) ? text : number;
+  };
+  const compare = (a, b) =>
+    typeof a === typeof b
+      ? typeof a === "number" ? a - b : a.localeCompare(b)
+      : typeof a === "number" ? -1 : 1;
+  for (const table of all("main table")) {
+    const body = table.tBodies[0];
+    if (body.rows.length < 3) continue;
+    all("thead th", table).forEach((heading, column) => {
+      const button = make("button", { type: "button" }, ...heading.childNodes);
+      heading.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const down = heading.getAttribute("aria-sort") === "ascending";
+        for (const other of all("thead th", table)) other.removeAttribute("aria-sort");
+        heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const rows = [...body.rows].sort((a, b) => compare(key(a.cells[column]), key(b.cells[column])));
+        body.append(...(down ? rows.reverse() : rows));
+      });
+    });
+  }
+  // only what can be scrolled needs a stop for the keyboard
+  for (const box of all("div.table, .highlight pre")) {
+    if (box.scrollWidth <= box.clientWidth) box.removeAttribute("tabindex");
+  }
+}
+
+// The threshold explorer: drag the threshold, and see what it accepts.
+class Explorer {
+  constructor(networks, figure) {
+    this.networks = networks;
+    const id = (name) => `${figure.id}-${name}`;
+    const choice = (name, options) =>
+      make("select", { id: id(name) }, ...options.map((o) => make("option", { value: o }, o)));
+    this.network = choice("network", Object.keys(networks));
+    this.set = choice("set", Object.keys(this.data.same));
+    this.slider = make("input", { type: "range", id: id("threshold"), min: 0, step: 1 });
+    this.slider.max = Object.values(this.data.same)[0].length - 1;
+    const labelled = (text, control) => make("label", {}, text, control);
+    const at = (name, pick) => {
+      const button = make("button", { type: "button" }, name);
+      button.addEventListener("click", () => this.move(pick() / this.step));
+      return button;
+    };
+    this.drawing = make("svg", { viewBox: "0 0 640 220", role: "img" });
+    this.told = make("dl");
+    this.box = make("div", { class: "explorer", role: "group", "aria-label": "Threshold explorer" },
+      make("div", { class: "controls" },
+        labelled("Network", this.network), labelled("Set of pairs", this.set),
+        at("0.5", () => 0.5), at("half the margin", () => this.data.margin / 2),
+        at("tuned", () => this.data.tuned)),
+      make("label", { class: "slide" }, "Threshold", this.slider),
+      this.drawing, this.told);
+    this.slider.addEventListener("input", () => this.show());
+    this.set.addEventListener("change", () => this.show());
+    this.network.addEventListener("change", () => this.move(0.5 / this.step));
+    this.move(0.5 / this.step);
+  }
+
+  get data() { return this.networks[this.network.value]; }
+  get step() { return (this.data.margin * this.data.reach) / this.slider.max; }
+
+  move(place) {
+    this.slider.value = Math.round(place);
+    this.show();
+  }
+
+  show() {
+    const at = Number(this.slider.value);
+    const same = this.data.same[this.set.value];
+    const different = this.data.different[this.set.value];
+    const percent = (share) => `${(100 * share).toFixed(2)} %`;
+    const figures = {
+      "threshold": (at * this.step).toFixed(3),
+      "accuracy": percent((same[at] + 1 - different[at]) / 2),
+      "false accepts: different, called the same": percent(different[at]),
+      "false rejects: same, called different": percent(1 - same[at]),
+    };
+    this.slider.setAttribute("aria-valuetext",
+      `${figures.threshold}: accuracy ${figures.accuracy}`);
+    this.told.replaceChildren(...Object.entries(figures).map(([name, value]) =>
+      make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+    this.drawing.setAttribute("aria-label",
+      `Shares of same and different pairs by distance; threshold ${figures.threshold}, accuracy ${figures.accuracy}.`);
+    this.draw(at, same, different);
+  }
+
+  draw(at, same, different) {
+    const [left, right, top, bottom] = [10, 630, 24, 190];
+    const last = same.length - 1;
+    const x = (place) => left + ((right - left) * place) / last;
+    const bars = (shares) => shares.slice(1).map((share, i) => share - shares[i]);
+    // a root scale: most pairs crowd at few distances, and the tails are what a threshold cuts
+    const highest = Math.max(...bars(same), ...bars(different));
+    const y = (share) => bottom - (bottom - top) * Math.sqrt(Math.max(share, 0) / highest);
+    const outline = (shares) => bars(shares).map((share, i) => `H${x(i)}V${y(share)}H${x(i + 1)}`).join("");
+    const path = (shares, style) => make("path", { d: `M${left},${bottom}${outline(shares)}V${bottom}`, style });
+    const label = (place, height, text, anchor = "middle") =>
+      make("text", { x: place, y: height, "text-anchor": anchor }, text);
+    const ticks = [0, 0.5, 1, 1.5].filter((m) => m <= this.data.reach).map((m) =>
+      label(x((last * m) / this.data.reach), bottom + 16, (m * this.data.margin).toString(),
+        m === 0 ? "start" : m === this.data.reach ? "end" : "middle"));
+    this.drawing.replaceChildren(
+      path(same, "fill: var(--fig-blue); fill-opacity: 0.45; stroke: var(--fig-blue)"),
+      path(different, "fill: none; stroke: var(--fig-vermilion); stroke-width: 2; stroke-dasharray: 5 2"),
+      make("line", { x1: left, x2: right, y1: bottom, y2: bottom, style: "stroke: var(--edge)" }),
+      make("line", { x1: x(at), x2: x(at), y1: top - 6, y2: bottom, style: "stroke: var(--text); stroke-width: 2" }),
+      label(x(at) - 6, 12, "◀ same", "end"), label(x(at) + 6, 12, "different ▶", "start"),
+      ...ticks, label((left + right) / 2, bottom + 28,
+        "distance D; filled: same pairs, dashed: different pairs (height: root of the share)"));
+  }
+}
+
+function setUpExplorers() {
+  for (const source of all("script.explorer-data")) {
+    const figure = source.closest("figure");
+    const explorer = new Explorer(JSON.parse(source.textContent), figure);
+    figure.querySelector(".drawn").hidden = true;
+    figure.querySelector(".drawn").before(explorer.box);
+  }
+}
+
+document.querySelector(".switches").hidden = false;
+setUpTheme();
+setUpCode();
+setUpSide();
+setUpTables();
+setUpExplorers();

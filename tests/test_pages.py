@@ -1,0 +1,189 @@
+"""The pages in a real browser: what a reader sees, clicks and types."""
+
+import re
+import shutil
+
+import html5lib
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from siamese_utils import tables
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+MARGINS = "05-margin-study.html"  # the page with the threshold explorer
+
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+
+
+@pytest.fixture
+def open_page(browser, report):
+    """Return a function that opens a page of the report; it fails on errors and outside requests."""
+    heard, contexts = [], []
+
+    def open_it(name, **how):
+        context = browser.new_context(**how)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith("file:") else heard.append(r.url))
+        page.goto((report / name).as_uri())
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert [text for text in heard if not text.startswith("data:")] == []
+
+
+def pages(report):
+    return sorted(path.name for path in report.glob("*.html"))
+
+
+def test_pages_are_valid_html(report):
+    parser = html5lib.HTMLParser(strict=True)  # raises at the first error
+    for name in pages(report):
+        text = (report / name).read_text(encoding="utf-8")
+        parser.parse(text)
+        ids = re.findall(r'\sid="([^"]+)"', text)
+        assert len(ids) == len(set(ids)), name
+
+
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_barrier_in_either_theme(open_page, report, theme):
+    for name in pages(report):
+        page = open_page(name, color_scheme=theme)
+        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+        assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+        page.context.close()
+
+
+@needs_browser
+def test_the_theme_is_the_systems_until_chosen_and_then_remembered(open_page):
+    page = open_page("index.html", color_scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark, button = page.evaluate(ground), page.get_by_role("button", name="Dark")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+    page.get_by_role("link", name="The base model").first.click()
+    assert page.evaluate(ground) == light
+
+
+@needs_browser
+def test_code_is_folded_and_one_switch_opens_all(open_page):
+    page = open_page("03-base-model.html", permissions=["clipboard-read", "clipboard-write"])
+    opened = "[...document.querySelectorAll('details.code')].map(block => block.open)"
+    assert not any(page.evaluate(opened))
+    page.get_by_role("button", name="Code").click()
+    assert all(page.evaluate(opened))
+    page.locator("details.code button.copy").first.click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("import")
+
+
+@needs_browser
+def test_a_click_sorts_a_table_by_numbers(open_page):
+    page = open_page("05-margin-study.html")
+    table = page.locator("table").filter(has_text="true accepts at 1 %").first
+    heading = table.get_by_role("button", name="AUC")
+
+    def column():
+        index = table.locator("th").all_inner_texts().index("AUC")
+        cells = [
+            row.locator("td").nth(index).inner_text() for row in table.locator("tbody tr").all()
+        ]
+        return [float(cell.split()[0]) for cell in cells]
+
+    heading.click()
+    assert column() == sorted(column())
+    heading.click()
+    assert column() == sorted(column(), reverse=True)
+    assert table.locator("th[aria-sort=descending]").count() == 1
+
+
+@needs_browser
+def test_the_explorer_says_what_the_results_say(open_page, report):
+    page = open_page(MARGINS)
+    box = page.get_by_role("group", name="Threshold explorer")
+    panel = pd.read_csv(report / "results" / "panel.csv")
+    for network, pair_set in (("complex, m = 1", "seen"), ("base, m = 5", "unseen")):
+        box.get_by_label("Network").select_option(network)
+        box.get_by_label("Set of pairs").select_option(pair_set)
+        rows = tables.select(panel, encoder=network, pair_set=pair_set)
+        for button, figure in (("0.5", "accuracy, 0.5"), ("half the margin", "accuracy, m/2")):
+            box.get_by_role("button", name=button, exact=True).click()
+            told = float(box.locator("dd").nth(1).inner_text().removesuffix(" %"))
+            if network.endswith("m = 1"):  # there m/2 is 0.5, and the panel has it once
+                figure = "accuracy, 0.5"
+            assert told == pytest.approx(
+                tables.select(rows, figure=figure)["mean"].item(), abs=0.02
+            )
+
+
+@needs_browser
+def test_the_explorer_works_by_keyboard_and_not_without_scripts(open_page):
+    page = open_page(MARGINS)
+    slider = page.get_by_label("Threshold", exact=True)
+    before = slider.get_attribute("aria-valuetext")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") != before
+    assert page.locator("figure:has(.explorer) svg.drawing").is_hidden()
+    plain = open_page(MARGINS, java_script_enabled=False)
+    assert plain.locator(".explorer").count() == 0
+    assert plain.locator("figure:has(.explorer-data) svg.drawing").is_visible()
+    assert plain.get_by_role("button").count() == 0
+
+
+@needs_browser
+def test_a_phone_shows_all_without_scrolling_aside(open_page, report):
+    for name in pages(report):
+        page = open_page(name, viewport={"width": 360, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        page.context.close()
+    page = open_page("index.html", viewport={"width": 360, "height": 740})
+    link = page.locator("nav.side a", has_text="The margin study")
+    assert not link.is_visible()
+    page.locator("details.menu > summary").click()
+    link.click()
+    assert page.url.endswith(MARGINS)
+
+
+@needs_browser
+def test_the_heading_at_hand_is_marked(open_page):
+    page = open_page("03-base-model.html")
+    page.locator("#the-verification-panel").scroll_into_view_if_needed()
+    page.evaluate(
+        "document.querySelector('#the-verification-panel').scrollIntoView({behavior: 'instant'})"
+    )
+    page.wait_for_function(
+        "document.querySelector('[aria-current=location]')?.hash === '#the-verification-panel'"
+    )
+
+
+@needs_browser
+def test_figures_and_their_data_can_be_downloaded(open_page, report):
+    page = open_page("03-base-model.html")
+    links = [link.get_attribute("href") for link in page.locator(".get a").all()]
+    assert len(links) > 8
+    for link in links:
+        assert (report / link).stat().st_size > 100
+    assert len(pd.read_csv(report / next(link for link in links if link.endswith("csv")))) > 10
