@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from siamese_utils import settings
 
@@ -42,7 +43,20 @@ def chapters() -> list[Chapter]:
 
 
 def _read(path: Path) -> Chapter:
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    lines = "".join(notebook["cells"][0]["source"]).splitlines()
+    return describe(path, json.loads(path.read_text(encoding="utf-8")))
+
+
+def describe(path: Path, notebook: dict[str, Any]) -> Chapter:
+    """Return what a notebook says of itself. Raises ValueError where it is not of this form.
+
+    Its file's name begins with two digits, and its first cell with a title and, below an empty
+    line, a question in asterisks.
+    """
+    source = notebook["cells"][0]["source"] if notebook["cells"] else ""
+    lines = "".join(source).splitlines()
+    if not path.name[:2].isdigit() or len(lines) < 3 or not lines[0].startswith("# "):
+        raise ValueError(
+            f"{path.name}: wanted two digits in front, and a first cell of '# Title' and '*Question?*'"
+        )
     work = [notebook["metadata"].get(name, 0) for name in ("work", "work_per_seed")]
     return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"), *work)

@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from nbconvert.exporters import get_exporter
 from nbformat import v4
 from rich.console import Console
 
@@ -38,7 +39,7 @@ def make_chapter(tmp_path):
 def run(chapter, tmp_path, **parameters):
     target = tmp_path / "executed.ipynb"
     execute.execute(chapter, parameters, target, lambda *_: None)
-    return target
+    return nbformat.read(target, as_version=4)
 
 
 SAMPLE = """
@@ -102,6 +103,19 @@ def test_the_pdf_is_whole(make_chapter, tmp_path):
     content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
+
+
+def test_nbconvert_offers_both(make_chapter, tmp_path):
+    chapter = make_chapter(SAMPLE, name="07-sample")
+    nbformat.write(run(chapter, tmp_path), chapter.path)
+    page, resources = get_exporter("siamese-html")().from_filename(str(chapter.path))
+    assert "Figure 7.1." in page
+    assert "figures/figure-7-1.svg" in resources["outputs"]
+    document, _ = get_exporter("siamese-pdf")().from_filename(str(chapter.path))
+    assert document.startswith(b"%PDF-")
+    chapter.path.rename(tmp_path / "other.ipynb")
+    with pytest.raises(ValueError, match="two digits in front"):
+        get_exporter("siamese-html")().from_filename(str(tmp_path / "other.ipynb"))
 
 
 def test_the_same_notebook_gives_the_same_page(make_chapter, tmp_path):

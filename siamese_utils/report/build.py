@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import nbformat
 from rich.console import Console
 
 from siamese_utils import data, settings
@@ -139,12 +140,13 @@ def _render(order: Order, executed: dict[str, Path], staging: Path, status: Stat
     status.begin("pages")
     banner = data.load(order.dataset, order.profile.images_per_class).banner
     pages = {chapter.name: chapter.page for chapter in order.chapters}
-    bodies = [html.render_body(c, executed[c.name], pages) for c in order.chapters]
+    notebooks = [(c, nbformat.read(executed[c.name], as_version=4)) for c in order.chapters]
+    bodies = [html.render_body(*notebook, pages) for notebook in notebooks]
     html.render_pages(bodies, staging, order.facts, banner, order.with_pdf)
     if order.with_pdf:
         status.begin("PDF")
         anchors = {name: f"#{name}" for name in pages}
-        bodies = [html.render_body(c, executed[c.name], anchors, False) for c in order.chapters]
+        bodies = [html.render_body(*notebook, anchors, False) for notebook in notebooks]
         facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
         subtitle = facts.format(**order.parameters)
         pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)

@@ -1,5 +1,6 @@
 """Executed notebooks to pages that load nothing: no font, no outside address, all in one file."""
 
+import copy
 import html as html_module
 import json
 import re
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import nbformat
 from bs4 import BeautifulSoup
 from latex2mathml import converter
 from nbconvert import HTMLExporter
@@ -101,13 +101,13 @@ class BodyExporter(HTMLExporter):
 
 
 def render_body(
-    chapter: Chapter, executed: Path, pages: dict[str, str], with_code: bool = True
+    chapter: Chapter, executed: NotebookNode, pages: dict[str, str], with_code: bool = True
 ) -> Body:
     """Return an executed notebook as HTML: answer first, figures and tables numbered.
 
     pages: name of a notebook -> its page. Links to notebooks that are not among them become text.
     """
-    notebook = nbformat.read(executed, as_version=4)
+    notebook = copy.deepcopy(executed)
     _answer_first(notebook)
     _drop_noise(notebook)
     drawings = _number(notebook, chapter)
@@ -117,11 +117,12 @@ def render_body(
 
 
 def render_pages(
-    bodies: list[Body], folder: Path, facts: dict[str, Any], banner: str, with_pdf: bool
+    bodies: list[Body], folder: Path, facts: dict[str, Any] | None, banner: str, with_pdf: bool
 ) -> list[Path]:
     """Write a page for each body, with navigation between them, and return the pages' files.
 
     The drawings lie inside the pages, and once more in the folder `figures`, to be downloaded.
+    facts: of the report that these are all pages of, if they are.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -1,5 +1,6 @@
 """Executed notebooks to one PDF: nbconvert's HTML through pandoc to Typst. No TeX, no browser."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import typst
 from bs4 import BeautifulSoup, Tag
 
 from siamese_utils.report.html import TEMPLATES, Body
+from siamese_utils.series import SUMMARY
 
 LINE_LENGTH = 110  # characters of a table's text that fit beside each other
+LONG_TABLE = 5000  # characters of Typst beyond which a table may go on on the next page
+STANDARD = "a-2b"  # PDF/A: a file that archives take
 
 
 class PdfError(Exception):
@@ -17,50 +21,95 @@ class PdfError(Exception):
 
 
 def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
-    """Write the bodies (without code) as one document with contents and page numbers.
+    """Write the bodies (without code) as one document.
 
+    Its front page holds the first body's answer, its end the code that pages show.
     Raises PdfError where pandoc or Typst refuses the document.
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        content = "\n".join(_chapter(body, scratch) for body in bodies)
+        listings: list[Tag] = []
+        soups = [_chapter(body, listings, scratch) for body in bodies]
+        findings = soups[0].find(class_="answer")
+        if findings:
+            findings.extract()
+        soups.append(_appendix(listings))
+        template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
         try:
-            text = pypandoc.convert_text(
-                content, "typst", format="html", extra_args=["--wrap=none"]
-            )
-            template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
-            (scratch / "report.typ").write_text(template + text, encoding="utf-8")
+            content = template + _to_typst("\n".join(map(str, soups)))
+            (scratch / "findings.typ").write_text(_to_typst(str(findings or "")), encoding="utf-8")
+            (scratch / "report.typ").write_text(content, encoding="utf-8")
             pdf = typst.compile(
                 str(scratch / "report.typ"),
-                sys_inputs={"banner": banner, "subtitle": subtitle},
+                pdf_standards=STANDARD,
+                sys_inputs={
+                    "title": bodies[0].chapter.title,
+                    "question": bodies[0].chapter.question,
+                    "banner": banner,
+                    "subtitle": subtitle,
+                    "findings": "yes" if findings else "",
+                },
             )
         except (RuntimeError, typst.TypstError) as error:
             raise PdfError(str(error).strip()) from error
         target.write_bytes(pdf)
 
 
-def _chapter(body: Body, scratch: Path) -> str:
-    """Return a body with its figures as files and ids that are one document's."""
+def _to_typst(html: str) -> str:
+    text = pypandoc.convert_text(html, "typst", format="html", extra_args=["--wrap=none"])
+    return re.sub(
+        r"#figure\(\s*align\(center\)(\[#table\(.*?kind: table)", _place, text, flags=re.S
+    )
+
+
+def _place(table: re.Match) -> str:
+    kind = "long-figure" if len(table[1]) > LONG_TABLE else "figure"
+    return f"#{kind}(align(left){table[1]}"
+
+
+def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
+    """Return a body with its drawings as files, its code moved to the listings, and one document's ids."""
     soup = BeautifulSoup(body.html, "html.parser")
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
     for image in soup.find_all("img"):
         image["width"] = "100%"
+    for code in soup.find_all(class_="highlight"):
+        number = len(listings) + 1
+        link = soup.new_tag("a", href=f"#listing-{number}", string=f"listing {number}")
+        reference = soup.new_tag("p")
+        reference.extend(["The code is ", link, " at the end of this document."])
+        code.replace_with(reference)
+        listings.append(code)
     title = soup.find("h1")
     title["id"] = body.chapter.name
+    if body.chapter.name != SUMMARY:  # as in the captions
+        title.insert(0, f"{int(body.chapter.number)}  ")
     for heading in soup.find_all("h2"):
         heading["id"] = f"{body.chapter.name}-{heading['id']}"
+    for cell in soup.select("tr.study td"):
+        cell.string.wrap(soup.new_tag("em"))
     for table in soup.find_all("table"):
         _share_width(soup, table)
-    for box in soup.find_all("div"):
+    for box in soup.select("div:not(.answer)"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
-    return str(soup)
+    return soup
+
+
+def _appendix(listings: list[Tag]) -> BeautifulSoup:
+    """Return a last chapter with all code that the others refer to."""
+    soup = BeautifulSoup("<h1>The code shown</h1>" if listings else "", "html.parser")
+    for number, code in enumerate(listings, 1):
+        listing = soup.new_tag("pre", string=code.get_text().strip())
+        heading = soup.new_tag("h2", id=f"listing-{number}", string=f"Listing {number}")
+        soup.extend([heading, listing])
+    return soup
 
 
 def _share_width(soup: BeautifulSoup, table: Tag) -> None:
     """Give the columns of a wide table shares of the page that follow their longest text."""
     rows = [[len(cell.get_text()) for cell in row.find_all(["th", "td"])] for row in table("tr")]
-    longest = [min(max(column), 60) + 7 for column in zip(*rows, strict=True)]
+    longest = [min(max(column), 60) + 9 for column in zip(*rows, strict=True)]
     if sum(longest) > LINE_LENGTH:
         columns = soup.new_tag("colgroup")
         for length in longest:
