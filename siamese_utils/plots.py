@@ -29,6 +29,7 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
 )
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 GREY = "#595959"
+INDIGO, BROWN = "#332288", "#8C510A"  # for the few figures that need more
 # The colours of text and axes, of the ground and of the grid. The pages replace them, and those
 # above, by their own in the dark theme: no other colour of a figure may be spelled like these.
 INK, PAPER, GRID = "#1d2129", "#fefefe", "#dcdcdd"
@@ -362,7 +363,7 @@ def embedding_maps(
     images: (images, h, w, c) uint8; thumbnails: the positions of those drawn as pictures.
     """
     figure, axes = new_figure(1, len(panels), height=4.0)
-    colors = (*SERIES, GREY, "#000000", "#8C510A", "#332288")
+    colors = (*SERIES, GREY, INK, BROWN, INDIGO)
     for ax, (title, places) in zip(axes[0], panels.items(), strict=True):
         for color, marker, (c, name) in zip(
             colors, "os^DvP*Xph", class_names.items(), strict=False

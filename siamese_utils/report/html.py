@@ -32,7 +32,7 @@ TENSORFLOW_NOISE = re.compile(
 COLOURS = {
     getattr(plots, name).lower(): f"var(--fig-{name.lower()})"
     for name in (
-        *("BLUE", "ORANGE", "GREEN", "VERMILION", "PURPLE", "SKY", "GREY"),
+        *("BLUE", "ORANGE", "GREEN", "VERMILION", "PURPLE", "SKY", "GREY", "INDIGO", "BROWN"),
         *("INK", "PAPER", "GRID"),
     )
 }
@@ -213,6 +213,9 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
     for listing in soup.select(".highlight pre"):
         listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
     for number, table in enumerate(soup.find_all("table"), 1):
+        words = soup.new_tag("span")  # stays in sight while the table below is scrolled
+        words.extend(list(table.caption.contents))
+        table.caption.append(words)
         table.caption["id"] = f"table-{int(chapter.number)}-{number}"
         box = {"class": "table", "tabindex": "0", "role": "group"}
         table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
@@ -223,7 +226,7 @@ def _lay_in(body: Body) -> str:
     """Return a body's HTML with its drawings inside, and beside each the way to its files."""
     soup = BeautifulSoup(body.html, "html.parser")
     for image, drawing in zip(soup.find_all("img"), body.drawings, strict=True):
-        box = image.wrap(soup.new_tag("div", attrs={"class": "drawn"}))
+        box = image.wrap(soup.new_tag("div", attrs={"class": "drawn", "tabindex": "0"}))
         image.replace_with(f"@@{drawing.id}@@")  # the parser would spoil the drawing itself
         if drawing.explorer:
             box.insert_after(f"@@{drawing.id}-data@@")

@@ -103,7 +103,7 @@ function setUpTables() {
     });
   }
   // only what can be scrolled needs a stop for the keyboard
-  for (const box of all("div.table, .highlight pre")) {
+  for (const box of all("div.table, .drawn, .highlight pre")) {
     if (box.scrollWidth <= box.clientWidth) box.removeAttribute("tabindex");
   }
 }
@@ -125,7 +125,7 @@ class Explorer {
       button.addEventListener("click", () => this.move(pick() / this.step));
       return button;
     };
-    this.drawing = make("svg", { viewBox: "0 0 640 220", role: "img" });
+    this.drawing = make("svg", { role: "img" });
     this.told = make("dl");
     this.box = make("div", { class: "explorer", role: "group", "aria-label": "Threshold explorer" },
       make("div", { class: "controls" },
@@ -133,10 +133,14 @@ class Explorer {
         at("0.5", () => 0.5), at("half the margin", () => this.data.margin / 2),
         at("tuned", () => this.data.tuned)),
       make("label", { class: "slide" }, "Threshold", this.slider),
-      this.drawing, this.told);
+      this.drawing,
+      make("p", { class: "key" },
+        "Pairs by distance D. Filled: same; dashed outline: different. Heights are roots of shares."),
+      this.told);
     this.slider.addEventListener("input", () => this.show());
     this.set.addEventListener("change", () => this.show());
     this.network.addEventListener("change", () => this.move(0.5 / this.step));
+    addEventListener("resize", () => this.show());
     this.move(0.5 / this.step);
   }
 
@@ -169,7 +173,9 @@ class Explorer {
   }
 
   draw(at, same, different) {
-    const [left, right, top, bottom] = [10, 630, 24, 190];
+    const width = Math.max(280, this.drawing.clientWidth || 640); // so that its words keep their size
+    this.drawing.setAttribute("viewBox", `0 0 ${width} 212`);
+    const [left, right, top, bottom] = [10, width - 10, 24, 190];
     const last = same.length - 1;
     const x = (place) => left + ((right - left) * place) / last;
     const bars = (shares) => shares.slice(1).map((share, i) => share - shares[i]);
@@ -188,9 +194,9 @@ class Explorer {
       path(different, "fill: none; stroke: var(--fig-vermilion); stroke-width: 2; stroke-dasharray: 5 2"),
       make("line", { x1: left, x2: right, y1: bottom, y2: bottom, style: "stroke: var(--edge)" }),
       make("line", { x1: x(at), x2: x(at), y1: top - 6, y2: bottom, style: "stroke: var(--text); stroke-width: 2" }),
-      label(x(at) - 6, 12, "◀ same", "end"), label(x(at) + 6, 12, "different ▶", "start"),
-      ...ticks, label((left + right) / 2, bottom + 28,
-        "distance D; filled: same pairs, dashed: different pairs (height: root of the share)"));
+      ...(at > last / 8 ? [label(x(at) - 6, 12, "◀ same", "end")] : []),
+      ...(at < (7 * last) / 8 ? [label(x(at) + 6, 12, "different ▶", "start")] : []),
+      ...ticks);
   }
 }
 
@@ -200,6 +206,7 @@ function setUpExplorers() {
     const explorer = new Explorer(JSON.parse(source.textContent), figure);
     figure.querySelector(".drawn").hidden = true;
     figure.querySelector(".drawn").before(explorer.box);
+    explorer.show(); // now that it has a width
   }
 }
 
