@@ -46,7 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="run just these notebooks, such as 03 05, into their own report",
     )
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="repetitions of each training (full: 3, quick: 2)"
+        "--seeds", type=int, metavar="N", help="repetitions of the first study (full: 3, quick: 2)"
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where the report goes (reports)"
@@ -67,8 +67,10 @@ def make_order(options: argparse.Namespace) -> build.Order:
             raise ValueError(
                 f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
             )
-        if series.SUMMARY[:2] in wanted:
-            raise ValueError("--only: the summary needs all notebooks; run without --only")
+        if needy := sorted(wanted & {name[:2] for name in series.READERS}):
+            raise ValueError(
+                f"--only: {', '.join(needy)} reads what all others find; run without --only"
+            )
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
     output = options.output or default
@@ -104,9 +106,7 @@ def main(arguments: list[str]) -> int:
         return _end(1, str(error))
     except KeyboardInterrupt:
         return _end(130, "stopped; finished trainings are kept, the old report stands")
-    if options.open:
-        webbrowser.open(page.resolve().as_uri())
-    else:
+    if not (options.open and webbrowser.open(page.resolve().as_uri())):
         console.print(f"Open {page}", highlight=False, soft_wrap=True)
     return 0
 

@@ -7,7 +7,9 @@ import numpy as np
 from siamese_utils.data import Dataset
 from siamese_utils.panel import Counted
 
-STEPS = 150  # thresholds from 0 to REACH margins; 0.5 and half the margin are among them
+STEPS = (
+    150  # from 0 to REACH margins; half of every margin, and 0.5 for the report's, are among them
+)
 REACH = 1.5
 
 

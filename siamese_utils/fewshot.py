@@ -29,3 +29,27 @@ def episode_accuracies(
         distance = np.linalg.norm(asked[:, np.newaxis] - means, axis=2)
         accuracy[episode] = np.mean(distance.argmin(axis=1) == truth)
     return accuracy
+
+
+def accuracies_of_groups(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    shots: int,
+    episodes: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the mean accuracy of episodes inside each group of images, (groups,) of 0..1.
+
+    groups: (images,) of 0, 1, ...; episodes: of all groups together, each having as many. The
+    groups share no image, so their spread is that of accuracies on other images of the same kind.
+    """
+    number = groups.max() + 1
+    accuracy = np.empty(number)
+    for group in range(number):
+        inside = groups == group
+        found = episode_accuracies(
+            embeddings[inside], labels[inside], shots, episodes // number, rng
+        )
+        accuracy[group] = found.mean()
+    return accuracy

@@ -228,7 +228,8 @@ def intervals(
                 diamond = {"mfc": "none", "mec": VERMILION, "ms": 7, "label": f"{row}, 2019"}
                 ax.plot(study[panel][row], y, "D", **diamond)
         ax.set(title=panel, xlabel=label, ylim=(-0.6, len(rows) - 0.4))
-        ax.set_yticks(range(len(rows)), list(reversed(rows)) if ax is axes[0, 0] else [])
+        ax.set_yticks(range(len(rows)), list(reversed(rows)))
+        ax.tick_params(labelleft=ax is axes[0, 0])
     return figure
 
 
@@ -302,9 +303,9 @@ def by_number(
             ax.errorbar(
                 np.arange(len(numbers)) + 0.06 * i,  # side by side, so that no bar hides another
                 [one.mean for one in found],
-                yerr=np.nan_to_num([one.half_width for one in found]),
+                yerr=None if len(values) == 1 else [one.half_width for one in found],
                 color=SERIES[i],
-                fmt="os^D"[i] + "-",
+                fmt="os^Dv"[i] + "-",
                 ms=4,
                 capsize=3,
                 label=name,
@@ -312,7 +313,7 @@ def by_number(
         ax.set(title=title, xlabel=label)
         ax.set_xticks(range(len(numbers)), numbers)
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -345,7 +346,8 @@ def lottery(panels: dict[str, np.ndarray], own: dict[str, np.ndarray], label: st
             look = {"ms": 3.5, "color": color, "mfc": "none", "label": f"_{name}"}
             ax.plot(np.sort(dots), y + spread, marker, **look)
         ax.set(title=title, xlabel=label, ylim=(-0.6, 1.6))
-        ax.set_yticks([0, 1], [name for name, *_ in kinds] if ax is axes[0, 0] else [])
+        ax.set_yticks([0, 1], [name for name, *_ in kinds])
+        ax.tick_params(labelleft=ax is axes[0, 0])
     return figure
 
 
@@ -403,7 +405,7 @@ def _points_of_lines(ax: Axes) -> Iterator[tuple[str, dict[str, object]]]:
     bars = [box for box in ax.containers if isinstance(box, ErrorbarContainer)]
     parts = [part for box in bars for part in (box[0], *box[1])]
     for line in ax.lines:
-        if line not in parts:
+        if line not in parts and line.get_transform() == ax.transData:  # no guide line
             for x, y in zip(*line.get_data(), strict=True):
                 yield line.get_label(), _place(ax, x, y)
     for box in bars:
@@ -447,7 +449,8 @@ def _place(ax: Axes, x: float, y: float) -> dict[str, object]:
     for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
         if isinstance(axis.get_major_locator(), FixedLocator) and len(axis.get_majorticklocs()):
             nearest = int(np.abs(axis.get_majorticklocs() - named[name]).argmin())
-            named[name] = axis.get_ticklabels()[nearest].get_text() or named[name]
+            labels = axis.get_major_formatter().format_ticks(axis.get_majorticklocs())
+            named[name] = labels[nearest] or named[name]
     return named
 
 

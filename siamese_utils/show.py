@@ -30,7 +30,7 @@ def figure(
     """Display a figure as SVG; all else that its page wants travels in the output's metadata.
 
     That is the caption, the alt text, the figure's data, and for the threshold explorer, which
-    takes the figure's place where scripts run, what `panel.explore` returns.
+    takes the figure's place where scripts run, `explorer.describe` of each network by name.
     """
     buffer = io.StringIO()
     with plt.rc_context(plots.STYLE):
@@ -45,7 +45,7 @@ def figure(
 def table(rows: pd.DataFrame, caption: str) -> None:
     """Display a table under its caption: words to the left, figures to the right.
 
-    A row that names 2019 holds the study's own figures, and is marked so.
+    A row with a cell that ends with "in 2019" holds the study's own figures, and is marked so.
     """
     sides = ["left" if _is_text(rows[column]) else "right" for column in rows]
     head = "".join(

@@ -344,7 +344,7 @@ def read_trainings() -> pd.DataFrame:
     for record in records.values():
         experiment = record["experiment"]
         but_for_length = json.dumps(experiment | {"epochs": None})
-        row = {name: record.get(name) for name in ("seconds", "data", "machine")}
+        row = {name: record.get(name) for name in ("seconds", "data", "machine", "precision")}
         rows.append(row | experiment | {"kind": _kind_of(experiment), "same": but_for_length})
     table = pd.DataFrame(rows)
     table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
@@ -437,9 +437,30 @@ def why_of_changes(verdict: str, area_change: Measured, claimed: int) -> str:
     return f"{evaluation.REASONS[verdict]} The AUC, which needs no threshold, {says}."
 
 
+def ends_of(
+    histories: dict[str, list[dict[str, list[float]]]], measures: dict[str, str]
+) -> dict[str, str]:
+    """Return the last values of training curves, mean over seeds, by name.
+
+    histories: name -> one history per seed; measures: key of a history -> its name.
+    """
+    return {
+        f"{name}, {part} {label}": f"{np.mean([one[prefix + key][-1] for one in of]):.4f}"
+        for name, of in histories.items()
+        for key, label in measures.items()
+        for prefix, part in (("", "training"), ("val_", "validation"))
+    }
+
+
 def in_words(values: dict[str, object]) -> str:
-    """Return names and values as a sentence, as an alt text needs it."""
-    return "; ".join(f"{name}: {value}" for name, value in values.items()) + "."
+    """Return names and values, perhaps by groups, as a sentence, as an alt text needs it."""
+    flat = {
+        name: ", ".join(f"{part} {inner}" for part, inner in value.items())
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
+    }
+    return "; ".join(f"{name}: {value}" for name, value in flat.items()) + "."
 
 
 def pair_titles(

@@ -131,7 +131,7 @@ def rebuild_encoder(run: Run, image_shape: tuple[int, int, int]) -> keras.Model:
 
 
 def embed(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return the embeddings of images: (images, h, w, c) uint8 -> (images, 128) float32."""
+    """Return the embeddings of images: (images, h, w, c) -> (images, dimensions) float32."""
     return encoder.predict(images, batch_size=EMBED_BATCH, verbose=0)
 
 
@@ -167,6 +167,21 @@ def best_precision() -> str:
         return "mixed_bfloat16" if capability and capability >= (8, 0) else "float32"
     has_it = {"amx_bf16", "avx512_bf16"} & set(_processor_flags())
     return "mixed_bfloat16" if has_it else "float32"
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what a training runs on: system, processor features, GPUs, versions."""
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "features": [flag for flag in wanted if flag in _processor_flags()],
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def fit_encoder(
@@ -332,7 +347,7 @@ def _make_run(
         "seconds": round(time.perf_counter() - start, 1),
         "data": dataset.digest,
         "sources": _sources(),
-        "machine": _machine(),
+        "machine": describe_machine(),
     }
     so_far = {name: list(values) for name, values in history.items()}
     return Run(record, so_far, encoder.get_weights(), distances)
@@ -376,17 +391,3 @@ def _processor_flags() -> tuple[str, ...]:
         return ()
     flags = next((line for line in lines if line.startswith("flags")), ":")
     return tuple(flags.split(":", 1)[1].split())
-
-
-def _machine() -> dict[str, object]:
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "features": [flag for flag in wanted if flag in _processor_flags()],
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }

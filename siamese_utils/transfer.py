@@ -3,10 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import keras
 import numpy as np
+import scipy
+import sklearn
 import tensorflow as tf
 from scipy import ndimage
 from sklearn import datasets
@@ -17,7 +19,10 @@ from siamese_utils.progress import Progress
 from siamese_utils.runs import Run
 
 HELD_OUT = 0.2  # share of the digits, as in the study: half to validate on, half to test
+PAIR_SETS = ("train", "validation", "test")
 VALIDATION_PAIRS, TEST_PAIRS = 50, 500
+STARTS = ("pretrained", "scratch")
+OBJECTIVES = ("contrastive", "triplet")
 PATIENCE = 3  # epochs without progress before a training stops; one less lowers its rate
 PROGRESS = 0.001  # a validation loss that falls by less has not fallen
 
@@ -36,13 +41,20 @@ class Transfer:
     """Study B's second step: to judge pairs of textures. The defaults are the study's."""
 
     num_pairs: int = 50
-    start: str = "pretrained"  # or `scratch`
-    objective: str = "contrastive"  # or `triplet`, on the same images
+    start: str = "pretrained"
+    objective: str = "contrastive"  # the triplets are of the same images
     seed: int = 0
     epochs: int = 10
     batch: int = 8  # pairs; twice as many images
     learning_rate: float = 1e-4
     margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning. Raises ValueError."""
+        for field, allowed in (("start", STARTS), ("objective", OBJECTIVES)):
+            if getattr(self, field) not in allowed:
+                given = getattr(self, field)
+                raise ValueError(f"unknown {field} {given!r}; choose one of {', '.join(allowed)}")
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -116,7 +128,7 @@ def fine_tune(plan: Transfer) -> Run:
         label,
     )
     encoder = _encoder_of(model)
-    distances = {name: measure(encoder, plan, name) for name in ("validation", "test")}
+    distances = {name: measure(encoder, plan, name) for name in PAIR_SETS[1:]}
     run = Run(_record(plan, start), history, [], distances)
     runs.save(key, run)
     return run
@@ -142,9 +154,8 @@ def draw_pairs(plan: Transfer, name: str) -> tuple[np.ndarray, np.ndarray, pairs
 
     Only the first depends on anything but the seed.
     """
-    sizes = {"train": plan.num_pairs, "validation": VALIDATION_PAIRS, "test": TEST_PAIRS}
-    rng = np.random.default_rng([plan.seed, list(sizes).index(name)])
-    return textures.draw_texture_pairs(sizes[name], rng)
+    place = PAIR_SETS.index(name)
+    return _draw((plan.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[place], plan.seed, place)
 
 
 def measure(encoder: keras.Model, plan: Transfer, name: str) -> np.ndarray:
@@ -157,15 +168,15 @@ def measure(encoder: keras.Model, plan: Transfer, name: str) -> np.ndarray:
 
 def distances_without_pairs(seed: int) -> dict[str, dict[str, np.ndarray]]:
     """Return the distances of a seed's pairs by what has learned from no pair: name -> set -> (pairs,)."""
-    encoders = {
-        "pretrained, frozen": rebuild_encoder(start_weights("pretrained", seed)),
-        "untrained encoder": rebuild_encoder(start_weights("scratch", seed)),
-    }
-    found = {name: {} for name in (*encoders, "raw pixels")}
-    for pair_set in ("validation", "test"):
-        for name, encoder in encoders.items():
-            found[name][pair_set] = measure(encoder, Transfer(seed=seed), pair_set)
-        images, _, drawn = draw_pairs(Transfer(seed=seed), pair_set)
+    found: dict[str, dict[str, np.ndarray]] = {}
+    encoder = _encoder_of(_compiled("contrastive", 1.0))  # its weights are set anew for each use
+    for name, start in (("pretrained, frozen", "pretrained"), ("untrained encoder", "scratch")):
+        encoder.set_weights(start_weights(start, seed))
+        plan = Transfer(seed=seed)
+        found[name] = {pair_set: measure(encoder, plan, pair_set) for pair_set in PAIR_SETS[1:]}
+    found["raw pixels"] = {}
+    for pair_set in PAIR_SETS[1:]:
+        images, _, drawn = draw_pairs(plan, pair_set)
         flat = images.reshape(len(images), -1)
         gap = flat[drawn.first] - flat[drawn.second]
         found["raw pixels"][pair_set] = np.linalg.norm(gap, axis=1)
@@ -174,9 +185,8 @@ def distances_without_pairs(seed: int) -> dict[str, dict[str, np.ndarray]]:
 
 def judge(distances: dict[str, np.ndarray], seed: int) -> dict[str, float]:
     """Return the accuracy on a seed's test pairs, in %, at 0.5 and tuned on validation, and the AUC."""
-    different = {
-        name: draw_pairs(Transfer(seed=seed), name)[2].different for name in ("validation", "test")
-    }
+    plan = Transfer(seed=seed)
+    different = {name: draw_pairs(plan, name)[2].different for name in PAIR_SETS[1:]}
     threshold = evaluation.best_threshold(distances["validation"], different["validation"])
     tested = distances["test"], different["test"]
     return {
@@ -187,6 +197,11 @@ def judge(distances: dict[str, np.ndarray], seed: int) -> dict[str, float]:
 
 
 # The parts of both ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)  # the pairs that a seed measures with serve many trainings
+def _draw(num_pairs: int, seed: int, place: int) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
+    return textures.draw_texture_pairs(num_pairs, np.random.default_rng([seed, place]))
 
 
 @cache
@@ -259,11 +274,13 @@ def _fit(
 
 def _record(plan: Pretraining | Transfer, start: float) -> dict[str, object]:
     seconds = round(time.perf_counter() - start, 1)
-    return {"experiment": asdict(plan), "seconds": seconds, "sources": _sources()}
+    record = {"experiment": asdict(plan), "seconds": seconds, "sources": _sources()}
+    return record | {"precision": "float32", "machine": training.describe_machine()}
 
 
 def _make_key(plan: Pretraining | Transfer) -> str:
-    versions = {library.__name__: library.__version__ for library in (tf, keras, np)}
+    libraries = (tf, keras, np, scipy, sklearn)
+    versions = {library.__name__: library.__version__ for library in libraries}
     parts = {"study": "B", "step": type(plan).__name__, "plan": asdict(plan)}
     return runs.make_key(parts | {"sources": _sources(), "versions": versions})
 
@@ -272,4 +289,4 @@ def _make_key(plan: Pretraining | Transfer) -> str:
 def _sources() -> str:
     import siamese_utils.transfer as this_module
 
-    return runs.source_digest([textures, losses, models, this_module])
+    return runs.source_digest([pairs, losses, models, training, textures, this_module])

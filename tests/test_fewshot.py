@@ -38,3 +38,14 @@ def test_more_shots_help_and_noise_is_chance(cloud):
 def test_too_few_images_are_refused(cloud):
     with pytest.raises(ValueError, match="needs 45 images"):
         fewshot.episode_accuracies(*cloud, 30, 1, np.random.default_rng(0))
+
+
+def test_groups_are_measured_by_themselves():
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 100)
+    groups = np.repeat([0, 1], 100)
+    # the classes of the first group lie apart, those of the second are the same
+    embeddings = np.where(groups == 0, labels, 0)[:, np.newaxis] + 0.01 * rng.random((200, 1))
+    found = fewshot.accuracies_of_groups(embeddings, labels, groups, 1, 100, rng)
+    assert found[0] == 1
+    assert found[1] == pytest.approx(0.5, abs=0.1)

@@ -10,7 +10,7 @@ from nbconvert.exporters import get_exporter
 from nbformat import v4
 from rich.console import Console
 
-from siamese_utils import plots, settings, verification
+from siamese_utils import evaluation, plots, settings, verification
 from siamese_utils.pairs import Pairs
 from siamese_utils.report import execute, html, pdf, publish
 from siamese_utils.report.status import Status, format_seconds
@@ -84,6 +84,36 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     assert 'id="a-section"' in page
     assert not re.search(r'(src|href)="(https?:)?//', page)
     assert "<script src" not in page
+
+
+def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
+    pictures = v4.new_markdown_cell("## Code\n\n| a |\n|---|\n| 1 |\n\n## Twice\n\n## Twice")
+    frame = "import pandas as pd; pd.DataFrame({'a': [1]})"
+    drawing = "from IPython.display import SVG; SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')"
+    chapter = make_chapter(pictures, frame, drawing, SAMPLE)
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    [path] = html.render_pages([body], tmp_path, None, "", False)
+    ids = re.findall(r'\sid="([^"]+)"', path.read_text())
+    assert len(ids) == len(set(ids))
+    assert [name for name, _ in body.headings] == ["code-1", "twice", "twice-2"]
+    pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="")
+
+
+def test_a_figures_data_are_what_it_shows():
+    found = evaluation.interval([1.0, 2.0])
+    panels = {"seen": {"base": found, "other": found}, "unseen": {"base": found, "other": found}}
+    data = plots.data_of(plots.intervals(panels, "AUC", {"unseen": {"base": 1.25}}))
+    assert data.columns.tolist() == ["panel", "series", "x", "y", "low", "high"]
+    assert set(data["y"]) == {"base", "other"}
+    assert len(data) == 5
+    [low] = data.loc[(data["panel"] == "unseen") & (data["series"] == "other"), "low"]
+    assert low == pytest.approx(found.low)
+    distance, different = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, False, True, True])
+    shown = plots.data_of(plots.distance_histograms({"seen": (distance, different)}, {"0.5": 0.5}))
+    assert set(shown["series"]) == {"same", "different"}  # a threshold is no datum
+    assert shown.groupby("series")["y"].sum().to_dict() == pytest.approx(
+        {"same": 1, "different": 1}
+    )
 
 
 def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
@@ -262,7 +292,7 @@ def test_every_figure_function_draws():
     images = rng.integers(0, 255, (2, 3, 8, 8, 1), dtype=np.uint8)
     distance, different = rng.random(40), np.arange(40) % 2 == 0
     history = {k: [0.3, 0.2] for k in ("a", "val_a", "val_accuracy", "val_contrastive")}
-    found = plots.evaluation.interval([1.0, 2.0])
+    found = evaluation.interval([1.0, 2.0])
     stated = verification.reliability(verification.make_curve(distance, different), 1.0)
     areas = np.array([[np.nan, 0.9], [0.9, np.nan]])
     labels, places = np.arange(6) % 2, rng.random((6, 2))

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from siamese_utils import tables
+from siamese_utils import runs, tables
 from siamese_utils.evaluation import Interval, Measured
 from siamese_utils.runs import Run
 
@@ -192,3 +192,27 @@ def test_the_auc_has_its_say():
     assert said.endswith("bears it out.")
     assert tables.why_of_changes("holds", better, -1).endswith("says the opposite.")
     assert tables.why_of_changes("holds", better - better, +1).endswith("leaves it open.")
+
+
+def test_the_ends_of_curves_in_words():
+    histories = {
+        "base": [{"a": [3.0, 1.0], "val_a": [3.0, 2.0]}, {"a": [9.0, 2.0], "val_a": [4.0]}]
+    }
+    found = tables.ends_of(histories, {"a": "loss"})
+    assert found == {"base, training loss": "1.5000", "base, validation loss": "3.0000"}
+    assert tables.in_words(found) == "base, training loss: 1.5000; base, validation loss: 3.0000."
+    assert tables.in_words({"seen": {"m = 1": 2, "m = 5": 3}}) == "seen: m = 1 2, m = 5 3."
+
+
+def test_a_report_knows_the_trainings_it_uses(results, store):
+    short = {"epochs": 1, "seed": 0, "model": "base", "objective": "contrastive", "seen": None}
+    long = short | {"epochs": 2}
+    other = {"num_pairs": 5, "epochs": 9, "seed": 0}
+    for number, experiment in enumerate((long, short, other)):
+        record = {"experiment": experiment, "seconds": number, "precision": "float32"}
+        for _ in range(2):  # saved and loaded: noted once
+            runs.save(f"key {number}", runs.Run(record, {}, [], {}))
+    table = tables.read_trainings()
+    assert table["kind"].tolist() == ["base, contrastive"] * 2 + ["transfer to textures"]
+    assert table["on_the_way"].tolist() == [True, False, False]
+    assert table["seconds"].tolist() == [1, 0, 2]

@@ -63,3 +63,9 @@ def test_distances_are_judged_with_a_threshold_from_validation():
     # right order, but in another scale: only a tuned threshold can tell
     found = transfer.judge({name: 7 + 2 * y for name, y in different.items()}, seed=0)
     assert found == {"accuracy, 0.5": 50, "accuracy, tuned": 100, "AUC": 1}
+
+
+@pytest.mark.parametrize("mistake", [{"start": "pretraind"}, {"objective": "contrastiv"}])
+def test_a_mistyped_plan_is_refused(mistake):
+    with pytest.raises(ValueError, match="choose one of"):
+        Transfer(**mistake)

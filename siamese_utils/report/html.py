@@ -21,10 +21,12 @@ from siamese_utils import plots
 from siamese_utils.series import SUMMARY, Chapter
 
 TEMPLATES = Path(__file__).parent / "templates"
+OWN_IDS = ("content", "theme", "code")  # of the page around a body
 CODE_STYLES = "default", "github-dark"  # light and dark
-# What TensorFlow prints of its own loading and tracing; none of it bears on a result.
+# What TensorFlow says of its own loading and tracing, and where it finds no GPU; other errors stay.
 TENSORFLOW_NOISE = re.compile(
-    r"^([IWE]0000 |WARNING: All log messages before absl|WARNING:tensorflow:).*\n?", re.MULTILINE
+    r"^([IW]0000 |E0000 .*cuInit|WARNING: All log messages before absl|WARNING:tensorflow:).*\n?",
+    re.MULTILINE,
 )
 
 
@@ -183,12 +185,18 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            if svg := data.get("image/svg+xml"):
-                told = output.metadata["image/svg+xml"]
+            told = output.get("metadata", {}).get("image/svg+xml", {})
+            if "caption" in told:  # one of show.figure
                 told["id"] = f"figure-{number}-{len(drawings) + 1}"
                 told["caption"] = f"Figure {prefix}{len(drawings) + 1}. {told['caption']}"
                 drawings.append(
-                    Drawing(told["id"], svg, told["alt"], told["data"], told["explorer"])
+                    Drawing(
+                        told["id"],
+                        data["image/svg+xml"],
+                        told["alt"],
+                        told["data"],
+                        told["explorer"],
+                    )
                 )
             elif "<caption>" in data.get("text/html", ""):
                 tables += 1
@@ -200,19 +208,23 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
 def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[Drawing]) -> Body:
     """Point links at pages, give sections an id, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
-    for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb$")):
-        if page := pages.get(link["href"].removesuffix(".ipynb")):
-            link["href"] = page
+    for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb(#.*)?$")):
+        name, _, place = link["href"].partition(".ipynb")
+        if page := pages.get(name):
+            link["href"] = page if page.startswith("#") else page + place
         else:
             link.unwrap()
     headings = []
     for heading in soup.find_all("h2"):
         text = heading.get_text(" ", strip=True)
-        heading["id"] = re.sub(r"\W+", "-", text.lower()).strip("-")
+        name = re.sub(r"\W+", "-", text.lower()).strip("-")
+        taken = sum(name == other for other, _ in headings)
+        heading["id"] = f"{name}-{taken + 1}" if taken or name in OWN_IDS else name
         headings.append((heading["id"], text))
     for listing in soup.select(".highlight pre"):
         listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
-    for number, table in enumerate(soup.find_all("table"), 1):
+    captioned = [table for table in soup.find_all("table") if table.caption]
+    for number, table in enumerate(captioned, 1):
         words = soup.new_tag("span")  # stays in sight while the table below is scrolled
         words.extend(list(table.caption.contents))
         table.caption.append(words)
@@ -225,7 +237,8 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
 def _lay_in(body: Body) -> str:
     """Return a body's HTML with its drawings inside, and beside each the way to its files."""
     soup = BeautifulSoup(body.html, "html.parser")
-    for image, drawing in zip(soup.find_all("img"), body.drawings, strict=True):
+    images = soup.select('figure > img[src^="figures/"]')
+    for image, drawing in zip(images, body.drawings, strict=True):
         box = image.wrap(soup.new_tag("div", attrs={"class": "drawn", "tabindex": "0"}))
         image.replace_with(f"@@{drawing.id}@@")  # the parser would spoil the drawing itself
         if drawing.explorer:

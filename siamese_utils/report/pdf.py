@@ -1,5 +1,6 @@
 """Executed notebooks to one PDF: nbconvert's HTML through pandoc to Typst. No TeX, no browser."""
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -12,7 +13,8 @@ from siamese_utils.report.html import TEMPLATES, Body
 from siamese_utils.series import SUMMARY
 
 LINE_LENGTH = 110  # characters of a table's text that fit beside each other
-LONG_TABLE = 5000  # characters of Typst beyond which a table may go on on the next page
+LONG_TABLE = 30  # lines of text beyond which a table may go on on the next page
+LONG_MARK = "\u2060"  # in the caption of such a table, on its way through pandoc; it has no width
 STANDARD = "a-2b"  # PDF/A: a file that archives take
 
 
@@ -33,6 +35,7 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
         findings = soups[0].find(class_="answer")
         if findings:
             findings.extract()
+            soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
         soups.append(_appendix(listings))
         template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
         try:
@@ -56,15 +59,24 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
 
 
 def _to_typst(html: str) -> str:
+    """Return HTML as Typst, with what pandoc leaves out: alt texts, and which tables may break."""
+    alts = {
+        image["src"]: image["alt"] for image in BeautifulSoup(html, "html.parser")("img", alt=True)
+    }
     text = pypandoc.convert_text(html, "typst", format="html", extra_args=["--wrap=none"])
+    text = re.sub(
+        r'image\("([^"]+)"',
+        lambda found: f"{found[0]}, alt: {json.dumps(alts.get(found[1], ''), ensure_ascii=False)}",
+        text,
+    )
     return re.sub(
         r"#figure\(\s*align\(center\)(\[#table\(.*?kind: table)", _place, text, flags=re.S
     )
 
 
 def _place(table: re.Match) -> str:
-    kind = "long-figure" if len(table[1]) > LONG_TABLE else "figure"
-    return f"#{kind}(align(left){table[1]}"
+    kind = "long-figure" if LONG_MARK in table[1] else "figure"
+    return f"#{kind}(align(left){table[1].replace(LONG_MARK, '')}"
 
 
 def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
@@ -88,7 +100,8 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     for heading in soup.find_all("h2"):
         heading["id"] = f"{body.chapter.name}-{heading['id']}"
     for cell in soup.select("tr.study td"):
-        cell.string.wrap(soup.new_tag("em"))
+        if cell.string:
+            cell.string.wrap(soup.new_tag("em"))
     for table in soup.find_all("table"):
         _share_width(soup, table)
     for box in soup.select("div:not(.answer)"):
@@ -110,9 +123,18 @@ def _share_width(soup: BeautifulSoup, table: Tag) -> None:
     """Give the columns of a wide table shares of the page that follow their longest text."""
     rows = [[len(cell.get_text()) for cell in row.find_all(["th", "td"])] for row in table("tr")]
     longest = [min(max(column), 60) + 9 for column in zip(*rows, strict=True)]
+    shares = [length / max(sum(longest), LINE_LENGTH) for length in longest]
     if sum(longest) > LINE_LENGTH:
         columns = soup.new_tag("colgroup")
-        for length in longest:
-            share = f"width: {100 * length / sum(longest):.0f}%"
-            columns.append(soup.new_tag("col", attrs={"style": share}))
-        table.caption.insert_after(columns)
+        for share in shares:
+            columns.append(soup.new_tag("col", attrs={"style": f"width: {100 * share:.2f}%"}))
+        (table.caption or table.contents[0]).insert_after(columns)
+    lines = sum(
+        max(
+            1 + length // int(LINE_LENGTH * share)
+            for length, share in zip(row, shares, strict=True)
+        )
+        for row in rows
+    )
+    if lines > LONG_TABLE and table.caption:
+        table.caption.append(LONG_MARK)

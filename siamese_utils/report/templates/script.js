@@ -38,6 +38,7 @@ function setUpCode() {
   button.addEventListener("click", () => {
     const open = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", open);
+    root.dataset.code = open ? "shown" : "";
     for (const block of blocks) block.open = open;
   });
   for (const box of all(".highlight")) {
@@ -76,36 +77,55 @@ function setUpSide() {
   mark();
 }
 
-// Tables: a click on a heading sorts by its column, by numbers where they are numbers.
+// Tables: a click on a heading sorts by its column, up, then down, then as it was.
+const FIGURE = /^[+−-]?\d[\d,]*(\.\d+)?%?( (±|\/|to) [+−-]?\d[\d.]*)*$/;
+
+function compare(a, b) {
+  if (FIGURE.test(a) && FIGURE.test(b)) {
+    const [x, y] = [a, b].map((text) => parseFloat(text.replaceAll("−", "-").replaceAll(",", "")));
+    return x - y;
+  }
+  return a.localeCompare(b, undefined, { numeric: true });
+}
+
+function sortRows(rows, column, sign) {
+  const text = (row) => row.cells[column].textContent.trim();
+  const unknown = (row) => ["", "–"].includes(text(row));
+  return [...rows].sort((a, b) =>
+    unknown(a) - unknown(b) || (unknown(a) ? 0 : sign * compare(text(a), text(b))));
+}
+
 function setUpTables() {
-  const key = (cell) => {
-    const text = cell.textContent.trim().replaceAll("−", "-").replaceAll(",", "");
-    const number = parseFloat(text);
-    return Number.isNaN(number) ? text : number;
-  };
-  const compare = (a, b) =>
-    typeof a === typeof b
-      ? typeof a === "number" ? a - b : a.localeCompare(b)
-      : typeof a === "number" ? -1 : 1;
   for (const table of all("main table")) {
     const body = table.tBodies[0];
-    if (body.rows.length < 3) continue;
-    all("thead th", table).forEach((heading, column) => {
+    const original = [...body.rows];
+    if (original.length < 3) continue;
+    const headings = all("thead th", table);
+    headings.forEach((heading, column) => {
       const button = make("button", { type: "button" }, ...heading.childNodes);
       heading.replaceChildren(button);
       button.addEventListener("click", () => {
-        const down = heading.getAttribute("aria-sort") === "ascending";
-        for (const other of all("thead th", table)) other.removeAttribute("aria-sort");
-        heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const rows = [...body.rows].sort((a, b) => compare(key(a.cells[column]), key(b.cells[column])));
-        body.append(...(down ? rows.reverse() : rows));
+        const next = { null: "ascending", ascending: "descending", descending: null };
+        const order = next[heading.getAttribute("aria-sort")];
+        for (const other of headings) other.removeAttribute("aria-sort");
+        if (order) heading.setAttribute("aria-sort", order);
+        body.append(...(order ? sortRows(original, column, order === "ascending" ? 1 : -1) : original));
       });
     });
   }
-  // only what can be scrolled needs a stop for the keyboard
-  for (const box of all("div.table, .drawn, .highlight pre")) {
-    if (box.scrollWidth <= box.clientWidth) box.removeAttribute("tabindex");
-  }
+}
+
+// What can be scrolled is a stop for the keyboard; what cannot, is none.
+function setUpScrolling() {
+  const boxes = all("div.table, .drawn, .highlight pre");
+  const look = () => {
+    for (const box of boxes) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  };
+  new ResizeObserver(look).observe(document.querySelector("main"));
+  look();
 }
 
 // The threshold explorer: drag the threshold, and see what it accepts.
@@ -122,7 +142,7 @@ class Explorer {
     const labelled = (text, control) => make("label", {}, text, control);
     const at = (name, pick) => {
       const button = make("button", { type: "button" }, name);
-      button.addEventListener("click", () => this.move(pick() / this.step));
+      button.addEventListener("click", () => this.apply(pick));
       return button;
     };
     this.drawing = make("svg", { role: "img" });
@@ -135,20 +155,22 @@ class Explorer {
       make("label", { class: "slide" }, "Threshold", this.slider),
       this.drawing,
       make("p", { class: "key" },
-        "Pairs by distance D. Filled: same; dashed outline: different. Heights are roots of shares."),
+        "Pairs by distance D. Filled: same; dashed outline: different. Heights are roots of shares. Shares and tuned thresholds are means over the seeds."),
       this.told);
     this.slider.addEventListener("input", () => this.show());
     this.set.addEventListener("change", () => this.show());
-    this.network.addEventListener("change", () => this.move(0.5 / this.step));
+    this.network.addEventListener("change", () => this.apply(this.rule));
     addEventListener("resize", () => this.show());
-    this.move(0.5 / this.step);
+    this.apply(() => 0.5);
   }
 
   get data() { return this.networks[this.network.value]; }
   get step() { return (this.data.margin * this.data.reach) / this.slider.max; }
 
-  move(place) {
-    this.slider.value = Math.round(place);
+  // The last rule pressed stays in force when another network is chosen.
+  apply(rule) {
+    this.rule = rule;
+    this.slider.value = Math.round(rule() / this.step);
     this.show();
   }
 
@@ -194,8 +216,8 @@ class Explorer {
       path(different, "fill: none; stroke: var(--fig-vermilion); stroke-width: 2; stroke-dasharray: 5 2"),
       make("line", { x1: left, x2: right, y1: bottom, y2: bottom, style: "stroke: var(--edge)" }),
       make("line", { x1: x(at), x2: x(at), y1: top - 6, y2: bottom, style: "stroke: var(--text); stroke-width: 2" }),
-      ...(at > last / 8 ? [label(x(at) - 6, 12, "◀ same", "end")] : []),
-      ...(at < (7 * last) / 8 ? [label(x(at) + 6, 12, "different ▶", "start")] : []),
+      ...(x(at) - left > 60 ? [label(x(at) - 6, 12, "◀ same", "end")] : []),
+      ...(right - x(at) > 85 ? [label(x(at) + 6, 12, "different ▶", "start")] : []),
       ...ticks);
   }
 }
@@ -215,4 +237,5 @@ setUpTheme();
 setUpCode();
 setUpSide();
 setUpTables();
+setUpScrolling();
 setUpExplorers();
