@@ -31,7 +31,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full: 20 epochs on all images, about 100 minutes on two cores; quick: 3 epochs on a part, about 6 minutes",
+        help="full: 20 epochs on all images, about 100 minutes on two cores; quick: 3 epochs on a part, about 7 minutes",
     )
     parser.add_argument(
         "--dataset",

@@ -20,7 +20,7 @@ SEEDS = 2  # as in conftest.QUICK
 PER_SEED = (1 + 1 + 2) + (3 + 1) + 4 + 1 + 1
 # six other choices of classes, and three seeds of the study's own, two of them done half-way
 LOTTERY = 6 + 1
-# Study B, twice: pretraining; from 5 and 50 pairs, with and without it; from 50 by triplets and for
+# Study B, twice: pretraining; from 10 and 50 pairs, with and without it; from 50 by triplets and for
 # longer too.
 STUDY_B = 2 * (1 + 2 * 2 + 2 + 2)
 TRAININGS = PER_SEED * SEEDS + LOTTERY + STUDY_B
