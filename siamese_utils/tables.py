@@ -343,7 +343,10 @@ def read_trainings() -> pd.DataFrame:
     rows = []
     for record in records.values():
         experiment = record["experiment"]
-        but_for_length = json.dumps(experiment | {"epochs": None})
+        # only a training of the first study stores shorter ones on its way
+        but_for_length = json.dumps(
+            experiment | ({"epochs": None} if "model" in experiment else {})
+        )
         row = {name: record.get(name) for name in ("seconds", "data", "machine", "precision")}
         rows.append(row | experiment | {"kind": _kind_of(experiment), "same": but_for_length})
     table = pd.DataFrame(rows)

@@ -208,11 +208,12 @@ def test_a_report_knows_the_trainings_it_uses(results, store):
     short = {"epochs": 1, "seed": 0, "model": "base", "objective": "contrastive", "seen": None}
     long = short | {"epochs": 2}
     other = {"num_pairs": 5, "epochs": 9, "seed": 0}
-    for number, experiment in enumerate((long, short, other)):
+    longer = other | {"epochs": 10}  # trained anew, not on the way
+    for number, experiment in enumerate((long, short, other, longer)):
         record = {"experiment": experiment, "seconds": number, "precision": "float32"}
         for _ in range(2):  # saved and loaded: noted once
             runs.save(f"key {number}", runs.Run(record, {}, [], {}))
     table = tables.read_trainings()
-    assert table["kind"].tolist() == ["base, contrastive"] * 2 + ["transfer to textures"]
-    assert table["on_the_way"].tolist() == [True, False, False]
-    assert table["seconds"].tolist() == [1, 0, 2]
+    assert table["kind"].tolist() == ["base, contrastive"] * 2 + ["transfer to textures"] * 2
+    assert table["on_the_way"].tolist() == [True, False, False, False]
+    assert table["seconds"].tolist() == [1, 0, 2, 3]
