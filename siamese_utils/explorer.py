@@ -7,9 +7,8 @@ import numpy as np
 from siamese_utils.data import Dataset
 from siamese_utils.panel import Counted
 
-STEPS = (
-    150  # from 0 to REACH margins; half of every margin, and 0.5 for the report's, are among them
-)
+# Thresholds from 0 to REACH margins: half of every margin, and 0.5 for the report's, are among them.
+STEPS = 150
 REACH = 1.5
 
 
