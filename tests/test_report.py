@@ -1,11 +1,18 @@
+import asyncio
+import contextlib
+import gc
 import json
 import re
+import signal
+import threading
 import time
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 from nbconvert.exporters import get_exporter
 from nbformat import v4
 from rich.console import Console
@@ -170,6 +177,35 @@ def test_a_failing_notebook_is_named_with_its_cell_and_error(make_chapter, tmp_p
     with pytest.raises(execute.NotebookError, match=message) as caught:
         run(chapter, tmp_path)
     assert "07-sample.ipynb" in str(caught.value)
+
+
+def test_ctrl_c_in_a_cell_leaves_no_word_of_the_kernel_it_ends(
+    make_chapter, tmp_path, monkeypatch, caplog
+):
+    async def watch_closely(client):  # nbclient looks once a second, so it rarely sees the end
+        with contextlib.suppress(DeadKernelError):
+            while True:
+                await asyncio.sleep(0.001)
+                await client._async_check_alive()
+        client.task_poll_for_reply.cancel()
+
+    def press():
+        while not flag.exists():
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+
+    flag = tmp_path / "running"
+    chapter = make_chapter(f"import time; open({str(flag)!r}, 'w').close(); time.sleep(60)")
+    monkeypatch.setattr(NotebookClient, "_async_poll_kernel_alive", watch_closely)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=press, daemon=True).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(chapter, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    gc.collect()  # asyncio speaks of an error nobody asked for when its task goes
+    assert not caplog.records
 
 
 def test_a_mistyped_parameter_is_refused(make_chapter):

@@ -60,7 +60,8 @@ def execute(
 
     Raises NotebookError where a cell fails or the kernel dies.
     """
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    for name in ("papermill", "asyncio"):  # the exception says it; after Ctrl-C theirs is noise
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     QuietKernelManager.stderr_path = target.with_suffix(".log")
     total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
     try:
