@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import webbrowser
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from siamese_utils import data, series, settings
-from siamese_utils.report import build
+from siamese_utils.report import build, publish
 from siamese_utils.report.execute import NotebookError
 from siamese_utils.report.pdf import PdfError
 
@@ -58,7 +59,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def make_order(options: argparse.Namespace) -> build.Order:
-    """Turn options into a checked order. Raises ValueError, OSError, DataError."""
+    """Turn options into an order. Raises ValueError."""
     chapters = series.chapters()
     if options.only:
         numbers = [chapter.number for chapter in chapters]
@@ -76,8 +77,7 @@ def make_order(options: argparse.Namespace) -> build.Order:
     output = options.output or default
     if options.only and (output / "index.html").exists():
         raise ValueError(f"--only: {output} holds a whole report; choose another --output")
-    # what is asked for can be done and is there, before any work
-    order = build.Order(
+    return build.Order(
         profile=settings.get_profile(options.profile, options.seeds),
         dataset=options.dataset,
         chapters=chapters,
@@ -85,20 +85,28 @@ def make_order(options: argparse.Namespace) -> build.Order:
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
     )
-    build.check(order)
-    return replace(order, dataset=data.load(order.dataset).name)
 
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        options = parse(arguments)
-        order = make_order(options)
-    except (ValueError, OSError, data.DataError) as error:
-        return _end(2, f"error: {error}")
-    except KeyboardInterrupt:
-        return _end(130, "stopped before any work")
+    with ExitStack() as held:
+        try:
+            options = parse(arguments)
+            order = make_order(options)
+            held.enter_context(publish.alone_in(order.output))
+            # what is asked for can be done and is there, before any work
+            build.check(order)
+            order = replace(order, dataset=data.load(order.dataset).name)
+        except (ValueError, OSError, data.DataError) as error:
+            return _end(2, f"error: {error}")
+        except KeyboardInterrupt:
+            return _end(130, "stopped before any work")
+        return make(order, options.open)
+
+
+def make(order: build.Order, with_browser: bool) -> int:
+    """Carry a checked order out and return the exit status."""
     console = Console()
     try:
         page = build.build(order, console)
@@ -106,7 +114,7 @@ def main(arguments: list[str]) -> int:
         return _end(1, str(error))
     except KeyboardInterrupt:
         return _end(130, "stopped; finished trainings are kept, the old report stands")
-    if not (options.open and webbrowser.open(page.resolve().as_uri())):
+    if not (with_browser and webbrowser.open(page.resolve().as_uri())):
         console.print(f"Open {page}", highlight=False, soft_wrap=True)
     return 0
 

@@ -171,6 +171,17 @@ def test_a_part_never_replaces_a_whole_report(store, tmp_path, capsys):
     assert "holds a whole report" in capsys.readouterr().err
 
 
+def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
+    with publish.alone_in(tmp_path):
+        status = run_all.main(["--dataset", "digits", "--output", str(tmp_path)])
+    assert status == 2
+    assert "another run writes to" in capsys.readouterr().err
+    with publish.alone_in(tmp_path):
+        pass  # it is free again
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -59,7 +59,6 @@ def check(order: Order) -> None:
     """Raise ValueError or OSError where the order cannot be carried out; nothing was done then."""
     for chapter in order.chapters:
         execute.check(chapter, order.parameters)
-    order.output.mkdir(parents=True, exist_ok=True)
     settings.store_dir().mkdir(parents=True, exist_ok=True)
     for folder in (order.output, settings.store_dir()):
         probe = folder / ".probe"

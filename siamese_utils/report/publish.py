@@ -3,14 +3,41 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 # A report is built in the first and, once it is whole, renamed to the second. Whoever finds
 # the second finishes the move: that is what makes a pulled plug harmless.
 STAGING, WHOLE = ".staging", ".whole"
 # Marks a folder as a report's, and lists its files. It stands in the folder of results.
 MANIFEST = "report.json"
+LOCK = ".lock"  # held while a run works on the folder; the system lets go of it with the process
+
+
+@contextmanager
+def alone_in(output: Path) -> Iterator[None]:
+    """Make the folder and hold it, so that no second run writes there.
+
+    Raises ValueError where another run holds it, OSError where it cannot be written.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ValueError(
+            f"another run writes to {output}; wait for it, or choose another --output"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not delete an open file
+            (output / LOCK).unlink()
+        lock.release()
 
 
 def open_staging(output: Path) -> Path:
