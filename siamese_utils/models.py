@@ -34,9 +34,10 @@ def build_encoder(
 ) -> keras.Model:
     """Build the study's encoder, with fresh weights: an image in, an embedding out.
 
-    model: a name in MODELS: the study's base and complex model, and two with half of the brakes. Images (batch, height, width, channels) of 0..255 ->
-    embeddings (batch, 128), float32, 0 or more. precision: `float32`, or `mixed_bfloat16` to
-    compute in bfloat16 and keep the weights and the embedding in float32. Source: Hou 2019.
+    model: a name in MODELS: the study's base and complex model, and two with half of the brakes.
+    Images (batch, height, width, channels) of 0..255 -> embeddings (batch, 128), float32, 0 or
+    more. precision: `float32`, or `mixed_bfloat16` to compute in bfloat16 and keep the weights
+    and the embedding in float32. Source: Hou 2019.
     """
     if model not in MODELS:
         raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")

@@ -280,11 +280,7 @@ def over_epochs(panels: dict[str, dict[str, np.ndarray]], epochs: Sequence[int])
     places = np.arange(len(epochs))  # evenly spaced: the first epochs change most
     for ax, (title, curves) in zip(axes[0], panels.items(), strict=True):
         for color, style, (name, values) in zip(SERIES, ("-", "--"), curves.items(), strict=False):
-            for seed, one in enumerate(values if len(values) > 1 else ()):
-                thin = {"lw": 0.6, "alpha": 0.35, "label": f"_{name}, seed {seed}"}
-                ax.plot(places, one, color=color, ls=style, **thin)
-            mean = np.mean(values, axis=0)
-            ax.plot(places, mean, color=color, ls=style, marker="o", ms=3, label=name)
+            _draw_curves(ax, values, color, style, name, places, marker="o", ms=3)
         ax.set(title=title, xlabel="epochs trained")
         ax.set_xticks(places, epochs)
     axes[0, 0].legend()
@@ -463,11 +459,23 @@ def _draw_image(ax: Axes, image: np.ndarray) -> None:
         spine.set_visible(False)
 
 
-def _draw_curves(ax: Axes, runs: list[list[float]], color: str, style: object, label: str) -> None:
-    """Draw a thin line a run and their mean; some may have stopped before others."""
-    epochs = np.arange(1, max(map(len, runs)) + 1)
-    padded = np.array([[*run, *[np.nan] * (len(epochs) - len(run))] for run in runs])
+def _draw_curves(
+    ax: Axes,
+    runs: Sequence[Sequence[float]],
+    color: str,
+    style: object,
+    label: str,
+    places: np.ndarray | None = None,
+    **of_mean: object,
+) -> None:
+    """Draw a thin line a run and their mean; some may have stopped before others.
+
+    places: of the values on the axis; None: 1, 2, ...
+    """
+    length = max(map(len, runs))
+    padded = np.array([[*run, *[np.nan] * (length - len(run))] for run in runs])
+    places = np.arange(1, length + 1) if places is None else places
     for seed, run in enumerate(padded if len(runs) > 1 else ()):
         thin = {"lw": 0.6, "alpha": 0.35, "label": f"_{label}, seed {seed}"}  # not in the legend
-        ax.plot(epochs, run, color=color, ls=style, **thin)
-    ax.plot(epochs, np.nanmean(padded, axis=0), color=color, ls=style, label=label)
+        ax.plot(places, run, color=color, ls=style, **thin)
+    ax.plot(places, np.nanmean(padded, axis=0), color=color, ls=style, label=label, **of_mean)

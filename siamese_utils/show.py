@@ -27,10 +27,11 @@ class Link(NamedTuple):
 def figure(
     drawn: Figure, caption: str, alt: str, explorer: dict[str, object] | None = None
 ) -> None:
-    """Display a figure as SVG; all else that its page wants travels in the output's metadata.
+    """Display a figure as SVG above its caption.
 
-    That is the caption, the alt text, the figure's data, and for the threshold explorer, which
-    takes the figure's place where scripts run, `explorer.describe` of each network by name.
+    All that its page wants travels in the output's metadata: the caption once more, the alt text,
+    the figure's data, and for the threshold explorer, which takes the figure's place where scripts
+    run, `explorer.describe` of each network by name.
     """
     buffer = io.StringIO()
     with plt.rc_context(plots.STYLE):
@@ -40,6 +41,8 @@ def figure(
     told = {"caption": " ".join(caption.split()), "alt": " ".join(alt.split())}
     told |= {"data": data.strip(), "explorer": explorer}
     display(SVG(buffer.getvalue()), metadata={"image/svg+xml": told})
+    # for readers of the notebook; a page has it in the figure
+    display(Markdown(f"*{told['caption']}*"), metadata={"text/markdown": {"caption": True}})
 
 
 def table(rows: pd.DataFrame, caption: str) -> None:
@@ -89,7 +92,7 @@ def _text(value: object) -> str:
         return str(value)
     if math.isnan(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
 
 
 def _mark(row: tuple[object, ...]) -> str:
