@@ -22,8 +22,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         """Start telling."""
         if not os.environ.get(settings.PROGRESS_VARIABLE):
-            # plain text: a widget would make the saved notebook load a script
-            self.bar = tqdm(total=self.num_epochs, desc=self.label, unit="epoch", file=sys.stderr)
+            # in a notebook the standard error stands in red, and a widget would load a script
+            stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+            self.bar = tqdm(total=self.num_epochs, desc=self.label, unit="epoch", file=stream)
         self._tell("training")
         return self
 
