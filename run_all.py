@@ -74,13 +74,13 @@ def make_order(options: argparse.Namespace) -> build.Order:
             )
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
-    output = options.output or default
-    if options.only and (output / "index.html").exists():
-        raise ValueError(f"--only: {output} holds a whole report; choose another --output")
+    # whole: papermill changes folder while it works
+    output = (options.output or default).resolve()
     return build.Order(
         profile=settings.get_profile(options.profile, options.seeds),
         dataset=options.dataset,
         chapters=chapters,
+        is_part=bool(options.only),
         output=output,
         with_pdf=not options.no_pdf,
         fresh=options.fresh,

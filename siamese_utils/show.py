@@ -36,7 +36,7 @@ def figure(
     buffer = io.StringIO()
     with plt.rc_context(plots.STYLE):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        data = plots.data_of(drawn).to_csv(index=False, float_format="%.6g")
+        data = plots.data_of(drawn).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     plt.close(drawn)
     told = {"caption": " ".join(caption.split()), "alt": " ".join(alt.split())}
     told |= {"data": data.strip(), "explorer": explorer}

@@ -263,7 +263,9 @@ def drop(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
 
 def save(table: pd.DataFrame, name: str) -> Path:
     """Write a table to this run's results as CSV and return the file."""
-    return _write(settings.results_dir() / f"{name}.csv", table.to_csv(index=False))
+    return _write(
+        settings.results_dir() / f"{name}.csv", table.to_csv(index=False, lineterminator="\n")
+    )
 
 
 def save_facts(name: str, **facts: object) -> Path:
@@ -360,8 +362,10 @@ def _kind_of(experiment: dict[str, object]) -> str:
         return "transfer to textures"
     if "model" not in experiment:
         return "pretraining on digits"
-    part = ", a choice of classes" if experiment["seen"] else ""
-    return f"{experiment['model']}, {experiment['objective']}{part}"
+    part = f", {experiment['images_per_class']:,} images a class"
+    part = part if experiment["images_per_class"] else ""
+    choice = ", a choice of classes" if experiment["seen"] else ""
+    return f"{experiment['model']}, {experiment['objective']}{part}{choice}"
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,11 +54,18 @@ class SiameseVerifier:
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
         split = _hold_out(dataset, self.experiment.seed)
-        keras.utils.set_random_seed(self.experiment.seed)
-        precision = training.best_precision()
-        self.encoder = models.build_encoder(self.experiment.model, images.shape[1:], precision)
-        training.fit_encoder(self.experiment, self.encoder, dataset, split, lambda _: None)
-        self._calibrate(images[split.validation], labels[split.validation])
+        # a step wants two pairs of each class
+        experiment = replace(self.experiment, batch=max(self.experiment.batch, 2 * len(names)))
+        self.encoder = None  # until it is whole: an interrupted training answers nothing
+        keras.utils.set_random_seed(experiment.seed)
+        encoder = models.build_encoder(
+            experiment.model, images.shape[1:], training.best_precision()
+        )
+        training.fit_encoder(experiment, encoder, dataset, split, lambda _: None)
+        self.slope, self.intercept = _calibrate(
+            encoder, images[split.validation], labels[split.validation], experiment.seed
+        )
+        self.encoder = encoder
         return self
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float | np.ndarray:
@@ -72,8 +80,7 @@ class SiameseVerifier:
             raise ValueError(
                 f"a holds {len(first)} images and b {len(second)}: give as many, or one"
             )
-        gap = training.embed(self.encoder, first) - training.embed(self.encoder, second)
-        found = np.linalg.norm(gap, axis=1)
+        found = _distances(self.encoder, first, second)
         return float(found[0]) if single_a and single_b else found
 
     def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
@@ -126,14 +133,6 @@ class SiameseVerifier:
             verifier.encoder.set_weights([arrays[f"arr_{i}"] for i in range(len(arrays))])
         return verifier
 
-    def _calibrate(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Fit the probability to the distances of held-out pairs."""
-        rng = np.random.default_rng(self.experiment.seed)
-        drawn = pairs.draw_pairs(np.arange(len(labels)), labels, rng)
-        distance = self.distance(images[drawn.first], images[drawn.second])
-        fitted = LogisticRegression(C=np.inf).fit(distance[:, np.newaxis], drawn.different == 0)
-        self.slope, self.intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-
     def _require_fit(self) -> None:
         if self.encoder is None:
             raise RuntimeError("this verifier knows no images yet: call fit, or load a kept one")
@@ -152,6 +151,21 @@ class SiameseVerifier:
         raise ValueError(
             f"{name} must be one image of shape {wanted}, or a batch of them, not {images.shape}"
         )
+
+
+def _distances(encoder: keras.Model, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the distances of images, as many on either side or one on one: (images,)."""
+    return np.linalg.norm(training.embed(encoder, a) - training.embed(encoder, b), axis=1)
+
+
+def _calibrate(
+    encoder: keras.Model, images: np.ndarray, labels: np.ndarray, seed: int
+) -> tuple[float, float]:
+    """Fit the probability to the distances of held-out pairs: its slope and intercept."""
+    drawn = pairs.draw_pairs(np.arange(len(labels)), labels, np.random.default_rng(seed))
+    distance = _distances(encoder, images[drawn.first], images[drawn.second])
+    fitted = LogisticRegression(C=np.inf).fit(distance[:, np.newaxis], drawn.different == 0)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
 def _as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
@@ -182,5 +196,9 @@ def _check_training_set(images: np.ndarray, labels: np.ndarray, names: np.ndarra
 def _hold_out(dataset: data.Dataset, seed: int) -> data.Split:
     """Hold out a tenth of each class; there is no test set, so the rest is all for training."""
     split = data.split(dataset, seed)
+    held_out = np.bincount(dataset.labels[split.validation], minlength=len(dataset.class_names))
+    if held_out.min() < 2:
+        name = dataset.class_names[held_out.argmin()]
+        raise ValueError(f"class {name} has too many copies of one image to hold out a pair")
     nothing = np.array([], dtype=np.int64)
     return data.Split(np.concatenate([split.train, split.seen]), split.validation, nothing, nothing)

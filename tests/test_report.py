@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbconvert.exporters import get_exporter
@@ -97,8 +98,22 @@ def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     pictures = v4.new_markdown_cell("## Code\n\n| a |\n|---|\n| 1 |\n\n## Twice\n\n## Twice")
     frame = "import pandas as pd; pd.DataFrame({'a': [1]})"
     drawing = "from IPython.display import SVG; SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')"
-    chapter = make_chapter(pictures, frame, drawing, SAMPLE)
-    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    plain = "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()"
+    formula = "from IPython.display import Latex; Latex('$a_1$')"
+    wide = "pd.DataFrame({'k': [1, 1], 'a': [1, 2]}).groupby('k').agg(['mean', 'max'])"
+    cells = [pictures, frame, drawing, plain, formula, wide, SAMPLE]
+    chapter = make_chapter(*cells)
+    executed = run(chapter, tmp_path)
+    failed = {"ename": "E", "evalue": "v", "traceback": ["\x1b[31mE\x1b[0m: it <failed>"]}
+    executed.cells[3].outputs.append(v4.new_output("error", **failed))
+    body = html.render_body(chapter, executed, {})
+    soup = BeautifulSoup(body.html, "html.parser")
+    assert soup.find("td", string="1")
+    assert soup.find("svg", xmlns="http://www.w3.org/2000/svg")
+    assert soup.select('img[src^="data:image/png;base64,iVBOR"]')
+    assert soup.find("math")
+    assert soup.find("pre", string="E: it <failed>")
+    assert soup.find("th", colspan="2")
     [path] = html.render_pages([body], tmp_path, None, "", False)
     ids = re.findall(r'\sid="([^"]+)"', path.read_text())
     assert len(ids) == len(set(ids))
@@ -240,7 +255,8 @@ def make_report(folder, *names, text):
 
 def test_a_report_replaces_the_old_one_and_nothing_else(tmp_path):
     write(tmp_path, "store/run", "notes.html", text="not a report's")
-    make_report(tmp_path, "index.html", "report.pdf", "results/a", "results/gone", text="old")
+    old = ["index.html", "report.pdf", "figures/a.svg", "results/a", "results/gone"]
+    make_report(tmp_path, *old, text="old")
     staging = publish.open_staging(tmp_path)
     write(staging, "index.html", "results/a", text="new")
     assert texts(tmp_path)["index.html"] == "old"
@@ -348,6 +364,7 @@ def test_every_figure_function_draws():
         plots.reliability_diagrams({"seen": {"base": stated}}),
         plots.class_heat_map(areas, ["x", "y"], [True, False], "AUC"),
         plots.over_epochs({"AUC": {"seen": rng.random((2, 3))}}, (0, 1, 20)),
+        plots.by_number({"AUC": {"pretrained": rng.random((2, 3))}}, (5, 10, 20), "pairs"),
         plots.spectra({"seen": {"before": distance[:5]}}),
         plots.lottery({"seen": distance[:9]}, {"seen": distance[:1]}, "accuracy"),
         plots.embedding_maps(

@@ -171,6 +171,17 @@ def test_a_part_never_replaces_a_whole_report(store, tmp_path, capsys):
     assert "holds a whole report" in capsys.readouterr().err
 
 
+def test_a_part_never_replaces_a_whole_report_whose_move_was_interrupted(store, tmp_path, capsys):
+    staging = publish.open_staging(tmp_path)
+    (staging / "index.html").write_text("a whole report")
+    (staging / "results" / publish.MANIFEST).write_text('{"files": ["index.html", "results"]}')
+    staging.rename(tmp_path / publish.WHOLE)  # and here the plug was pulled
+    status = run_all.main(["--dataset", "digits", "--only", "3", "--output", str(tmp_path)])
+    assert status == 2
+    assert "holds a whole report" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "a whole report"
+
+
 def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
     with publish.alone_in(tmp_path):
@@ -211,15 +222,36 @@ def test_a_mistake_ends_with_one_line_and_exit_2(arguments, message, store, caps
     assert message in line
 
 
-def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, capsys, monkeypatch):
-    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
-    parameters.metadata["tags"] = ["parameters"]
-    cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell("assert 1 == 2")]
-    nbformat.write(
-        v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), tmp_path / "01-a.ipynb"
-    )
-    monkeypatch.setattr(settings, "NOTEBOOKS", tmp_path)
+@pytest.fixture
+def make_notebook(monkeypatch):
+    """Return a function that makes a series of one notebook, 01-a, in a folder."""
+
+    def make(folder, code):
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
+        parameters.metadata["tags"] = ["parameters"]
+        cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell(code)]
+        folder.mkdir(exist_ok=True)
+        notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
+        nbformat.write(notebook, folder / "01-a.ipynb")
+        monkeypatch.setattr(settings, "NOTEBOOKS", folder)
+
+    return make
+
+
+def test_folders_may_be_relative_and_hold_braces(tmp_path, monkeypatch, make_notebook):
+    told = "from siamese_utils import settings; (settings.results_dir() / 'told.txt').write_text("
+    make_notebook(tmp_path / "my {notebooks}", f"{told}str(settings.store_dir()))")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(settings.STORE_VARIABLE, "store")
+    status = run_all.main(["--dataset", "digits", "--output", "my {report}", "--no-pdf"])
+    assert status == 0
+    found = (tmp_path / "my {report}" / "results" / "told.txt").read_text()
+    assert found == str(tmp_path / "store")
+
+
+def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, capsys, make_notebook):
+    make_notebook(tmp_path, "assert 1 == 2")
     make_old_report(tmp_path / "report")
     status = run_all.main(["--dataset", "digits", "--output", str(tmp_path / "report")])
     assert status == 1

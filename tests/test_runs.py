@@ -30,6 +30,15 @@ def test_what_is_not_there_is_none(store):
     assert runs.load("key") is None
 
 
+@pytest.mark.parametrize("place", range(60, 400, 20))
+def test_damaged_compressed_arrays_are_none(store, place):
+    path = runs.save_arrays("key", {"counts": np.arange(500)}, compress=True)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF  # in the stream, the lengths or the checksum
+    path.write_bytes(content)
+    assert runs.load_arrays("key") is None
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
 def test_a_damaged_file_is_not_used_and_can_be_replaced(store, damage):
     path = runs.save("key", RUN)

@@ -80,6 +80,30 @@ def test_what_cannot_be_learned_from_is_refused(images, labels, message):
         SiameseVerifier().fit(images, labels)
 
 
+def test_copies_of_one_image_cannot_be_held_out():
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8))
+    images[20:] = images[20]
+    with pytest.raises(ValueError, match="class 1 has too many copies of one image"):
+        SiameseVerifier().fit(np.uint8(images), np.repeat([0, 1], 20))
+
+
+def test_an_interrupted_fit_answers_nothing(digits, two, monkeypatch):
+    judge = SiameseVerifier(epochs=1).fit(digits.images[:300], digits.labels[:300])
+    monkeypatch.setattr(
+        verifier.training, "fit_encoder", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        judge.fit(digits.images[:300], digits.labels[:300])
+    with pytest.raises(RuntimeError, match="call fit"):
+        judge.is_same(two[0], two[0])
+
+
+def test_many_classes_fit_in_a_step():
+    images = np.random.default_rng(0).integers(0, 256, (65 * 20, 8, 8), dtype=np.uint8)
+    judge = SiameseVerifier(epochs=1).fit(images, np.repeat(np.arange(65), 20))
+    assert judge.distance(images[0], images[1]) >= 0
+
+
 def test_before_fit_there_is_no_answer(two, tmp_path):
     with pytest.raises(RuntimeError, match="call fit"):
         SiameseVerifier().distance(two[0], two[0])

@@ -27,6 +27,7 @@ class Order:
     profile: Profile
     dataset: str
     chapters: list[Chapter]  # in the order of the report
+    is_part: bool  # not all of the series
     output: Path
     with_pdf: bool
     fresh: bool
@@ -63,8 +64,10 @@ def check(order: Order) -> None:
     for folder in (order.output, settings.store_dir()):
         probe = folder / ".probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # of another run too, where they share a store
     publish.refuse_strangers(order.output, order.names)
+    if order.is_part and (order.output / "index.html").exists():
+        raise ValueError(f"--only: {order.output} holds a whole report; choose another --output")
 
 
 def build(order: Order, console: Console) -> Path:
@@ -112,8 +115,11 @@ def _tell(order: Order, seconds: float, console: Console) -> None:
 def _environment(order: Order, staging: Path, progress: Path) -> Iterator[None]:
     """Tell the notebooks' kernels, which inherit it, where to write and what to pass over."""
     before = dict(os.environ)
-    os.environ[settings.RESULTS_VARIABLE] = str((staging / "results").resolve())
-    os.environ[settings.PROGRESS_VARIABLE] = str(progress.resolve())
+    os.environ[settings.RESULTS_VARIABLE] = str(staging / "results")
+    os.environ[settings.PROGRESS_VARIABLE] = str(progress)
+    for name in (settings.STORE_VARIABLE, settings.DATA_VARIABLE):
+        if given := os.environ.get(name):  # the kernels run in another folder
+            os.environ[name] = str(Path(given).resolve())
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     if order.fresh:
         os.environ[settings.FRESH_VARIABLE] = str(time.time())

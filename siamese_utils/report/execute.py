@@ -45,7 +45,7 @@ def check(chapter: Chapter, parameters: dict[str, Any]) -> None:
         raise ValueError(
             f"Jupyter has no kernel {KERNEL!r}; install it with: python -m ipykernel install --sys-prefix"
         ) from None
-    known = papermill.inspect_notebook(str(chapter.path))
+    known = papermill.inspect_notebook(_literal(chapter.path))
     if unknown := sorted(set(parameters) - set(known)):
         raise ValueError(f"{chapter.path.name} has no parameter {', '.join(unknown)}")
 
@@ -66,8 +66,8 @@ def execute(
     total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
     try:
         notebook = papermill.execute_notebook(
-            str(chapter.path),
-            str(target),
+            _literal(chapter.path),
+            _literal(target),
             parameters=parameters,
             kernel_name=KERNEL,
             cwd=str(chapter.path.parent),
@@ -85,6 +85,11 @@ def execute(
         raise NotebookError(f"{chapter.path.name}: the kernel stopped: {reason}") from error
     _refuse_errors(chapter, notebook)
     _fix_ids(notebook, target)
+
+
+def _literal(path: Path) -> str:
+    """Return a path for papermill, which takes braces for a parameter's place."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _refuse_errors(chapter: Chapter, notebook: nbformat.NotebookNode) -> None:

@@ -1,8 +1,10 @@
 """Executed notebooks to one PDF: nbconvert's HTML through pandoc to Typst. No TeX, no browser."""
 
+import base64
 import json
 import re
 import tempfile
+from itertools import zip_longest
 from pathlib import Path
 
 import pypandoc
@@ -84,6 +86,7 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     soup = BeautifulSoup(body.html, "html.parser")
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
+    _unpack_pictures(soup, scratch / "figures", body.chapter.number)
     for image in soup.find_all("img"):
         image["width"] = "100%"
     for code in soup.find_all(class_="highlight"):
@@ -109,6 +112,21 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     return soup
 
 
+def _unpack_pictures(soup: BeautifulSoup, folder: Path, prefix: str) -> None:
+    """Write the pictures that lie inside the text, such as a plain plt.show() leaves, as files."""
+    folder.mkdir(exist_ok=True)
+    for number, picture in enumerate(soup.select('svg, img[src^="data:"]')):
+        if picture.name == "svg":
+            kind, content = "svg", str(picture).encode()
+        else:
+            head, _, text = picture["src"].partition(";base64,")
+            kind, content = head.rpartition("/")[2], base64.b64decode(text)
+        path = folder / f"picture-{prefix}-{number}.{kind}"
+        path.write_bytes(content)
+        source = {"src": f"figures/{path.name}", "alt": picture.get("alt", "")}
+        picture.replace_with(soup.new_tag("img", attrs=source))
+
+
 def _appendix(listings: list[Tag]) -> BeautifulSoup:
     """Return a last chapter with all code that the others refer to."""
     soup = BeautifulSoup("<h1>The code shown</h1>" if listings else "", "html.parser")
@@ -119,10 +137,16 @@ def _appendix(listings: list[Tag]) -> BeautifulSoup:
     return soup
 
 
+def _lengths(row: Tag) -> list[int]:
+    """Return the length of the text in each column; a cell over several shares it out."""
+    spans = [(cell, int(cell.get("colspan", 1))) for cell in row.find_all(["th", "td"])]
+    return [len(cell.get_text()) // span for cell, span in spans for _ in range(span)]
+
+
 def _share_width(soup: BeautifulSoup, table: Tag) -> None:
     """Give the columns of a wide table shares of the page that follow their longest text."""
-    rows = [[len(cell.get_text()) for cell in row.find_all(["th", "td"])] for row in table("tr")]
-    longest = [min(max(column), 60) + 9 for column in zip(*rows, strict=True)]
+    rows = [_lengths(row) for row in table("tr")]
+    longest = [min(max(column), 60) + 9 for column in zip_longest(*rows, fillvalue=0)]
     shares = [length / max(sum(longest), LINE_LENGTH) for length in longest]
     if sum(longest) > LINE_LENGTH:
         columns = soup.new_tag("colgroup")
@@ -132,7 +156,7 @@ def _share_width(soup: BeautifulSoup, table: Tag) -> None:
     lines = sum(
         max(
             1 + length // int(LINE_LENGTH * share)
-            for length, share in zip(row, shares, strict=True)
+            for length, share in zip(row, shares, strict=False)
         )
         for row in rows
     )

@@ -66,15 +66,22 @@ def finish(output: Path) -> None:
         return
     if (whole / "results").is_dir():  # moved last but one: until then the new list is here
         for name in set(list_files(output)) - set(list_files(whole)):
-            (output / name).unlink(missing_ok=True)  # such as the PDF of a report that had one
+            _remove(output / name)  # such as the PDF of a report that had one
     # the front page last: until then it is the old one, or there is none
     order = {"results": 1, "index.html": 2}
     for path in sorted(whole.iterdir(), key=lambda path: order.get(path.name, 0)):
         target = output / path.name
-        if path.is_dir() and target.is_dir():
-            shutil.rmtree(target)
+        if path.is_dir():
+            _remove(target)
         os.replace(path, target)
     whole.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def list_files(folder: Path) -> list[str]:
