@@ -15,8 +15,8 @@ ARTEFACT = "artefact of the fixed threshold"
 REASONS = {
     HOLDS: "The whole interval lies on the claim's side of zero.",
     FAILS: "The whole interval lies on the other side of zero.",
-    UNDECIDED: "No interval lies wholly on one side of zero.",
-    ARTEFACT: "Borne out at 0.5, but not at the tuned threshold, where the difference is clearly smaller.",
+    UNDECIDED: "The interval does not lie wholly on one side of zero.",
+    ARTEFACT: "Borne out at 0.5 alone; at the tuned threshold the difference is clearly smaller.",
 }
 FIGURE_REASONS = {
     HOLDS: "The study's figure lies where one more seed of ours is expected.",
@@ -233,15 +233,24 @@ def bump_excess(curve: Sequence[float], claimed: Sequence[int]) -> float:
     return rates[0] - rates[1]
 
 
-def judge_threshold(fixed: Measured, tuned: Measured, claimed: int) -> str:
+def compare(difference: Interval) -> str:
+    """Return whether the first of two is `better` or `worse` than the second, or `unclear`.
+
+    difference: first minus second, of a measure of which more is better.
+    """
+    return {HOLDS: "better", FAILS: "worse", UNDECIDED: "unclear"}[judge(difference, +1)]
+
+
+def judge_threshold(fixed: Measured, tuned: Measured, area: Measured, claimed: int) -> str:
     """Return the verdict on a claim made at a fixed threshold, in the light of the tuned one.
 
-    fixed, tuned: the paired differences at either threshold. A claim that holds at the fixed
-    threshold is an `artefact of the fixed threshold` where at the tuned one it is not borne out
-    and the difference is clearly smaller; else the verdict at the fixed one stands.
+    fixed, tuned, area: the paired differences at either threshold, and in the AUC, which needs
+    none. A claim that holds at the fixed threshold is an `artefact of the fixed threshold` where
+    neither of the others bears it out and the difference is clearly smaller at the tuned
+    threshold; else the verdict at the fixed one stands.
     """
     verdict = judge(fixed.interval, claimed)
-    undone = judge(tuned.interval, claimed) != HOLDS
+    undone = HOLDS not in (judge(tuned.interval, claimed), judge(area.interval, claimed))
     smaller = judge((fixed - tuned).interval, claimed) == HOLDS
     return ARTEFACT if verdict == HOLDS and undone and smaller else verdict
 

@@ -210,14 +210,17 @@ def intervals(
     ours: dict[str, dict[str, Interval]],
     label: str,
     study: dict[str, dict[str, float]] | None = None,
+    one_scale: bool = False,
 ) -> Figure:
     """Draw means with 95 % intervals, and figures of 2019 as open diamonds.
 
     ours: panel -> row -> interval; label: of the axis; study: as ours with one figure, where there
-    is one.
+    is one; one_scale: whether the panels are to be compared with each other too.
     """
     rows = list(next(iter(ours.values())))
     figure, axes = new_figure(1, len(ours), height=0.9 + 0.35 * len(rows))
+    for ax in axes[0, 1:] if one_scale else ():
+        ax.sharex(axes[0, 0])
     for ax, (panel, values) in zip(axes[0], ours.items(), strict=True):
         for y, row in enumerate(reversed(rows)):
             found = values[row]

@@ -104,9 +104,9 @@ def changes(first: Panel, second: Panel, pair_set: str) -> dict[str, Measured]:
     }
 
 
-def judge_changes(found: dict[str, Measured], claimed: int) -> str:
-    """Return the verdict on a claim made at threshold 0.5, in the light of the tuned one."""
-    return evaluation.judge_threshold(found["fixed 0.5"], found["tuned"], claimed)
+def judge_changes(found: dict[str, Measured], area_change: Measured, claimed: int) -> str:
+    """Return the verdict on a claim made at threshold 0.5, in the light of the tuned one and the AUC."""
+    return evaluation.judge_threshold(found["fixed 0.5"], found["tuned"], area_change, claimed)
 
 
 def select(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
@@ -155,14 +155,14 @@ def study_at_half() -> dict[str, dict[str, float]]:
 
 
 def difference_table(
-    found_changes: dict[tuple[str, str], Measured], claimed: int, condition: str = "threshold"
+    found_changes: dict[tuple[str, str], Measured], condition: str = "threshold"
 ) -> pd.DataFrame:
-    """Return paired differences as a table, (set, condition) -> difference, with a verdict each."""
+    """Return paired differences as a table, (set, condition) -> difference, and which is better."""
     rows = []
     for (name, under), difference in found_changes.items():
         found = difference.interval
         row = {condition: under, "set": name, "mean": signed(found.mean)}
-        row |= {"95 % interval": between(found), "claim": evaluation.judge(found, claimed)}
+        row |= {"95 % interval": between(found), "the first is": evaluation.compare(found)}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -171,7 +171,7 @@ def panel_table(panel: Panel) -> pd.DataFrame:
     """Return an encoder's panel as a table: a row for each figure, a column for each set."""
     figures = dict.fromkeys(figure for _, figure in panel)
     rows = [
-        {"figure": figure} | {s: in_unit(figure, panel[s, figure].interval) for s in TEST_SETS}
+        {"measure": figure} | {s: in_unit(figure, panel[s, figure].interval) for s in TEST_SETS}
         for figure in figures
         if not np.isnan(panel["seen", figure].whole).all()
     ]
@@ -307,7 +307,13 @@ def claims_of(evidence: str, with_study: bool) -> pd.DataFrame:
     """Return the claims that a notebook has judged in this run."""
     claims = _read_csv(settings.results_dir() / "claims.csv")
     claims = select(claims, evidence=evidence).drop(columns="evidence")
-    return claims if with_study else claims.drop(columns="2019")
+    return verdict_first(claims if with_study else claims.drop(columns="2019"))
+
+
+def verdict_first(claims: pd.DataFrame) -> pd.DataFrame:
+    """Return claims with the verdict beside the statement, where narrow screens show it too."""
+    first = ["claim", "statement", "verdict"]
+    return claims[[*first, *claims.columns.drop(first)]]
 
 
 def add_histories(runs: Iterable[Run]) -> Path:
@@ -362,8 +368,7 @@ def _kind_of(experiment: dict[str, object]) -> str:
         return "transfer to textures"
     if "model" not in experiment:
         return "pretraining on digits"
-    part = f", {experiment['images_per_class']:,} images a class"
-    part = part if experiment["images_per_class"] else ""
+    part = f", {number:,} images a class" if (number := experiment.get("images_per_class")) else ""
     choice = ", a choice of classes" if experiment["seen"] else ""
     return f"{experiment['model']}, {experiment['objective']}{part}{choice}"
 
@@ -434,14 +439,20 @@ def describe_changes(found: dict[str, Measured], area_change: Measured) -> str:
     )
 
 
-def why_of_changes(verdict: str, area_change: Measured, claimed: int) -> str:
-    """Return the reason of a verdict on accuracies, and what the AUC says to the same claim."""
-    says = {
+def why_of_changes(
+    verdict: str, found: dict[str, Measured], area_change: Measured, claimed: int
+) -> str:
+    """Return the reason of a verdict at 0.5, and what the tuned threshold and the AUC say to it."""
+    words = {
         evaluation.HOLDS: "bears it out",
         evaluation.FAILS: "says the opposite",
         evaluation.UNDECIDED: "leaves it open",
-    }[evaluation.judge(area_change.interval, claimed)]
-    return f"{evaluation.REASONS[verdict]} The AUC, which needs no threshold, {says}."
+    }
+    tuned, area = (
+        words[evaluation.judge(change.interval, claimed)]
+        for change in (found["tuned"], area_change)
+    )
+    return f"{evaluation.REASONS[verdict]} The tuned threshold {tuned}; the AUC, which needs none, {area}."
 
 
 def ends_of(

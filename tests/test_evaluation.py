@@ -89,22 +89,33 @@ def test_a_claim_has_a_direction():
 
 
 @pytest.mark.parametrize(
-    ("fixed", "tuned", "verdict"),
+    ("fixed", "tuned", "area", "verdict"),
     [
-        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], "holds"),  # smaller, and borne out all the same
-        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], "artefact of the fixed threshold"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], "artefact of the fixed threshold"),
-        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], "holds"),  # tuned: undecided, smaller or not
-        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], "not decidable"),
-        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], "does not hold"),
+        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "holds"),  # smaller, borne out all the same
+        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], [0, 0, 0.1], "artefact of the fixed threshold"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0, 0, 0.1], "artefact of the fixed threshold"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [-0.2, -0.3, -0.2], "artefact of the fixed threshold"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0.2, 0.3, 0.2], "holds"),  # no threshold is needed
+        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], [0, 0, 0.1], "holds"),  # tuned: smaller or not
+        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], [0, 0, 0.1], "not decidable"),
+        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "does not hold"),
     ],
 )
-def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, verdict):
-    fixed, tuned = (
-        evaluation.Measured(np.array(values), np.outer(values, [1, 1])) for values in (fixed, tuned)
+def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, area, verdict):
+    fixed, tuned, area = (
+        evaluation.Measured(np.array(values), np.outer(values, [1, 1]))
+        for values in (fixed, tuned, area)
     )
-    assert evaluation.judge_threshold(fixed, tuned, +1) == verdict
-    assert evaluation.judge_threshold(fixed * -1, tuned * -1, -1) == verdict
+    assert evaluation.judge_threshold(fixed, tuned, area, +1) == verdict
+    assert evaluation.judge_threshold(fixed * -1, tuned * -1, area * -1, -1) == verdict
+
+
+@pytest.mark.parametrize(
+    ("differences", "word"),
+    [([1.0, 1.1], "better"), ([-1.0, -1.1], "worse"), ([1, -1], "unclear"), ([1.0], "unclear")],
+)
+def test_the_first_of_two_is_better_or_worse_or_neither_is_clear(differences, word):
+    assert evaluation.compare(evaluation.interval(differences)) == word
 
 
 def test_neighbouring_float32_distances_are_told_apart():

@@ -148,7 +148,7 @@ def make_panel(seen, unseen):
 
 
 def test_a_panel_becomes_a_table_without_what_is_not_known():
-    table = tables.panel_table(make_panel([90, 90], [60, 60])).set_index("figure")
+    table = tables.panel_table(make_panel([90, 90], [60, 60])).set_index("measure")
     assert "ECE" not in table.index
     assert table.loc["accuracy, 0.5", "unseen"] == "60.00 ± 0.00"
     assert table.loc["AUC", "seen"] == "0.500 ± 0.000"
@@ -169,10 +169,10 @@ def test_changes_are_judged_at_both_thresholds():
     assert {rule: values.whole.tolist() for rule, values in found.items()} == {
         rule: [10, 10] for rule in tables.RULES
     }
-    assert tables.judge_changes(found, +1) == "holds"
+    assert tables.judge_changes(found, found["tuned"], +1) == "holds"
     rows = {("seen", "fixed 0.5"): found["fixed 0.5"]}
-    [row] = tables.difference_table(rows, claimed=-1).to_dict("records")
-    assert row["claim"] == "does not hold"
+    [row] = tables.difference_table(rows).to_dict("records")
+    assert row["the first is"] == "better"
     assert row["mean"] == "+10.00"
 
 
@@ -187,11 +187,13 @@ def test_panels_are_kept_with_their_intervals(results):
 
 def test_the_auc_has_its_say():
     better = Measured(np.array([0.1, 0.1]), np.full((2, 2), 0.1))
-    said = tables.why_of_changes("holds", better, +1)
+    found = {"tuned": better - better}
+    said = tables.why_of_changes("holds", found, better, +1)
     assert said.startswith("The whole interval lies on the claim's side of zero. ")
+    assert "The tuned threshold leaves it open;" in said
     assert said.endswith("bears it out.")
-    assert tables.why_of_changes("holds", better, -1).endswith("says the opposite.")
-    assert tables.why_of_changes("holds", better - better, +1).endswith("leaves it open.")
+    assert tables.why_of_changes("holds", found, better, -1).endswith("says the opposite.")
+    assert tables.why_of_changes("holds", found, better * 0, +1).endswith("leaves it open.")
 
 
 def test_the_ends_of_curves_in_words():

@@ -155,7 +155,7 @@ class Explorer {
       make("label", { class: "slide" }, "Threshold", this.slider),
       this.drawing,
       make("p", { class: "key" },
-        "Pairs by distance D. Filled: same; dashed outline: different. Heights are roots of shares. Shares and tuned thresholds are means over the seeds."),
+        "Pairs by distance D. Filled: same; dashed outline: different. A bar is as high as the square root of its share, so that small ones stay in sight. Shares and tuned thresholds are means over the seeds."),
       this.told);
     this.slider.addEventListener("input", () => this.show());
     this.set.addEventListener("change", () => this.show());
