@@ -205,7 +205,7 @@ def in_unit(figure: str, value: Interval) -> str:
     return area(value) if figure in ("AUC", "average precision") else percent(value)
 
 
-def add_panels(panels: dict[str, Panel]) -> Path:
+def add_panels(panels: dict[str, Panel]) -> None:
     """Add panels to this run's panel.csv: a row for each encoder, set and figure, with its interval."""
     rows = [
         {"encoder": encoder, "pair_set": pair_set, "figure": figure, "mean": found.mean}
@@ -214,7 +214,7 @@ def add_panels(panels: dict[str, Panel]) -> Path:
         for (pair_set, figure), measured in panel.items()
         for found in [measured.interval]
     ]
-    return _add("panel", pd.DataFrame(rows), key=["encoder", "pair_set", "figure"])
+    _add("panel", pd.DataFrame(rows), key=["encoder", "pair_set", "figure"])
 
 
 def gaps_to_study(measured: pd.DataFrame, model: str, margin: float) -> dict[str, dict]:
@@ -261,25 +261,21 @@ def drop(measured: pd.DataFrame, **values: object) -> pd.DataFrame:
 # Files -----------------------------------------------------------------------
 
 
-def save(table: pd.DataFrame, name: str) -> Path:
-    """Write a table to this run's results as CSV and return the file."""
-    return _write(
-        settings.results_dir() / f"{name}.csv", table.to_csv(index=False, lineterminator="\n")
-    )
+def save(table: pd.DataFrame, name: str) -> None:
+    """Write a table to this run's results as CSV."""
+    _write(settings.results_dir() / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
-def save_facts(name: str, **facts: object) -> Path:
-    """Write single figures that prose uses to this run's results as JSON, and return the file."""
+def save_facts(name: str, **facts: object) -> None:
+    """Write single figures that prose uses to this run's results as JSON."""
     path = settings.results_dir() / f"{name}.json"
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
-    return _write(path, text + "\n")
+    _write(path, text + "\n")
 
 
-def add_to_accuracy(measured: pd.DataFrame) -> Path:
-    """Add rows to this run's accuracy.csv, in place of rows of the same training, and return it."""
-    return _add(
-        "accuracy", measured[ACCURACY_COLUMNS], [*KEY_COLUMNS, "pair_set", "threshold_rule"]
-    )
+def add_to_accuracy(measured: pd.DataFrame) -> None:
+    """Add rows to this run's accuracy.csv, in place of rows of the same training."""
+    _add("accuracy", measured[ACCURACY_COLUMNS], [*KEY_COLUMNS, "pair_set", "threshold_rule"])
 
 
 def add_claim(
@@ -295,12 +291,12 @@ def add_claim(
     _add("claims", pd.DataFrame([row]), key=["claim"])
 
 
-def _add(name: str, rows: pd.DataFrame, key: list[str]) -> Path:
+def _add(name: str, rows: pd.DataFrame, key: list[str]) -> None:
     path = settings.results_dir() / f"{name}.csv"
     if path.exists():
         rows = pd.concat([_read_csv(path), rows])
     rows = rows.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
-    return save(rows, name)
+    save(rows, name)
 
 
 def claims_of(evidence: str, with_study: bool) -> pd.DataFrame:
@@ -316,7 +312,7 @@ def verdict_first(claims: pd.DataFrame) -> pd.DataFrame:
     return claims[[*first, *claims.columns.drop(first)]]
 
 
-def add_histories(runs: Iterable[Run]) -> Path:
+def add_histories(runs: Iterable[Run]) -> None:
     """Add the curves of trainings to this run's histories.csv, a row for each epoch."""
     parts = []
     for run in runs:
@@ -325,7 +321,7 @@ def add_histories(runs: Iterable[Run]) -> Path:
         parts.append(part.assign(**names, epoch=part["epoch"] + 1))
     columns = [*KEY_COLUMNS, "epoch"]
     rows = pd.concat(parts)
-    return _add("histories", rows[[*columns, *rows.columns.difference(columns)]], columns)
+    _add("histories", rows[[*columns, *rows.columns.difference(columns)]], columns)
 
 
 def read(name: str) -> pd.DataFrame:
@@ -378,12 +374,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"claim": str}, float_precision="round_trip")
 
 
-def _write(path: Path, text: str) -> Path:
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.part")
     scratch.write_text(text, encoding="utf-8")
     os.replace(scratch, path)
-    return path
 
 
 # Figures as text -----------------------------------------------------------------------

@@ -57,6 +57,8 @@ def test_pages_load_nothing_and_lead_to_pages_that_are_there(report):
         assert not re.search(r'(?:src|href)="(?:https?:)?//', text)
         assert not re.search(r"url\((?!data:|#)", text)
         assert "the figures of 2019 do not apply" in text
+        assert str(settings.ROOT) not in text
+        assert str(report) not in text
         content = text[text.index("</style>") :]
         assert "Traceback" not in content
         assert "WARNING" not in content

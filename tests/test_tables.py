@@ -31,8 +31,8 @@ def test_a_run_is_measured_by_hand():
 
 def test_accuracy_csv_has_its_columns_and_no_row_twice(results):
     tables.add_to_accuracy(tables.measure([make_run(0), make_run(1)]))
-    path = tables.add_to_accuracy(tables.measure([make_run(1), make_run(0, "complex", 5.0)]))
-    table = pd.read_csv(path)
+    tables.add_to_accuracy(tables.measure([make_run(1), make_run(0, "complex", 5.0)]))
+    table = pd.read_csv(results / "accuracy.csv")
     assert list(table.columns) == [
         *["model", "margin", "optimizer", "learning_rate", "seed", "pair_set"],
         *["threshold_rule", "threshold", "accuracy", "auc", "epochs"],

@@ -135,7 +135,9 @@ class Explorer {
     const id = (name) => `${figure.id}-${name}`;
     const choice = (name, options) =>
       make("select", { id: id(name) }, ...options.map((o) => make("option", { value: o }, o)));
-    this.network = choice("network", Object.keys(networks));
+    // the largest margin first: there the threshold matters most
+    const names = Object.keys(networks).sort((a, b) => networks[b].margin - networks[a].margin);
+    this.network = choice("network", names);
     this.set = choice("set", Object.keys(this.data.same));
     this.slider = make("input", { type: "range", id: id("threshold"), min: 0, step: 1 });
     this.slider.max = Object.values(this.data.same)[0].length - 1;
