@@ -86,9 +86,9 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     soup = BeautifulSoup(body.html, "html.parser")
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
-    _unpack_pictures(soup, scratch / "figures", body.chapter.number)
-    for image in soup.find_all("img"):
+    for image in soup.select('img[src^="figures/"]'):
         image["width"] = "100%"
+    _unpack_pictures(soup, scratch / "figures", body.chapter.number)
     for code in soup.find_all(class_="highlight"):
         number = len(listings) + 1
         link = soup.new_tag("a", href=f"#listing-{number}", string=f"listing {number}")

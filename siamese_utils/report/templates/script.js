@@ -99,7 +99,7 @@ function setUpTables() {
   for (const table of all("main table")) {
     const body = table.tBodies[0];
     const original = [...body.rows];
-    if (original.length < 3) continue;
+    if (original.length < 3 || table.tHead?.rows.length !== 1) continue;
     const headings = all("thead th", table);
     headings.forEach((heading, column) => {
       const button = make("button", { type: "button" }, ...heading.childNodes);
