@@ -74,7 +74,7 @@ def make_order(options: argparse.Namespace) -> build.Order:
             )
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
-    # whole: papermill changes folder while it works
+    # absolute: papermill changes folder while it works
     output = (options.output or default).resolve()
     return build.Order(
         profile=settings.get_profile(options.profile, options.seeds),
