@@ -8,8 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from siamese_utils import data, settings
 
 

@@ -120,7 +120,6 @@ def _environment(order: Order, staging: Path, progress: Path) -> Iterator[None]:
     for name in (settings.STORE_VARIABLE, settings.DATA_VARIABLE):
         if given := os.environ.get(name):  # the kernels run in another folder
             os.environ[name] = str(Path(given).resolve())
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     if order.fresh:
         os.environ[settings.FRESH_VARIABLE] = str(time.time())
     try:
