@@ -147,6 +147,7 @@ def _share_width(soup: BeautifulSoup, table: Tag) -> None:
     """Give the columns of a wide table shares of the page that follow their longest text."""
     rows = [_lengths(row) for row in table("tr")]
     longest = [min(max(column), 60) + 9 for column in zip_longest(*rows, fillvalue=0)]
+    longest = [max(length, 0.08 * sum(longest)) for length in longest]  # a head of one word fits
     shares = [length / max(sum(longest), LINE_LENGTH) for length in longest]
     if sum(longest) > LINE_LENGTH:
         columns = soup.new_tag("colgroup")
