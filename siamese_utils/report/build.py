@@ -61,10 +61,9 @@ def check(order: Order) -> None:
     for chapter in order.chapters:
         execute.check(chapter, order.parameters)
     settings.store_dir().mkdir(parents=True, exist_ok=True)
-    for folder in (order.output, settings.store_dir()):
-        probe = folder / ".probe"
-        probe.touch()
-        probe.unlink(missing_ok=True)  # of another run too, where they share a store
+    probe = settings.store_dir() / ".probe"  # the lock has shown that the output can be written
+    probe.touch()
+    probe.unlink(missing_ok=True)  # of another run too, where they share the store
     publish.refuse_strangers(order.output, order.names)
     if order.is_part and (order.output / "index.html").exists():
         raise ValueError(f"--only: {order.output} holds a whole report; choose another --output")
