@@ -11,8 +11,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from siamese_utils import data, series, settings
-from siamese_utils.report import build, publish
+from siamese_utils import settings
+from siamese_utils.images import sources
+from siamese_utils.images.sources import DataError
+from siamese_utils.report import build, publish, series
 from siamese_utils.report.execute import NotebookError
 from siamese_utils.report.pdf import PdfError
 
@@ -36,7 +38,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--dataset",
-        choices=("auto", *data.DATASETS),
+        choices=("auto", *sources.DATASETS),
         default="auto",
         help="auto: Fashion-MNIST, or digits where it cannot be had",
     )
@@ -54,6 +56,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
     parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="say what would be trained, and how long, and do nothing",
+    )
     parser.add_argument("--open", action="store_true", help="open the report when it is done")
     return parser.parse_args(arguments)
 
@@ -97,11 +104,14 @@ def main(arguments: list[str]) -> int:
             held.enter_context(publish.alone_in(order.output))
             # what is asked for can be done and is there, before any work
             build.check(order)
-            order = replace(order, dataset=data.load(order.dataset).name)
-        except (ValueError, OSError, data.DataError) as error:
+            order = replace(order, dataset=order.plan.dataset)
+        except (ValueError, OSError, DataError) as error:
             return _end(2, f"error: {error}")
         except KeyboardInterrupt:
             return _end(130, "stopped before any work")
+        if options.list:
+            print(build.describe_plan(order))
+            return 0
         return make(order, options.open)
 
 

@@ -18,19 +18,50 @@ DATA_VARIABLE = "SIAMESE_DATA_DIR"
 
 @dataclass(frozen=True)
 class Profile:
-    """How long to train, and on how much."""
+    """How long to train, on how much, and how often."""
 
     name: str
+    seeds: int  # repetitions of the first study
     epochs: int
-    seeds: int
+    half: int  # epochs of the comparisons that no claim of the study rests on
+    milestones: tuple[int, ...]  # epochs after which a long training is looked at on its way
     images_per_class: int | None  # None: all of them
-    milestones: tuple[int, ...]  # epochs after which a training is looked at on its way
+    choices: int  # of seen classes, in the split lottery
+    own_seeds: int  # of the study's choice, beside them
+    lottery_epochs: int
+    repeats: int  # of the second study: most of its trainings take seconds
+    pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
 
 
 PROFILES = {
-    "full": Profile("full", epochs=20, seeds=3, images_per_class=None, milestones=(1, 2, 5, 10)),
-    "quick": Profile("quick", epochs=3, seeds=2, images_per_class=1000, milestones=(1, 2)),
+    "full": Profile(
+        "full",
+        seeds=3,
+        epochs=20,
+        half=10,
+        milestones=(1, 2, 5, 10),
+        images_per_class=None,
+        choices=40,
+        own_seeds=10,
+        lottery_epochs=5,
+        repeats=10,
+        pair_numbers=(5, 10, 20, 50, 100, 200, 500),
+    ),
+    "quick": Profile(
+        "quick",
+        seeds=2,
+        epochs=3,
+        half=2,
+        milestones=(1, 2),
+        images_per_class=1000,
+        choices=6,
+        own_seeds=3,
+        lottery_epochs=2,
+        repeats=2,
+        pair_numbers=(10, 50),
+    ),
 }
+LOTTERY_IMAGES = 1000  # of each class, in either profile
 
 
 def get_profile(name: str, seeds: int | None = None) -> Profile:

@@ -12,8 +12,10 @@ import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from siamese_utils import data, models, pairs, training
-from siamese_utils.training import Experiment
+from siamese_utils.images import dataset as data
+from siamese_utils.images import pairs
+from siamese_utils.learning import machine, models, training
+from siamese_utils.learning.experiment import Experiment
 
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 ARCHITECTURE, WEIGHTS, SETTINGS = "architecture.json", "weights.npz", "verifier.json"
@@ -58,10 +60,13 @@ class SiameseVerifier:
         experiment = replace(self.experiment, batch=max(self.experiment.batch, 2 * len(names)))
         self.encoder = None  # until it is whole: an interrupted training answers nothing
         keras.utils.set_random_seed(experiment.seed)
-        encoder = models.build_encoder(
-            experiment.model, images.shape[1:], training.best_precision()
+        encoder = models.build_encoder(experiment.model, images.shape[1:], machine.best_precision())
+        prepared = training.prepare(experiment, encoder, dataset, split)
+        training.fit(
+            prepared,
+            experiment.epochs,
+            lambda logs: training.refuse_divergence(experiment.label, logs, encoder),
         )
-        training.fit_encoder(experiment, encoder, dataset, split, lambda _: None)
         self.slope, self.intercept = _calibrate(
             encoder, images[split.validation], labels[split.validation], experiment.seed
         )
@@ -195,7 +200,7 @@ def _check_training_set(images: np.ndarray, labels: np.ndarray, names: np.ndarra
 
 def _hold_out(dataset: data.Dataset, seed: int) -> data.Split:
     """Hold out a tenth of each class; there is no test set, so the rest is all for training."""
-    split = data.split(dataset, seed)
+    split = dataset.split(seed)
     held_out = np.bincount(dataset.labels[split.validation], minlength=len(dataset.class_names))
     if held_out.min() < 2:
         name = dataset.class_names[held_out.argmin()]

@@ -2,10 +2,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from siamese_utils import explorer
 from siamese_utils.allpairs import PairCounts
 from siamese_utils.panel import Counted
+
+from siamese_utils import explorer
 
 
 def test_the_shares_that_each_threshold_accepts():

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from siamese_utils.training import Experiment
 
 from siamese_utils import baselines, data, panel, training, verification
-from siamese_utils.training import Experiment
 
 SHORT = Experiment(dataset="digits", epochs=1, precision="float32")
 

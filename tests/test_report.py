@@ -17,12 +17,12 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert.exporters import get_exporter
 from nbformat import v4
 from rich.console import Console
+from siamese_utils.pairs import Pairs
+from siamese_utils.series import Chapter
 
 from siamese_utils import evaluation, plots, settings, verification
-from siamese_utils.pairs import Pairs
 from siamese_utils.report import execute, html, pdf, publish
 from siamese_utils.report.status import Status, format_seconds
-from siamese_utils.series import Chapter
 
 FACTS = {"profile": "quick", "dataset": "digits", "seeds": 1, "versions": {"tensorflow": "2.21.0"}}
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-
-from siamese_utils import runs, tables
 from siamese_utils.evaluation import Interval, Measured
 from siamese_utils.runs import Run
+
+from siamese_utils import runs, tables
 
 
 def make_run(seed=0, model="base", margin=1.0, epochs=2):

@@ -7,9 +7,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from siamese_utils.training import Experiment
 
 from siamese_utils import data, evaluation, runs, training
-from siamese_utils.training import Experiment
 
 SHORT = Experiment(dataset="digits", epochs=2, precision="float32")
 

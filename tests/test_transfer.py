@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from siamese_utils.transfer import Pretraining, Transfer
 
 from siamese_utils import transfer
-from siamese_utils.transfer import Pretraining, Transfer
 
 FEW = Transfer(num_pairs=6, start="scratch", epochs=2)
 

@@ -1,6 +1,5 @@
 """The whole way from notebooks to a published report."""
 
-import json
 import os
 import shutil
 import time
@@ -13,19 +12,21 @@ from pathlib import Path
 import nbformat
 from rich.console import Console
 
-from siamese_utils import data, settings
+from siamese_utils import settings
+from siamese_utils.images import sources
+from siamese_utils.learning import plans
+from siamese_utils.learning.plans import Plan
 from siamese_utils.report import execute, html, pdf, publish
+from siamese_utils.report.series import SUMMARY, Chapter
 from siamese_utils.report.status import Status, format_seconds
-from siamese_utils.series import SUMMARY, Chapter
-from siamese_utils.settings import Profile
 
 
 @dataclass(frozen=True)
 class Order:
     """What run_all.py was asked for, checked."""
 
-    profile: Profile
-    dataset: str
+    profile: settings.Profile
+    dataset: str  # a name; `auto` until it is known which one it stands for
     chapters: list[Chapter]  # in the order of the report
     is_part: bool  # not all of the series
     output: Path
@@ -36,6 +37,11 @@ class Order:
     def in_running_order(self) -> list[Chapter]:
         """The notebooks as they run: the summary last, since it reads the others' results."""
         return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
+
+    @property
+    def plan(self) -> Plan:
+        """What is to be trained."""
+        return Plan(self.profile, sources.resolve(self.dataset))
 
     @property
     def names(self) -> list[str]:
@@ -69,6 +75,23 @@ def check(order: Order) -> None:
         raise ValueError(f"--only: {order.output} holds a whole report; choose another --output")
 
 
+def describe_plan(order: Order) -> str:
+    """Return what each notebook trains, what of it the store has, and the time expected."""
+    chapters = order.in_running_order
+    pending = plans.pending(order.plan, [chapter.number for chapter in chapters])
+    lines, total = [], 0.0
+    for chapter in chapters:
+        steps, to_do = list(order.plan.steps(chapter.number)), pending[chapter.number]
+        seconds = sum(map(plans.expected_seconds, to_do))
+        total += seconds
+        time_left = f", about {format_seconds(seconds)}" if to_do else ""
+        lines.append(f"{chapter.name}: {len(steps)} trainings, {len(to_do)} to do{time_left}")
+        lines += [f"  {'to do ' if step in to_do else 'there '} {step.label}, {step.epochs} epochs"
+                  for step in steps]  # fmt: skip
+    number = sum(map(len, pending.values()))
+    return "\n".join([*lines, f"{number} to do, about {format_seconds(total)} on two cores"])
+
+
 def build(order: Order, console: Console) -> Path:
     """Run the notebooks, render them, put the report in place and return its front page.
 
@@ -78,16 +101,14 @@ def build(order: Order, console: Console) -> Path:
     staging = publish.open_staging(order.output)
     progress = staging / "progress"
     progress.touch()
-    profile = order.profile
     try:
-        with (
-            _environment(order, staging, progress),
-            Status(
-                order.in_running_order, profile.seeds, profile.epochs, progress, console
-            ) as status,
-        ):
-            executed = _execute(order, staging, status)
-            _render(order, executed, staging, status)
+        with _environment(order, staging, progress):
+            pending = plans.pending(order.plan, [c.number for c in order.in_running_order])
+            work = [sum(map(plans.expected_seconds, steps)) for steps in pending.values()]
+            with Status(work, progress, console) as status:
+                _announce(pending, sum(work), status)
+                executed = _execute(order, staging, status)
+                _render(order, executed, staging, status)
     except BaseException:  # Ctrl-C too: leave no half of a report
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -98,15 +119,24 @@ def build(order: Order, console: Console) -> Path:
     return order.output / order.chapters[0].page
 
 
+def _announce(pending: dict[str, list[plans.Step]], seconds: float, status: Status) -> None:
+    """Say at once how much there is to train."""
+    number = sum(map(len, pending.values()))
+    if number:
+        status.say(
+            f"{number} trainings to do, about {format_seconds(seconds)} on two cores; "
+            "--profile quick does less, --list names them"
+        )
+
+
 def _tell(order: Order, seconds: float, console: Console) -> None:
     """Say what was made, and what it found where the summary was made too."""
     figures = len(list((order.output / "figures").glob("*.svg")))
     made = f"{len(order.chapters)} pages, {figures} figures{', report.pdf' * order.with_pdf}"
     lines = [f"Done in {format_seconds(seconds)}: {made}, in {order.output}."]
-    headlines = order.output / "results" / "headlines.json"
+    headlines = order.output / "results" / "headlines.csv"
     if headlines.exists():
-        found = json.loads(headlines.read_text(encoding="utf-8"))
-        lines += [f"  {name}: {figure}" for name, figure in found.items()]
+        lines += [f"  {line}" for line in headlines.read_text(encoding="utf-8").splitlines()[1:]]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -141,7 +171,7 @@ def _execute(order: Order, staging: Path, status: Status) -> dict[str, Path]:
 
 def _render(order: Order, executed: dict[str, Path], staging: Path, status: Status) -> None:
     status.begin("pages")
-    banner = data.load(order.dataset, order.profile.images_per_class).banner
+    banner = order.plan.images.banner
     pages = {chapter.name: chapter.page for chapter in order.chapters}
     notebooks = [(c, nbformat.read(executed[c.name], as_version=4)) for c in order.chapters]
     bodies = [html.render_body(*notebook, pages) for notebook in notebooks]

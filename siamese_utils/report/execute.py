@@ -13,7 +13,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from siamese_utils.series import Chapter
+from siamese_utils.report.series import Chapter
 
 KERNEL = "python3"
 CELL_TIMEOUT_SECONDS = 4 * 3600  # a cell may train for long, but not for ever

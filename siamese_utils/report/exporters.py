@@ -7,8 +7,7 @@ from typing import Any
 from nbconvert.exporters import Exporter
 from nbformat import NotebookNode
 
-from siamese_utils import series
-from siamese_utils.report import html, pdf
+from siamese_utils.report import html, pdf, series
 
 
 class PageExporter(Exporter):

@@ -17,8 +17,8 @@ from nbformat import NotebookNode
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
 
-from siamese_utils import plots
-from siamese_utils.series import SUMMARY, Chapter
+from siamese_utils.report.series import SUMMARY, Chapter
+from siamese_utils.telling import plots
 
 TEMPLATES = Path(__file__).parent / "templates"
 OWN_IDS = ("content", "theme", "code")  # of the page around a body

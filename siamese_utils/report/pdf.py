@@ -12,7 +12,7 @@ import typst
 from bs4 import BeautifulSoup, Tag
 
 from siamese_utils.report.html import TEMPLATES, Body
-from siamese_utils.series import SUMMARY
+from siamese_utils.report.series import SUMMARY
 
 LINE_LENGTH = 110  # characters of a table's text that fit beside each other
 LONG_TABLE = 30  # lines of text beyond which a table may go on on the next page

@@ -7,26 +7,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from siamese_utils.series import Chapter
-
 SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_PER_NOTEBOOK = 12  # to start a kernel and draw figures, beside any training
+SECONDS_PER_NOTEBOOK = 12  # to start a kernel, measure and draw, beside any training
 
 
 class Status:
     """The state of a run: use as a context. A thread reads how far the trainings are."""
 
-    def __init__(
-        self, chapters: list[Chapter], seeds: int, epochs: int, progress: Path, console: Console
-    ) -> None:
-        """Take what is to be done, and the file in which `progress.Progress` tells of trainings."""
-        self.waiting, self.seeds, self.epochs = list(chapters), seeds, epochs
+    def __init__(self, work: list[float], progress: Path, console: Console) -> None:
+        """Take the seconds of training expected of each notebook, in their order.
+
+        progress: the file in which `progress.Progress` tells of trainings.
+        """
+        self.waiting = list(work)
         self.progress, self.console = progress, console
         self.start = time.monotonic()
         self.now, self.training = "", ""
-        self.epochs_timed, self.seconds_timed = 0, 0.0  # of trainings of full length
-        self.seconds_in_chapter = 0.0  # of all trainings
-        self.last_at = 0.0
+        self.pace = 1.0  # seconds taken for each one expected, by the notebooks done
+        self.taken = self.expected = self.taken_in_chapter = 0.0
+        self.last_at: dict[str, float] = {}  # of each training
         self.stop = threading.Event()
         self.line = console.status("") if console.is_terminal else None
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -56,22 +55,22 @@ class Status:
 
     def chapter_done(self) -> None:
         """Count the notebook at hand, whether it trained now or found all in the store."""
-        self.waiting.pop(0)
-        self.seconds_in_chapter = 0.0
+        expected = self.waiting.pop(0)
+        if expected:
+            self.taken, self.expected = self.taken + self.taken_in_chapter, self.expected + expected
+            self.pace = self.taken / self.expected
+        self.taken_in_chapter = 0.0
 
     def say(self, text: str) -> None:
         """Print a line that stays, after the time since the start."""
         clock = format_seconds(time.monotonic() - self.start)
         self.console.print(f"{clock:>8}  {text}", highlight=False, markup=False)
 
-    def seconds_left(self) -> float | None:
-        """Return how long the notebooks will still take, or None before an epoch is timed."""
-        if not self.epochs_timed:
-            return None
-        training = self.seconds_timed / self.epochs_timed * self.epochs
-        work = [chapter.work + chapter.work_per_seed * self.seeds for chapter in self.waiting]
-        here = max(0, training * sum(work[:1]) - self.seconds_in_chapter)
-        return here + training * sum(work[1:]) + SECONDS_PER_NOTEBOOK * len(work)
+    def seconds_left(self) -> float:
+        """Return how long the notebooks will still take."""
+        work = [self.pace * seconds for seconds in self.waiting]
+        here = max(0, sum(work[:1]) - self.taken_in_chapter)
+        return here + sum(work[1:]) + SECONDS_PER_NOTEBOOK * len(work)
 
     def _watch(self) -> None:
         read = 0
@@ -85,17 +84,16 @@ class Status:
                 self.line.update(self._text())
 
     def _take(self, told: dict) -> None:
-        if told["epoch"] and told["state"] == "training":
-            seconds = told["at"] - self.last_at
-            self.seconds_in_chapter += seconds
-            if told["epochs"] == self.epochs:
-                self.epochs_timed += 1
-                self.seconds_timed += seconds
-        self.last_at = told["at"]
-        self.training = f"{told['training']}, epoch {told['epoch']} of {told['epochs']}"
-        if told["state"] == "trained":
-            self.say(f"  trained: {told['training']}{self._left()}")
+        name = told["training"]
+        if told["state"] == "training":
+            self.taken_in_chapter += told["at"] - self.last_at.get(name, told["at"])
+            self.last_at[name] = told["at"]
+            self.training = f"{name}, epoch {told['epoch']} of {told['epochs']}"
+        else:
             self.training = ""
+            self.last_at.pop(name, None)
+        if told["state"] == "trained":
+            self.say(f"  trained: {name}{self._left()}")
 
     def _text(self) -> str:
         clock = format_seconds(time.monotonic() - self.start)
@@ -103,8 +101,7 @@ class Status:
         return ", ".join(part for part in parts if part) + self._left()
 
     def _left(self) -> str:
-        left = self.seconds_left()
-        return "" if left is None else f" (about {format_seconds(left)} left)"
+        return f" (about {format_seconds(self.seconds_left())} left)"
 
 
 def format_seconds(seconds: float) -> str:

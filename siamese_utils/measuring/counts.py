@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from siamese_utils.verification import Curve, curve_of_counts
+from siamese_utils.measuring.curve import Curve
 
 ROWS = 512  # images compared with a whole class at a time: 14 MB of distances for 7,000
 WORKERS = 2
@@ -50,7 +50,7 @@ class PairCounts:
 
     def _curve(self, same: np.ndarray, different: np.ndarray) -> Curve:
         edges = self.step * np.arange(self.counts.shape[2] + 1)
-        return curve_of_counts(edges, same, different)
+        return Curve.of_counts(edges, same, different)
 
 
 def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:

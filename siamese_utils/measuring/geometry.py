@@ -5,7 +5,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from siamese_utils import allpairs, verification
+from siamese_utils.measuring import counts
 
 
 def scatter_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float:
@@ -44,11 +44,11 @@ def effective_rank(embeddings: np.ndarray) -> float:
 
 def describe(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return the scatter ratio, the effective rank and the AUC on all pairs: shapes as above."""
-    curve = allpairs.count_pairs(embeddings, labels, allpairs.choose_step(embeddings))
+    counted = counts.count_pairs(embeddings, labels, counts.choose_step(embeddings))
     return {
         "scatter ratio": scatter_ratio(embeddings, labels),
         "effective rank": effective_rank(embeddings),
-        "AUC": verification.area_under_roc(curve.curve_of_classes(curve.classes)),
+        "AUC": counted.curve_of_classes(counted.classes).auc,
     }
 
 

@@ -85,6 +85,15 @@ def join_blocks(epochs: list[Blocks]) -> Blocks:
     return Blocks(images, pairs, epochs[0].different)
 
 
+def distances(embeddings: np.ndarray, drawn: Pairs) -> np.ndarray:
+    """Return the Euclidean distance of each pair: embeddings (images, dimensions) -> (pairs,).
+
+    A distance is at least the root of 1e-7, as the networks' own (`losses.euclidean_distance`).
+    """
+    gap = embeddings[drawn.first] - embeddings[drawn.second]
+    return np.sqrt(np.maximum(np.square(gap).sum(axis=1), 1e-7))
+
+
 def _class_columns(indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return (classes, size of the smallest class): the images of each class, cut to one length."""
     lists = [indices[labels[indices] == c] for c in np.unique(labels[indices])]

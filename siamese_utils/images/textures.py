@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from siamese_utils.pairs import Pairs
+from siamese_utils.images.pairs import Pairs
 
 SIDE = 32  # pixels
 FILL = 25 / 255  # grey of the rectangle

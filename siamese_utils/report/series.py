@@ -18,9 +18,6 @@ class Chapter:
     path: Path
     title: str
     question: str
-    # how long it takes, in trainings of full length, without those that an earlier one has done:
-    work: float  # whatever the number of seeds
-    work_per_seed: float
 
     @property
     def name(self) -> str:
@@ -59,5 +56,4 @@ def describe(path: Path, notebook: dict[str, Any]) -> Chapter:
         raise ValueError(
             f"{path.name}: wanted two digits in front, and a first cell of '# Title' and '*Question?*'"
         )
-    work = [notebook["metadata"].get(name, 0) for name in ("work", "work_per_seed")]
-    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"), *work)
+    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"))

@@ -12,6 +12,16 @@ COMPONENTS = 50  # of the PCA
 BLUR = 2.0  # pixels: standard deviation of the silhouette's blur
 
 
+def fit_pixels(_: np.ndarray) -> Embed:
+    """Return the pixels as they are; there is nothing to fit."""
+    return pixels
+
+
+def fit_silhouette(_: np.ndarray) -> Embed:
+    """Return the blurred outlines; there is nothing to fit."""
+    return silhouette
+
+
 def pixels(images: np.ndarray) -> np.ndarray:
     """Return the images as vectors of 0..1: (images, h, w, c) uint8 -> (images, h w c) float32."""
     return images.reshape(len(images), -1).astype(np.float32) / 255
@@ -43,3 +53,11 @@ def to_unit_length(embed: Embed) -> Embed:
         return embeddings / np.maximum(length, np.finfo(np.float32).tiny)
 
     return embed_to_unit_length
+
+
+# name -> training images -> embed
+BASELINES: dict[str, Callable[[np.ndarray], Embed]] = {
+    "raw pixels": fit_pixels,
+    "silhouette": fit_silhouette,
+    "PCA": fit_pca,
+}

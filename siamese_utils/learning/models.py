@@ -1,32 +1,21 @@
 """The encoders of the two studies, and the networks that train them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops, regularizers
 
-from siamese_utils.losses import Tensor, euclidean_distance
+from siamese_utils.learning.experiment import MODELS, OPTIMIZERS, Experiment, refuse_unknown
+from siamese_utils.learning.losses import Tensor, euclidean_distance
 
 EMBEDDING_SIZE = 128
 
 
-@dataclass(frozen=True)
-class Regularisation:
-    """What holds an encoder back from learning its training pairs by heart."""
-
-    l2_kernel: float = 0.0  # on the weights of the first dense layer
-    l1_bias: float = 0.0  # on its biases
-    dropout: float = 0.0  # share of its outputs set to 0 at random in training
-
-
-MODELS = {
-    "base": Regularisation(),
-    "dropout": Regularisation(dropout=0.1),
-    "regularisers": Regularisation(l2_kernel=0.01, l1_bias=0.01),
-    "complex": Regularisation(l2_kernel=0.01, l1_bias=0.01, dropout=0.1),
-}
+def build_optimizer(experiment: Experiment) -> keras.optimizers.Optimizer:
+    """Build the optimizer of an experiment, with Keras's defaults but for what it names."""
+    name, changes = OPTIMIZERS[experiment.optimizer]
+    return getattr(keras.optimizers, name)(experiment.learning_rate, **changes)
 
 
 def build_encoder(
@@ -39,8 +28,7 @@ def build_encoder(
     more. precision: `float32`, or `mixed_bfloat16` to compute in bfloat16 and keep the weights
     and the embedding in float32. Source: Hou 2019.
     """
-    if model not in MODELS:
-        raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}")
+    refuse_unknown("model", model, MODELS)
     rule = MODELS[model]
     policy = {"dtype": keras.DTypePolicy(precision)}
     inputs = keras.Input(image_shape, dtype="uint8", name="images")

@@ -1,0 +1,1 @@
+"""Images and pairs of them: fetched, verified, split."""

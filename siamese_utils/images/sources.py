@@ -1,0 +1,80 @@
+"""The data sets by name."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from siamese_utils.images import fashion_mnist
+from siamese_utils.images.dataset import Dataset
+from siamese_utils.images.fashion_mnist import DataError
+
+DATASETS = ("fashion-mnist", "digits")
+SEEN = (0, 1, 2, 4, 5, 9)  # the study's choice
+UNSEEN = (3, 6, 7, 8)
+
+
+@lru_cache(maxsize=64)
+def load(
+    name: str = "auto",
+    images_per_class: int | None = None,
+    seen: tuple[int, ...] | None = None,
+) -> Dataset:
+    """Return a data set by name: `fashion-mnist`, `digits`, or `auto` for the better one to be had.
+
+    images_per_class: at most so many, the first ones; seen: other classes to train on than its own.
+    Files are checked (size, SHA-256, header) the first time a process loads them.
+    Raises DataError when the named data set cannot be had, ValueError for an unknown name.
+    """
+    return _load(resolve(name)).sample(images_per_class).with_seen(seen)
+
+
+def resolve(name: str) -> str:
+    """Return `name`, or for `auto` the data set it stands for here, fetching it if need be."""
+    if name != "auto":
+        if name not in DATASETS:
+            raise ValueError(f"unknown data set {name!r}; choose auto, {' or '.join(DATASETS)}")
+        return name
+    try:
+        _load("fashion-mnist")
+    except DataError as error:
+        print(f"Fashion-MNIST cannot be had, going on with digits ({error})")
+        return "digits"
+    return "fashion-mnist"
+
+
+@lru_cache(maxsize=2)
+def _load(name: str) -> Dataset:
+    return _load_digits() if name == "digits" else _load_fashion_mnist()
+
+
+def _load_fashion_mnist() -> Dataset:
+    images, labels = fashion_mnist.read()
+    return Dataset(
+        "fashion-mnist",
+        images[..., np.newaxis],
+        labels,
+        fashion_mnist.CLASS_NAMES,
+        SEEN,
+        UNSEEN,
+        has_study_figures=True,
+    )
+
+
+def _load_digits() -> Dataset:
+    # Imported here: scikit-learn's data module takes a second that most runs need not pay.
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    enlarged = ndimage.zoom(digits.images, (1, 3.5, 3.5), order=3, mode="nearest")
+    images = np.clip(enlarged * (255 / 16), 0, 255).round().astype(np.uint8)
+    return Dataset(
+        "digits",
+        images[..., np.newaxis],
+        digits.target.astype(np.int64),
+        tuple(str(digit) for digit in range(10)),
+        SEEN,
+        UNSEEN,
+        banner="Made with scikit-learn's digits, not with Fashion-MNIST: "
+        "the figures of 2019 do not apply.",
+    )

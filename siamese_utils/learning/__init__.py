@@ -1,0 +1,1 @@
+"""From an experiment to a trained network, kept in the store."""

@@ -1,0 +1,180 @@
+"""Which trainings each chapter needs, as data: known before any of them is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from siamese_utils import settings
+from siamese_utils.images import sources
+from siamese_utils.images.dataset import Dataset
+from siamese_utils.learning import store, training, transfer
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.store import Run
+from siamese_utils.learning.transfer import Pretraining, Transfer
+
+Step = Experiment | Pretraining | Transfer
+MARGINS = (0.5, 1.0, 2.0, 5.0)
+CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these, which are trained in full
+# what the optimizers' page compares: name -> optimizer, learning rate
+OPTIMIZERS = {
+    "RMSprop 0.001": ("rmsprop", 0.001),
+    "Adadelta 1.0": ("adadelta", 1.0),
+    "Adadelta 0.001": ("adadelta", 0.001),
+    "Adam 0.001": ("adam", 0.001),
+    "SGD 0.01, momentum 0.9": ("sgd", 0.01),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A profile on a data set: the experiments of every chapter, seed by seed."""
+
+    profile: settings.Profile
+    dataset: str
+
+    @property
+    def seeds(self) -> int:
+        """How often the first study is repeated: with the seeds 0, 1, ..."""
+        return self.profile.seeds
+
+    @property
+    def images(self) -> Dataset:
+        """The data set, with as many images as the profile takes."""
+        return sources.load(self.dataset, self.profile.images_per_class)
+
+    def experiment(self, **changes: object) -> Experiment:
+        """Return the base model's experiment in this profile, with changes."""
+        own = {"dataset": self.dataset, "images_per_class": self.profile.images_per_class}
+        return Experiment(**{"epochs": self.profile.epochs} | own | changes)
+
+    def half(self, **changes: object) -> Experiment:
+        """Return an experiment of half the length, where no claim of the study rests on it."""
+        return self.experiment(epochs=self.profile.half, **changes)
+
+    def train(self, experiment: Experiment) -> list[Run]:
+        """Return the runs of an experiment for all seeds: from the store, or trained now.
+
+        Shorter experiments of the plan that it passes through are stored on the way.
+        """
+        return training.train_seeds(experiment, self.seeds, self._on_the_way(experiment))
+
+    def chapters(self) -> dict[str, list[Experiment]]:
+        """Return what each chapter trains for every seed: number of the notebook -> experiments."""
+        base, brakes = self.experiment(), self.experiment(model="complex")
+        halves = [self.half(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()]
+        return {
+            "03": [base],
+            "04": [base, brakes, *(self.half(model=m) for m in ("base", "complex"))]
+            + [self.half(model=m) for m in ("dropout", "regularisers")],
+            "05": [self.experiment(model=m, margin=margin)
+                   for m in ("complex", "base") for margin in CLAIMED_MARGINS]
+            + [self.half(model="complex", margin=margin) for margin in MARGINS],
+            "06": halves,
+            "07": [base, self.half(), self.half(objective="triplet"), brakes]
+            + [self.experiment(model="complex", margin=5.0)],
+            "08": [base, brakes, self.half(objective="softmax"), self.gently_trained()],
+            "10": [replace(base, epochs=n) for n in (*self.profile.milestones, base.epochs)],
+        }  # fmt: skip
+
+    def gently_trained(self) -> Experiment:
+        """Return the training that the optimizers' page found best on unseen classes."""
+        return self.half(optimizer="adadelta", learning_rate=0.001)
+
+    def lottery(self) -> tuple[list[Experiment], list[Experiment]]:
+        """Return short trainings on other choices of classes, and on the study's own choice."""
+        profile = self.profile
+        limit = profile.images_per_class or settings.LOTTERY_IMAGES
+        short = Experiment(
+            epochs=profile.lottery_epochs, dataset=self.dataset, images_per_class=limit
+        )
+        every = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
+        picked = np.random.default_rng(0).choice(len(every), size=profile.choices, replace=False)
+        choices = [every[i] for i in sorted(picked)]
+        others = [replace(short, seen=choice, seed=i) for i, choice in enumerate(choices)]
+        return others, [replace(short, seed=seed) for seed in range(profile.own_seeds)]
+
+    def pretrainings(self) -> list[Pretraining]:
+        """Return the second study's first step."""
+        return [Pretraining(seed) for seed in range(self.profile.repeats)]
+
+    def transfers(self) -> dict[tuple[str, int], list[Transfer]]:
+        """Return the second study's second step: (training, pairs) -> one for each start and seed."""
+        found = {}
+        for number in self.profile.pair_numbers:
+            kinds = {"contrastive": Transfer(number)}
+            if number == transfer.STUDY_PAIRS:
+                kinds["triplet"] = Transfer(number, objective="triplet")
+                kinds["to the end"] = Transfer(number, epochs=100)
+            for kind, step in kinds.items():
+                found[kind, number] = [
+                    replace(step, start=start, seed=seed)
+                    for start in transfer.STARTS
+                    for seed in range(self.profile.repeats)
+                ]
+        return found
+
+    def steps(self, chapter: str) -> Iterator[Step]:
+        """Yield all that a chapter trains, each once; longer trainings before shorter ones."""
+        if chapter == "07":
+            yield from self.pretrainings()
+            yield from (step for steps in self.transfers().values() for step in steps)
+        if chapter == "09":
+            yield from (step for steps in self.lottery() for step in steps)
+        own = sorted(set(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
+        yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))
+
+    def _on_the_way(self, experiment: Experiment) -> list[int]:
+        every = [e for chapter in self.chapters().values() for e in chapter]
+        return [e.epochs for e in every if replace(e, epochs=experiment.epochs) == experiment]
+
+
+def make_plan(profile: str, dataset: str = "auto", seeds: int | None = None) -> Plan:
+    """Return the plan of a profile on a data set. Raises ValueError, DataError."""
+    return Plan(settings.get_profile(profile, seeds), sources.resolve(dataset))
+
+
+def train(step: Step, plan: Plan) -> Run:
+    """Return the run of a step of a plan, from the store where it is there, else trained."""
+    if isinstance(step, Experiment):
+        return training.train(step, plan._on_the_way(replace(step, seed=0)))
+    return transfer.train(step)
+
+
+def key_of(step: Step) -> str:
+    """Return the name of a step in the store."""
+    if isinstance(step, Experiment):
+        return training.key_of(training.settle(step))
+    return transfer.key_of(step)
+
+
+def pending(plan: Plan, chapters: list[str]) -> dict[str, list[Step]]:
+    """Return what each chapter will have to train, in their order: number -> steps.
+
+    What is in the store is left out, and so is what an earlier one trains or passes through.
+    """
+    met: set[Step] = set()
+    found: dict[str, list[Step]] = {}
+    for chapter in chapters:
+        found[chapter] = []
+        for step in plan.steps(chapter):
+            if step not in met and not store.has(key_of(step)):
+                found[chapter].append(step)
+            met |= {step}
+            if isinstance(step, Experiment):
+                lengths = plan._on_the_way(replace(step, seed=0))
+                met |= {replace(step, epochs=n) for n in lengths if n < step.epochs}
+    return found
+
+
+def expected_seconds(step: Step) -> float:
+    """Return about how long a step takes on two cores with bfloat16."""
+    if isinstance(step, Pretraining):
+        return 10.0
+    if isinstance(step, Transfer):
+        return 1.5 + 0.026 * step.epochs * step.num_pairs / step.batch
+    images = np.isin(training.load_data(step).labels, training.load_data(step).seen).sum()
+    return 3.0 + 10.0 * step.epochs * images / 42_000  # the images of six classes, by the epoch

@@ -1,0 +1,169 @@
+"""The store of finished work: nothing is done twice, and nothing is reused stale or damaged."""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamese_utils import settings
+from siamese_utils.learning.sources import code_digest
+
+TRAININGS = "trainings.jsonl"  # in a report's results: the record of each training it uses
+LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")  # that shape what is stored
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training."""
+
+    record: dict[str, Any]  # the experiment, its circumstances and the time it took
+    history: dict[str, list[float]]  # one value per epoch for each measure
+    weights: list[np.ndarray]  # of the encoder, in Keras's order
+    # set name -> (pairs,) float32, where a training has pairs of its own
+    distances: Arrays = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Its name in the store."""
+        return self.record["key"]
+
+
+def make_key(parts: dict[str, Any], code: Sequence[str]) -> str:
+    """Return the name of a piece of work: 20 hex digits that change with all that shapes it.
+
+    parts: plain values; what is None shapes nothing. code: the definitions that do the work, as
+    `sources.code_digest` takes them. The versions of the libraries count too.
+    """
+    named = {name: value for name, value in parts.items() if value is not None}
+    named |= {"code": code_digest(*code), "versions": library_versions()}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that compute, without loading them."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def path_of(key: str) -> Path:
+    """Return the file that holds the work of that name, whether it is there or not."""
+    return settings.store_dir() / f"{key}.npz"
+
+
+def has(key: str) -> bool:
+    """Return whether there is a file of that name, fresh enough, whole or not."""
+    try:
+        return path_of(key).stat().st_mtime >= float(os.environ.get(settings.FRESH_VARIABLE) or 0)
+    except OSError:
+        return False
+
+
+def load(key: str) -> Run | None:
+    """Return a stored training, or None where there is no whole one (or none fresh enough)."""
+    arrays = load_arrays(key)
+    if arrays is None or "text" not in arrays:
+        return None
+    text = json.loads(str(arrays["text"]))
+    run = Run(text["record"], text["history"], _part(arrays, "weight"), {})
+    run.distances.update(
+        {name.removeprefix("distances "): a for name, a in arrays.items() if "distances " in name}
+    )
+    _note(run)
+    return run
+
+
+def save(run: Run) -> Path:
+    """Store a training under its key and return its file, which appears whole or not at all."""
+    arrays = {"text": np.array(json.dumps({"record": run.record, "history": run.history}))}
+    arrays |= {f"weight {i:03d}": weight for i, weight in enumerate(run.weights)}
+    arrays |= {f"distances {name}": values for name, values in run.distances.items()}
+    _note(run)
+    return save_arrays(run.key, arrays)
+
+
+def kept(parts: dict[str, Any], code: Sequence[str], work: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays of a piece of work, from the store where they are there, else done now.
+
+    parts, code: as `make_key` takes them.
+    """
+    key = make_key(parts, code)
+    arrays = load_arrays(key)
+    if arrays is None:
+        arrays = work()
+        save_arrays(key, arrays, compress=True)
+    return arrays
+
+
+def load_arrays(key: str) -> Arrays | None:
+    """Return stored arrays by name, or None where there is no whole file (or none fresh enough).
+
+    A file that does not end with its own key and the right SHA-256 of its content is none.
+    """
+    if not has(key):
+        return None
+    try:
+        content = path_of(key).read_bytes()
+    except OSError:
+        return None
+    body, seal = content[: -len(_seal(key, b""))], content[-len(_seal(key, b"")) :]
+    if seal != _seal(key, body):
+        return None  # damaged, or another's: to be made again and replaced
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile):
+        return None  # sealed by someone else
+
+
+def save_arrays(key: str, arrays: Arrays, compress: bool = False) -> Path:
+    """Store arrays and return their file, which appears whole or not at all.
+
+    It is an npz file with a seal behind its end, which `numpy.load` passes over.
+    """
+    path = path_of(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    (np.savez_compressed if compress else np.savez)(buffer, **arrays)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{key}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(buffer.getvalue())
+            file.write(_seal(key, buffer.getvalue()))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:  # Ctrl-C too: leave no litter
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _seal(key: str, body: bytes) -> bytes:
+    return f"{key:>20} {hashlib.sha256(body).hexdigest()}".encode()
+
+
+def _part(arrays: Arrays, kind: str) -> list[np.ndarray]:
+    return [arrays[name] for name in sorted(arrays) if name.startswith(f"{kind} ")]
+
+
+_noted: set[str] = set()
+
+
+def _note(run: Run) -> None:
+    """Note in a report's results that it uses this training; by hand there is no report."""
+    if settings.RESULTS_VARIABLE in os.environ and run.key not in _noted:
+        _noted.add(run.key)
+        settings.results_dir().mkdir(parents=True, exist_ok=True)
+        with (settings.results_dir() / TRAININGS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(run.record) + "\n")

@@ -1,0 +1,152 @@
+"""A measured figure with its interval: the one form in which results travel."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+PLACES = {"%": 2, "points": 2, "": 3}  # of each unit; a figure without a unit is 0..1
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % confidence interval; `low` and `high` are NaN for one seed alone."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int = 1
+    unit: str = ""  # "%", "points" (of %), or "" for what is 0..1 or a plain number
+    signed: bool = False  # a difference, written with its sign
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's width: the figure after the ± sign."""
+        return (self.high - self.low) / 2
+
+    @property
+    def has_ends(self) -> bool:
+        """Whether there is an interval at all."""
+        return not math.isnan(self.low)
+
+    def __format__(self, spec: str) -> str:
+        """Return it as text, in places that fit its unit.
+
+        "": mean ± half width, or for a difference the signed mean (and its interval); "±": the
+        same with unit and words, for a sentence; else a format of the mean, such as ".1f".
+        """
+        places = PLACES.get(self.unit, 3)
+        if math.isnan(self.mean):
+            return "–"
+        if spec not in ("", "±"):
+            return format(self.mean, spec).replace("-", MINUS)
+        sign = "+" if self.signed else ""
+        mean, low, high, half = (
+            f"{value:{sign}.{places}f}".replace("-", MINUS)
+            for value in (self.mean, self.low, self.high, self.half_width)
+        )
+        unit = f" {self.unit}" if self.unit else ""
+        if not self.has_ends:
+            return f"{mean}{unit} (one seed, no interval)" if spec else mean
+        if self.signed:
+            ends = f"({'95 % interval ' if spec else ''}{low} to {high})"
+            return f"{mean}{unit if spec else ''} {ends}"
+        return f"{mean} ± {half}{unit if spec else ''}"
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One figure, measured with every seed: on all test images, and on each group of them.
+
+    The groups share no image; the groups of two figures to be subtracted are the same. Without
+    groups the interval speaks of the seeds alone.
+    """
+
+    whole: np.ndarray  # (seeds,)
+    groups: np.ndarray | None = None  # (seeds, groups)
+    unit: str = ""  # as in Interval
+    signed: bool = False  # as in Interval
+
+    def __sub__(self, other: "Measured | float") -> "Measured":
+        """Return the paired difference, seed by seed and group by group, or that from a number."""
+        if not isinstance(other, Measured):
+            groups = None if self.groups is None else np.full_like(self.groups, other)
+            other = Measured(np.full_like(self.whole, other), groups)
+        both = self.groups is not None and other.groups is not None
+        groups = self.groups - other.groups if both else None
+        unit = "points" if self.unit == "%" else self.unit
+        return Measured(self.whole - other.whole, groups, unit, signed=True)
+
+    def __mul__(self, factor: float) -> "Measured":
+        """Return so many times the figure."""
+        groups = None if self.groups is None else self.groups * factor
+        return Measured(self.whole * factor, groups, self.unit, self.signed)
+
+    @property
+    def interval(self) -> Interval:
+        """The mean over the seeds, with its interval over seeds, and over images where it has groups."""
+        mean = float(np.mean(self.whole))
+        if self.groups is None:
+            low, high = interval_over(self.whole)
+        else:
+            low, high = crossed_interval(self.groups, mean)
+        return Interval(mean, low, high, len(self.whole), self.unit, self.signed)
+
+    def __format__(self, spec: str) -> str:
+        """Return its interval as text."""
+        return format(self.interval, spec)
+
+
+def measured(values: Sequence[float], unit: str = "", signed: bool = False) -> Measured:
+    """Return a figure from one value per seed."""
+    return Measured(np.asarray(values, dtype=float), None, unit, signed)
+
+
+def interval_over(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of one value per seed, by Student's t.
+
+    Seeds differ in their split, pairs and first weights, which the pairs of one seed share. Both
+    ends are NaN for one value. Raises ValueError where there is none.
+    """
+    return _t_interval(values, lambda n: 1 / n)
+
+
+def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return where one more seed's value lies with 95 % probability. Raises as `interval_over`."""
+    return _t_interval(values, lambda n: 1 + 1 / n)
+
+
+def crossed_interval(values: np.ndarray, centre: float) -> tuple[float, float]:
+    """Return the 95 % interval of a mean over seeds and images that were both drawn at random.
+
+    values: (seeds, groups), measured with each seed in each group of images; centre: the mean
+    that the interval is for. The half-widths of the interval over seeds and of that over groups,
+    by Student's t, are added as squares. What a seed and a group do together counts in both: too
+    wide rather than too narrow. Both ends are NaN for one seed alone. The bootstrap over seeds and
+    images that it replaces (Owen, The pigeonhole bootstrap, 2007) covers far less than it promises
+    with so few seeds, as the tests show.
+    """
+    values = np.asarray(values, dtype=float)
+    if min(values.shape) < 2:
+        return math.nan, math.nan
+    ends = [interval_over(values.mean(axis=axis)) for axis in (0, 1)]
+    half_width = math.hypot(*((high - low) / 2 for low, high in ends))
+    return centre - half_width, centre + half_width
+
+
+def _t_interval(
+    values: Sequence[float], variance_factor: Callable[[int], float]
+) -> tuple[float, float]:
+    values = np.asarray(values, dtype=float)
+    n = values.size
+    if not n:
+        raise ValueError("an interval needs at least one value")
+    if n == 1:
+        return math.nan, math.nan
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    half_width = float(quantile * values.std(ddof=1) * math.sqrt(variance_factor(n)))
+    return float(values.mean()) - half_width, float(values.mean()) + half_width

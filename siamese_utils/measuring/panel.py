@@ -1,0 +1,145 @@
+"""The panel of an encoder: its figures of merit on each set of pairs, over all seeds.
+
+A panel is a series (set, figure) -> Measured; panels of several encoders are a frame of such rows,
+so that `panels["unseen", "AUC"]` holds one figure of each.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from siamese_utils.images import dataset as data
+from siamese_utils.images.dataset import Dataset
+from siamese_utils.learning import transfer
+from siamese_utils.learning.objectives import STUDY_THRESHOLD
+from siamese_utils.learning.transfer import Transfer
+from siamese_utils.measuring.counts import class_pairs
+from siamese_utils.measuring.curve import Curve
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.intervals import Measured, measured
+
+WITHOUT_UNIT = ("AUC", "average precision")  # 0..1; all other figures are in %
+# the accuracies that the study's tables are held against, by the name of the threshold
+RULES = {"0.5": "accuracy, 0.5", "m/2": "accuracy, m/2", "tuned": "accuracy, tuned"}
+
+
+def panel(found: Sequence[Distances], dataset: Dataset) -> pd.Series:
+    """Return the panel from all pairs of test images, with groups of them, for each test set."""
+    figures = {}
+    for name, classes in dataset.classes_of.items():
+        whole = [_in_units(one.curve(classes), one.tuned, one.margin) for one in found]
+        groups = [
+            [_in_units(curve, one.tuned, one.margin) for curve in one.curves_of_groups(name)]
+            for one in found
+        ]
+        for figure in whole[0]:
+            figures[name, figure] = Measured(
+                np.array([of_seed[figure] for of_seed in whole]),
+                np.array([[of_group[figure] for of_group in of_seed] for of_seed in groups]),
+                unit_of(figure),
+            )
+    return _series(figures)
+
+
+def panel_of_drawn(found: Sequence[Distances]) -> pd.Series:
+    """Return the panel from the study's pairs, for all five sets; tuned on those of validation."""
+    tuned = [one.curve_of_drawn("validation").best_threshold for one in found]
+    figures = {}
+    for name in data.SETS:
+        rows = [
+            _in_units(one.curve_of_drawn(name), threshold, one.margin)
+            for one, threshold in zip(found, tuned, strict=True)
+        ]
+        for figure in rows[0]:
+            figures[name, figure] = measured([row[figure] for row in rows], unit_of(figure))
+    return _series(figures)
+
+
+def panels(found: Mapping[str, Sequence[Distances]], dataset: Dataset) -> pd.DataFrame:
+    """Return the panels of several encoders from all pairs: a row each."""
+    return _rows(found, lambda of_one: panel(of_one, dataset))
+
+
+def panels_of_drawn(found: Mapping[str, Sequence[Distances]]) -> pd.DataFrame:
+    """Return the panels of several encoders from the study's pairs: a row each."""
+    return _rows(found, panel_of_drawn)
+
+
+def unit_of(figure: str) -> str:
+    """Return the unit of a figure of merit."""
+    return "" if figure in WITHOUT_UNIT else "%"
+
+
+def auc_by_classes(found: Sequence[Distances], dataset: Dataset) -> pd.DataFrame:
+    """Return the AUC of telling each two classes apart, mean over seeds: x, y (names), value.
+
+    It sets the pairs of one image of each against the pairs inside either; NaN for a class itself.
+    """
+    areas = {(c, c): np.nan for c in dataset.classes}
+    for a, b in class_pairs(dataset.classes):
+        curves = [one.whole.curve([(a, a), (b, b)], [(a, b)]) for one in found]
+        areas[a, b] = areas[b, a] = float(np.mean([curve.auc for curve in curves]))
+    names = dataset.class_names
+    rows = [(names[a], names[b], area) for (a, b), area in sorted(areas.items())]
+    return pd.DataFrame(rows, columns=["x", "y", "value"])
+
+
+def kinds_of_pairs(dataset: Dataset) -> dict[str, list[tuple[int, int]]]:
+    """Return the class pairs of the set *all*, by kind."""
+    seen, unseen = dataset.seen, dataset.unseen
+    return {
+        "same, seen": [(c, c) for c in seen],
+        "same, unseen": [(c, c) for c in unseen],
+        "different, both seen": class_pairs(seen),
+        "different, both unseen": class_pairs(unseen),
+        "different, one of each": [(a, b) for a in seen for b in unseen],
+    }
+
+
+def share_right(
+    found: Sequence[Distances], cells: list[tuple[int, int]], different: bool
+) -> Measured:
+    """Return the share of these pairs on the right side of the tuned threshold, in %."""
+    shares = []
+    for one in found:
+        edges = one.whole.step * np.arange(1, one.whole.counts.shape[2] + 1)
+        accepted = one.whole.shares(cells)[edges <= one.tuned * (1 + 1e-9)].sum()
+        shares.append(100 * (1 - accepted if different else accepted))
+    return measured(shares, "%")
+
+
+def panel_of_transfers(distances: Sequence[dict[str, np.ndarray]]) -> pd.Series:
+    """Return figure -> Measured of judging Study B's pairs: one entry a seed, 0, 1, ...
+
+    distances: of the validation and the test pairs of each seed. The threshold is tuned on the
+    validation pairs.
+    """
+    rows = []
+    for seed, found in enumerate(distances):
+        step = Transfer(seed=seed)
+        curves = {
+            name: Curve.of_pairs(found[name], transfer.draw_pairs(step, name)[2].different)
+            for name in transfer.PAIR_SETS[1:]
+        }
+        tuned = curves["validation"].best_threshold
+        row = {RULES["0.5"]: 100 * curves["test"].accuracy(STUDY_THRESHOLD)}
+        row |= {RULES["tuned"]: 100 * curves["test"].accuracy(tuned), "AUC": curves["test"].auc}
+        rows.append(row)
+    return pd.Series({f: measured([row[f] for row in rows], unit_of(f)) for f in rows[0]})
+
+
+def _in_units(curve: Curve, tuned: float, margin: float | None) -> dict[str, float]:
+    found = curve.figures(tuned, margin)
+    return {name: 100 * v if unit_of(name) == "%" else v for name, v in found.items()}
+
+
+def _series(figures: dict[tuple[str, str], Measured]) -> pd.Series:
+    series = pd.Series(figures, dtype=object)
+    return series.rename_axis(["set", "figure"])
+
+
+def _rows(
+    found: Mapping[str, Sequence[Distances]], measure: Callable[[Sequence[Distances]], pd.Series]
+) -> pd.DataFrame:
+    return pd.DataFrame({name: measure(of) for name, of in found.items()}).T.rename_axis("encoder")

@@ -1,0 +1,1 @@
+"""From figures to tables, claims and plots: what a notebook shows."""

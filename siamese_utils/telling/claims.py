@@ -1,0 +1,226 @@
+"""All claims as one table, how each is judged, and the verdicts of this run."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from IPython.display import HTML, display
+
+from siamese_utils.measuring import verdicts
+from siamese_utils.measuring.intervals import Interval, Measured
+from siamese_utils.measuring.panel import RULES
+from siamese_utils.telling import results
+from siamese_utils.telling.show import Link
+
+STUDY, SECOND, OURS = "the study", "the second study", "ours"
+SPLIT = "on the study's choice of classes"
+TEXTURES = "on these textures"
+MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
+TRANSFER, BASELINES = "07-one-shot-transfer", "08-plain-baselines"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, and the rule that judges it.
+
+    rule: `sign`: the measured difference has the claimed sign; `threshold`: so has the difference
+    in accuracy at 0.5, in the light of the tuned threshold and the AUC; `value`: the measured
+    figures have the claimed values, each a range low..high, to half a unit of their last digit.
+    """
+
+    number: str
+    statement: str
+    scope: str  # where it was tried, and nowhere else
+    chapter: str  # the notebook that holds its evidence
+    figure: str  # what is measured
+    rule: str = "sign"
+    sign: int = +1
+    pair_set: str = ""  # of the rule `threshold`
+    values: tuple[tuple[float, float], ...] = ()  # of the rule `value`
+    tolerance: float = 0.0  # half a unit of the values' last published digit
+    published: str = ""  # the study's figures, as it prints them
+    by: str = STUDY
+
+    @property
+    def anchor(self) -> str:
+        """The id of the place where it is judged."""
+        return f"claim-{self.number}"
+
+
+CLAIMS = {
+    claim.number: claim
+    for claim in (
+        Claim("1a", "The base model overfits (the study writes “underfit”)", SPLIT, MODELS,
+              "validation loss minus training loss, after the last epoch",
+              published="accuracy 99.85 % in training, 95.99 % on seen"),
+        Claim("1b", "Its training loss falls throughout", SPLIT, MODELS,
+              "rises of the training loss in one training", rule="value", values=((0, 0),),
+              tolerance=0.5, published="no rise"),
+        Claim("1c", "Its validation loss stays at 0.03 to 0.04", SPLIT, MODELS,
+              "mean validation loss of the second half of the epochs", rule="value",
+              values=((0.03, 0.04),), tolerance=0.005, published="0.03 to 0.04"),
+        Claim("2a", "Dropout and regularisers bring training and test accuracy together", SPLIT,
+              MODELS, "gap between train and seen accuracy at 0.5, base minus complex",
+              published="gap of 3.86 down to 0.57"),
+        Claim("2b", "Dropout and regularisers help on unseen classes", SPLIT, MODELS,
+              "accuracy on unseen classes, complex minus base", rule="threshold",
+              pair_set="unseen", published="61.43 to 65.32"),
+        Claim("3", "Dropout and regularisers raise the accuracy on all classes", SPLIT, MODELS,
+              "accuracy on all classes, complex minus base", rule="threshold", pair_set="all",
+              published="79.85 to 81.69"),
+        Claim("4", "Margin 5 is worse than margin 1", SPLIT, MARGIN,
+              "accuracy on all classes, margin 5 minus margin 1", rule="threshold", sign=-1,
+              pair_set="all", published="81.69 to 67.78"),
+        Claim("5", "Adadelta is not satisfactory compared with RMSprop",
+              "at learning rate 1.0, on the study's seen classes", OPTIMIZER,
+              "accuracy on seen classes, Adadelta minus RMSprop", rule="threshold", sign=-1,
+              pair_set="seen", published="no figure"),
+        Claim("6a", "The complex model's loss goes from 0.08 to 0.04 over the epochs", SPLIT, MODELS,
+              "loss after the first and the last epoch", rule="value",
+              values=((0.08, 0.08), (0.04, 0.04)), tolerance=0.005, published="0.08 to 0.04"),
+        Claim("6b", "It has bumps near epochs 5, 10, 17, 18", SPLIT, MODELS,
+              "bumps per epoch near these epochs, minus elsewhere", published="four bumps"),
+        Claim("B1", "With 50 pairs and the tutorial's training, pretraining on digits helps",
+              TEXTURES, TRANSFER, "AUC, pretrained minus from scratch", by=SECOND),
+        Claim("B2", "With 50 pairs and training to the end, pretraining on digits helps",
+              TEXTURES, TRANSFER, "AUC, pretrained minus from scratch", by=SECOND),
+        Claim("B3", "With 50 pairs and the tutorial's training, transfer is better than raw pixels",
+              TEXTURES, TRANSFER, "AUC, pretrained minus raw pixels", by=SECOND),
+        Claim("S1", "A threshold of half the margin undoes most of what margin 5 loses", SPLIT,
+              MARGIN, "accuracy on all classes won at m/2, minus half of what is lost at 0.5",
+              by=OURS),
+        Claim("S2", "An untrained encoder, compared by Euclidean distance, judges unseen classes "
+              "better than the trained base model", SPLIT, BASELINES,
+              "AUC on unseen classes, untrained minus trained", by=OURS),
+        Claim("S3", "An untrained encoder, compared by cosine, judges unseen classes better than "
+              "the trained base model", SPLIT, BASELINES,
+              "AUC on unseen classes, untrained minus trained", by=OURS),
+        Claim("S4", "Comparing raw pixels by cosine judges unseen classes better than the trained "
+              "base model", SPLIT, BASELINES, "AUC on unseen classes, pixels minus trained",
+              by=OURS),
+        Claim("S5", "From one example each, raw pixels name the unseen classes better than the "
+              "base model", SPLIT, TRANSFER, "1-shot accuracy, pixels minus base model", by=OURS),
+    )
+}  # fmt: skip
+
+_REASONS = {
+    "sign": {
+        verdicts.HOLDS: "The whole interval lies on the claim's side of zero.",
+        verdicts.FAILS: "The whole interval lies on the other side of zero.",
+        verdicts.UNDECIDED: "The interval contains zero, or there is none.",
+        verdicts.ARTEFACT: "It holds at 0.5 alone: at the tuned threshold the difference is clearly "
+        "smaller, and neither that nor the AUC bears it out.",
+    },
+    "value": {
+        verdicts.HOLDS: "The whole interval of the mean agrees with the value, to its last digit.",
+        verdicts.FAILS: "The whole interval of the mean lies beside the value.",
+        verdicts.UNDECIDED: "The interval of the mean reaches from the value beyond it, or there is "
+        "none to hold against it.",
+    },
+}
+_ALSO = {verdicts.HOLDS: "bears it out", verdicts.FAILS: "says the opposite"}
+Evidence = Measured | pd.Series | Mapping[str, Sequence[Measured]]
+
+
+def judge(number: str, evidence: Evidence, *, applies: bool = True, **also: Measured) -> str:
+    """Judge a claim, keep the verdict and its figures, display them, and return the verdict.
+
+    evidence: for `sign` the difference; for `threshold` a panel minus another, of which the
+    claim's set counts; for `value` the figures by what they might be of, where the source does not
+    say: one of them must have the values. applies: whether the claim's values are about these
+    images. also: other figures to stand beside. The place has the claim's own anchor.
+    """
+    claim = CLAIMS[number]
+    verdict, figures = _JUDGES[claim.rule](claim, evidence)
+    if claim.rule == "value" and not applies:
+        verdict = verdicts.UNDECIDED
+    figures |= {name.replace("_", " "): figure for name, figure in also.items()}
+    rows = pd.Series(figures, dtype=object).rename_axis("figure")
+    rows = results.to_rows(rows).assign(claim=number, verdict=verdict)
+    results.add(rows[["claim", "verdict", "figure", *results.FIGURES]], "claims")
+    display(HTML(_tell(claim, verdict, figures, applies)))
+    return verdict
+
+
+def verdict_on(number: str) -> str:
+    """Return the verdict on a claim in this report. Raises KeyError where it was not judged."""
+    rows = results.read("claims")
+    return rows.set_index("claim").loc[[number], "verdict"].iloc[0]
+
+
+def table(by: str, with_study: bool) -> pd.DataFrame:
+    """Return the claims of one origin with their verdicts, each a link to its evidence.
+
+    with_study: whether the study's figures apply.
+    """
+    judged = results.read("claims").drop_duplicates("claim").set_index("claim")
+    rows = []
+    for claim in CLAIMS.values():
+        if claim.by == by and claim.number in judged.index:
+            found = judged.loc[claim.number]
+            link = Link(
+                f"{claim.statement}, {claim.scope}", f"{claim.chapter}.ipynb#{claim.anchor}"
+            )
+            ours = Interval(*found[results.FIGURES].fillna(""), signed=claim.rule != "value")
+            row = {"claim": claim.number, "statement": link, "verdict": found["verdict"]}
+            row |= {"2019": claim.published} if with_study and by == STUDY else {}
+            rows.append(row | {"measured": found["figure"], "ours": ours})
+    return pd.DataFrame(rows)
+
+
+def _judge_sign(claim: Claim, evidence: Measured) -> tuple[str, dict[str, Measured]]:
+    return verdicts.judge(evidence, claim.sign), {claim.figure: evidence}
+
+
+def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, dict[str, Measured]]:
+    change = evidence[claim.pair_set]
+    fixed, tuned, auc = change[RULES["0.5"]], change[RULES["tuned"]], change["AUC"]
+    verdict = verdicts.judge_threshold(fixed, tuned, auc, claim.sign)
+    figures = {f"{claim.figure}, at 0.5": fixed, "at the tuned threshold": tuned, "AUC": auc}
+    return verdict, figures
+
+
+def _judge_value(
+    claim: Claim, evidence: Mapping[str, Sequence[Measured]]
+) -> tuple[str, dict[str, Measured]]:
+    found, figures = [], {}
+    for name, of_name in evidence.items():
+        told = {
+            verdicts.judge_value(figure, low, high, claim.tolerance)
+            for figure, (low, high) in zip(of_name, claim.values, strict=True)
+        }
+        found.append(
+            next(v for v in (verdicts.FAILS, verdicts.UNDECIDED, verdicts.HOLDS) if v in told)
+        )
+        places = ("first", "last") if len(of_name) > 1 else ("",)
+        figures |= {
+            ", ".join(filter(None, (name, place))): figure
+            for place, figure in zip(places, of_name, strict=True)
+        }
+    best = next(v for v in (verdicts.HOLDS, verdicts.UNDECIDED, verdicts.FAILS) if v in found)
+    return best, figures
+
+
+_JUDGES = {"sign": _judge_sign, "threshold": _judge_threshold, "value": _judge_value}
+
+
+def _tell(claim: Claim, verdict: str, figures: dict[str, Measured], applies: bool) -> str:
+    """Return the claim, its verdict, figures and reason as HTML, under the claim's anchor."""
+    reason = _REASONS["value" if claim.rule == "value" else "sign"][verdict]
+    if claim.rule == "threshold":
+        tuned, auc = (
+            _ALSO.get(verdicts.judge(figures[name], claim.sign), "leaves it open")
+            for name in ("at the tuned threshold", "AUC")
+        )
+        reason += f" The tuned threshold {tuned}; the AUC, which needs none, {auc}."
+    measured = "; ".join(f"{name}: {figure:±}" for name, figure in figures.items())
+    published = f" In 2019: {claim.published}." if claim.published and applies else ""
+    words = html.escape(f"{measured}. {reason}{published}")
+    statement = html.escape(f"{claim.statement}, {claim.scope}")
+    return (
+        f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}: {verdict}.'
+        f"</strong> {statement}.</p><p>{words}</p></div>"
+    )

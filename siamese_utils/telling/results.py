@@ -1,0 +1,179 @@
+"""Results as files: numbers in CSV and JSON, and back. No cell holds a number as text."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from siamese_utils import settings
+from siamese_utils.images.dataset import SETS
+from siamese_utils.learning import store
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.intervals import Interval, Measured
+from siamese_utils.measuring.panel import RULES
+
+FIGURES = ["mean", "low", "high", "seeds", "unit"]  # of a measured figure
+EXPERIMENT = [field.name for field in fields(Experiment)]
+
+
+def save(table: pd.DataFrame | pd.Series, name: str) -> None:
+    """Write a table to this run's results as CSV.
+
+    Measured figures become a row each: what they are of, then mean, low, high, seeds and unit.
+    """
+    rows = to_rows(table) if _holds_figures(table) else table
+    _write(settings.results_dir() / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+
+
+def add(table: pd.DataFrame | pd.Series, name: str) -> None:
+    """Add measured figures to a CSV of this run, in place of those of the same things."""
+    rows = to_rows(table) if _holds_figures(table) else table
+    _add(rows, name, [column for column in rows if column not in (*FIGURES, "verdict")])
+
+
+def read(name: str) -> pd.DataFrame:
+    """Return a table of the report by name, as it stands. Raises FileNotFoundError."""
+    return _read_csv(settings.published_results_dir() / f"{name}.csv")
+
+
+def read_figures(name: str) -> pd.Series:
+    """Return measured figures of the report: a series of intervals, by what they are of."""
+    rows = read(name)
+    keys = [column for column in rows if column not in FIGURES]
+    values = [Interval(*row) for row in rows[FIGURES].fillna({"unit": ""}).itertuples(index=False)]
+    return pd.Series(values, index=pd.MultiIndex.from_frame(rows[keys]), dtype=object)
+
+
+def to_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
+    """Return measured figures as rows: the names of their place, then mean, low, high, seeds, unit."""
+    if isinstance(table, pd.DataFrame):
+        table = table.stack(list(range(table.columns.nlevels)), future_stack=True)
+    figures = [f.interval if isinstance(f, Measured) else f for f in table]
+    places = table.index.to_frame(index=False).rename(columns=str)
+    found = pd.DataFrame([[getattr(f, name) for name in FIGURES] for f in figures], columns=FIGURES)
+    return pd.concat([places, found], axis=1)
+
+
+def add_runs(runs: Sequence[Run], found: Sequence[Distances]) -> None:
+    """Add trainings to this run's accuracy.csv and histories.csv.
+
+    Rows are named by all fields of the experiment. Accuracies, in %, and the AUC are those on the
+    study's pairs; `tuned` is the threshold of highest accuracy on its validation pairs.
+    """
+    accuracies = [
+        row for run, one in zip(runs, found, strict=True) for row in _accuracies(run, one)
+    ]
+    _add(pd.DataFrame(accuracies), "accuracy", [*EXPERIMENT, "set", "rule"])
+    parts = []
+    for run in runs:
+        part = pd.DataFrame(run.history).rename_axis("epoch").reset_index()
+        part["epoch"] += 1
+        names = {n: run.record["experiment"][n] for n in EXPERIMENT}
+        parts.append(pd.DataFrame([_as_cells(names)] * len(part)).join(part))
+    _add(pd.concat(parts), "histories", [*EXPERIMENT, "epoch"])
+
+
+def save_facts(name: str, **facts: Any) -> None:
+    """Write single figures to this run's results as JSON; a measured one as its five numbers."""
+    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, default=_as_numbers)
+    _write(settings.results_dir() / f"{name}.json", text + "\n")
+
+
+def read_facts(name: str) -> dict[str, Any]:
+    """Return the single figures of the report by name, measured ones as intervals."""
+    path = settings.published_results_dir() / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"), object_hook=_as_interval)
+
+
+def read_trainings() -> pd.DataFrame:
+    """Return the trainings that this run has used so far, a row for each; read the report's own.
+
+    `kind` names what was trained, and `on_the_way` whether a longer training passed through this
+    one, which then took no time of its own.
+    """
+    path = settings.published_results_dir() / store.TRAININGS
+    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = []
+    for record in {record["key"]: record for record in told}.values():
+        experiment = _as_cells(record["experiment"])
+        # only a training of the first study stores shorter ones on its way
+        length = {"epochs": None} if "model" in experiment else {}
+        row = {name: record.get(name) for name in ("seconds", "data", "machine", "precision")}
+        row |= experiment | {"kind": _kind_of(record["experiment"])}
+        rows.append(row | {"same": json.dumps(experiment | length)})
+    table = pd.DataFrame(rows)
+    table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
+    order = ["kind", "epochs", "seed"]
+    return table.drop(columns="same").sort_values(order, kind="stable", ignore_index=True)
+
+
+def _kind_of(experiment: dict[str, Any]) -> str:
+    if "num_pairs" in experiment:
+        return "transfer to textures"
+    if "model" not in experiment:
+        return "pretraining on digits"
+    choice = ", a choice of classes" if experiment["seen"] else ""
+    part = f", {number:,} images a class" if (number := experiment["images_per_class"]) else ""
+    return f"{experiment['model']}, {experiment['objective']}{part}{choice}"
+
+
+def _accuracies(run: Run, found: Distances) -> Iterable[dict[str, Any]]:
+    experiment = run.record["experiment"]
+    curves = {pair_set: found.curve_of_drawn(pair_set) for pair_set in SETS}
+    tuned = curves["validation"].best_threshold
+    thresholds = dict(zip(RULES, (0.5, experiment["margin"] / 2, tuned), strict=True))
+    for pair_set, curve in curves.items():
+        for rule, threshold in thresholds.items():
+            row = {"set": pair_set, "rule": rule, "threshold": threshold}
+            row |= {"accuracy": 100 * curve.accuracy(threshold), "AUC": curve.auc}
+            yield _as_cells(experiment) | row
+
+
+def _as_cells(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Return an experiment's values as a CSV holds them: classes as digits, such as 3 6 7."""
+    seen = experiment.get("seen")
+    return experiment | ({"seen": " ".join(map(str, seen))} if seen else {})
+
+
+def _holds_figures(table: pd.DataFrame | pd.Series) -> bool:
+    return isinstance(table.to_numpy().ravel()[0] if table.size else None, Measured | Interval)
+
+
+def _add(rows: pd.DataFrame, name: str, key: list[str]) -> None:
+    path = settings.results_dir() / f"{name}.csv"
+    if path.exists():
+        rows = pd.concat([_read_csv(path).astype(object), rows.astype(object)])
+        rows = rows.where(rows.notna(), None)  # one way to say nothing: a NaN equals no None
+    rows = rows.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
+    save(rows, name)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a table back as it was written, to the last digit."""
+    return pd.read_csv(path, dtype={"claim": str, "seen": str}, float_precision="round_trip")
+
+
+def _as_numbers(figure: Measured | Interval) -> dict[str, Any]:
+    found = figure.interval if isinstance(figure, Measured) else figure
+    ends = {"low": found.low, "high": found.high} if found.has_ends else {"low": None, "high": None}
+    return {"mean": found.mean, **ends, "seeds": found.seeds, "unit": found.unit}
+
+
+def _as_interval(value: dict[str, Any]) -> Any:
+    if list(value) != sorted(FIGURES):
+        return value
+    ends = (float("nan") if value[end] is None else value[end] for end in ("low", "high"))
+    return Interval(value["mean"], *ends, value["seeds"], value["unit"])
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)

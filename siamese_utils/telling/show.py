@@ -1,0 +1,156 @@
+"""What a notebook puts on its page: figures, tables, sentences and source code."""
+
+import html
+import inspect
+import io
+import math
+from collections.abc import Callable
+from numbers import Number
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, SVG, Markdown, display
+from matplotlib.figure import Figure
+
+from siamese_utils.images.dataset import Dataset
+from siamese_utils.images.pairs import Pairs
+from siamese_utils.measuring import verdicts
+from siamese_utils.measuring.intervals import Interval, Measured
+from siamese_utils.telling import plots, results
+
+
+class Link(NamedTuple):
+    """A cell of a table that leads to another notebook or page."""
+
+    text: str
+    target: str
+
+
+def figure(
+    plot: Callable[..., Figure],
+    data: Any,
+    caption: str,
+    *,
+    alt: str = "",
+    explorer: dict[str, object] | None = None,
+    **options: Any,
+) -> None:
+    """Draw data with a function of `plots`, and display it as SVG above its caption.
+
+    All that its page wants travels in the output's metadata: the caption once more, the alt text
+    (by default what the data say in words), the data where they are a frame, and for the threshold
+    explorer, which takes the figure's place where scripts run, `explorer.describe` by network.
+    """
+    drawn = plot(data, **options)
+    buffer = io.StringIO()
+    with plt.rc_context(plots.STYLE):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(drawn)
+    told = {"caption": " ".join(caption.split()), "explorer": explorer, "data": ""}
+    if isinstance(data, pd.DataFrame):
+        csv = data.dropna(axis="columns", how="all").to_csv(index=False, float_format="%.6g")
+        told["data"] = csv.strip()
+    told["alt"] = alt or plots.in_words(data)
+    display(SVG(buffer.getvalue()), metadata={"image/svg+xml": told})
+    # for readers of the notebook; a page has it in the figure
+    display(Markdown(f"*{told['caption']}*"), metadata={"text/markdown": {"caption": True}})
+
+
+def table(rows: pd.DataFrame | pd.Series, caption: str, save: str = "") -> None:
+    """Display a table under its caption: words to the left, figures to the right.
+
+    A frame with a named index shows it in front. A measured figure stands with its interval; a
+    difference whose interval does not contain 0 stands in bold. A row with a cell that ends with
+    "in 2019" holds the study's own figures, and is marked so. save: the name of its CSV, if any.
+    """
+    if save:
+        results.save(rows, save)
+    frame = rows.to_frame() if isinstance(rows, pd.Series) else rows
+    if any(frame.index.names):
+        frame = frame.reset_index()
+    frame.columns = [_heading(name) for name in frame.columns]
+    sides = ["left" if _is_text(frame[column]) else "right" for column in frame]
+    head = "".join(
+        f'<th scope="col" style="text-align:{side}">{html.escape(name)}</th>'
+        for name, side in zip(frame.columns, sides, strict=True)
+    )
+    body = "\n".join(
+        f"<tr{_mark(row)}>" + "".join(map(_cell, row, sides)) + "</tr>"
+        for row in frame.itertuples(index=False)
+    )
+    display(
+        HTML(
+            f"<table>\n<caption>{html.escape(caption)}</caption>\n"
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        )
+    )
+
+
+def pairs(
+    dataset: Dataset,
+    drawn: Pairs,
+    chosen: np.ndarray,
+    caption: str,
+    distance: np.ndarray | None = None,
+) -> None:
+    """Display the pairs at the positions `chosen`, under their classes and, if given, distances."""
+    names = np.array(dataset.class_names)[dataset.labels]
+    titles = []
+    for position in chosen:
+        a, b = names[drawn.first[position]], names[drawn.second[position]]
+        title = a if a == b else f"{a} / {b}"
+        titles.append(title if distance is None else f"{title}\nD = {distance[position]:.2f}")
+    both = np.stack([dataset.images[of[chosen]] for of in (drawn.first, drawn.second)], axis=1)
+    alt = f"Pairs of images: {'; '.join(titles)}.".replace("\n", ", ")
+    figure(plots.pair_gallery, both, caption, alt=alt, titles=titles)
+
+
+def text(markdown: str) -> None:
+    """Display a sentence made from results."""
+    display(Markdown(markdown))
+
+
+def answer(first: str, *sentences: str) -> None:
+    """Display a page's answer: a word or a short sentence, then a few more; empty ones are left out."""
+    text(" ".join([f"**{first}**", *filter(None, sentences)]))
+
+
+def source(function: Callable) -> None:
+    """Display a function of the package as it stands, so that no notebook has a copy of it."""
+    display(Markdown(f"```python\n{inspect.getsource(function).strip()}\n```"))
+
+
+def _heading(name: object) -> str:
+    """Return a column's name; of several levels those that are not empty."""
+    return ", ".join(filter(None, map(str, name))) if isinstance(name, tuple) else str(name)
+
+
+def _is_text(column: pd.Series) -> bool:
+    return all(isinstance(value, str) for value in column)
+
+
+def _text(value: object) -> str:
+    """Return a cell's text: large whole numbers in groups of three, nothing known as a dash."""
+    if isinstance(value, Measured | Interval):
+        return format(value)
+    if value is None or (isinstance(value, Number) and math.isnan(value)):
+        return "–"
+    if not isinstance(value, Number):
+        return str(value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
+
+
+def _mark(row: tuple[object, ...]) -> str:
+    of_study = any(isinstance(value, str) and value.endswith("in 2019") for value in row)
+    return ' class="study"' if of_study else ""
+
+
+def _cell(value: object, side: str) -> str:
+    content = html.escape(_text(value))
+    if isinstance(value, Link):
+        content = f'<a href="{html.escape(value.target)}">{html.escape(value.text)}</a>'
+    elif getattr(value, "signed", False) and verdicts.compare(value) != "unclear":
+        content = f"<strong>{content}</strong>"
+    return f'<td style="text-align:{side}">{content}</td>'
