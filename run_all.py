@@ -14,7 +14,9 @@ from rich.console import Console
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.images.sources import DataError
+from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.report import build, publish, series
+from siamese_utils.report.ahead import WorkersLostError
 from siamese_utils.report.execute import NotebookError
 from siamese_utils.report.pdf import PdfError
 
@@ -54,6 +56,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where the report goes (reports)"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train in N processes ahead of the notebooks, for machines of many cores (1)",
+    )
     parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
     parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
     parser.add_argument(
@@ -80,6 +89,8 @@ def make_order(options: argparse.Namespace) -> build.Order:
                 f"--only: {', '.join(needy)} reads what all others find; run without --only"
             )
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
+    if options.workers < 1:
+        raise ValueError(f"--workers must be 1 or more, not {options.workers}")
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
     # absolute: papermill changes folder while it works
     output = (options.output or default).resolve()
@@ -91,6 +102,7 @@ def make_order(options: argparse.Namespace) -> build.Order:
         output=output,
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
+        workers=options.workers,
     )
 
 
@@ -120,7 +132,7 @@ def make(order: build.Order, with_browser: bool) -> int:
     console = Console()
     try:
         page = build.build(order, console)
-    except (NotebookError, PdfError, OSError) as error:
+    except (NotebookError, PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
         return _end(1, str(error))
     except KeyboardInterrupt:
         return _end(130, "stopped; finished trainings are kept, the old report stands")

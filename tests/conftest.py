@@ -6,21 +6,27 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
 
-from siamese_utils import data, settings
+from siamese_utils import settings
+from siamese_utils.images import fashion_mnist as files
+from siamese_utils.images import sources
+
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
 def digits():
-    return data.load("digits")
+    return sources.load("digits")
 
 
 @pytest.fixture(scope="session")
 def fashion_mnist():
     try:
-        return data.load("fashion-mnist")
-    except data.DataError as error:
+        return sources.load("fashion-mnist")
+    except files.DataError as error:
         pytest.skip(f"Fashion-MNIST cannot be had: {error}")
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamese_utils import baselines
+from siamese_utils.measuring import baselines
 
 
 @pytest.fixture
@@ -33,3 +33,13 @@ def test_unit_length_orders_as_cosine_does(images):
     cosine = flat[0] @ flat[1] / np.linalg.norm(flat[0]) / np.linalg.norm(flat[1])
     assert np.square(unit[0] - unit[1]).sum() == pytest.approx(2 - 2 * cosine, rel=1e-4)
     assert not baselines.to_unit_length(baselines.pixels)(np.zeros_like(images)).any()
+
+
+def test_every_baseline_embeds_images(images):
+    for name, fit in baselines.BASELINES.items():
+        found = fit(images)(images[:7])
+        assert found.shape[0] == 7, name
+        assert np.isfinite(found).all(), name
+    assert np.array_equal(baselines.BASELINES["raw pixels"](images)(images), baselines.pixels(images))
+    outlines = baselines.BASELINES["silhouette"](images)(images)
+    assert np.array_equal(outlines, baselines.silhouette(images))

@@ -2,10 +2,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from siamese_utils.allpairs import PairCounts
-from siamese_utils.panel import Counted
 
-from siamese_utils import explorer
+from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.telling import explorer
 
 
 def test_the_shares_that_each_threshold_accepts():
@@ -14,7 +14,7 @@ def test_the_shares_that_each_threshold_accepts():
     counts[1, 1] = [1, 3, 0, 0]
     counts[0, 1] = [0, 2, 4, 2]
     seeds = [
-        Counted(PairCounts(counts, 0.5, (0, 1)), np.zeros(0), tuned, margin=1.0)
+        Distances({}, PairCounts(counts, 0.5, (0, 1)), np.zeros(0), tuned, margin=1.0)
         for tuned in (0.4, 0.6)
     ]
     found = explorer.describe(seeds, SimpleNamespace(classes_of={"all": (0, 1)}))

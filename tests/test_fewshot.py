@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestCentroid
 
-from siamese_utils import fewshot
+from siamese_utils.measuring import fewshot
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamese_utils import geometry
+from siamese_utils.measuring import geometry
 
 
 def test_scatter_ratio_by_hand():

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
-from siamese_utils import losses, models
+from siamese_utils.learning import losses, models
+from siamese_utils.learning.experiment import MODELS, OPTIMIZERS, Experiment
 
 SHAPE = (28, 28, 1)
 
@@ -11,7 +13,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (9, *SHAPE), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_parameters_by_hand(name):
     encoder = models.build_encoder(name, SHAPE)
     conv1 = 3 * 3 * 1 * 32 + 32  # 320
@@ -67,3 +69,31 @@ def test_pairs_of_images_have_the_distance_of_their_embeddings():
     found = models.PairModel(encoder)(pairs)
     expected = losses.euclidean_distance(encoder(pairs[:, 0]), encoder(pairs[:, 1]))
     assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_half_of_the_brakes_are_half_of_them(images):
+    dropout, regularisers = (models.build_encoder(n, SHAPE) for n in ("dropout", "regularisers"))
+    assert dropout.losses == []
+    assert not np.array_equal(dropout(images, training=True), dropout(images, training=False))
+    assert len(regularisers.losses) == 2
+    assert np.array_equal(regularisers(images, training=True), regularisers(images, training=False))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_have_the_defaults_of_keras_but_for_what_is_named(name):
+    built = models.build_optimizer(Experiment(optimizer=name, learning_rate=0.25)).get_config()
+    kind, changes = OPTIMIZERS[name]
+    expected = getattr(keras.optimizers, kind)(0.25, **changes).get_config()
+    assert built | {"name": ""} == expected | {"name": ""}
+    assert built["learning_rate"] == 0.25
+    assert {key: built[key] for key in changes} == changes
+
+
+def test_images_by_index_have_their_embeddings_and_classes(images):
+    encoder = models.build_encoder("base", SHAPE)
+    chosen = np.int32([8, 3, 3])
+    embeddings = models.Embedder(encoder, images)(chosen)
+    assert np.allclose(embeddings, encoder(images[chosen]), atol=1e-5)
+    shares = models.Classifier(encoder, images, num_classes=6)(chosen)
+    assert shares.shape == (3, 6)
+    assert np.allclose(np.sum(shares, axis=1), 1, atol=1e-5)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 import subprocess
 import sys
 
@@ -9,27 +10,15 @@ import nbformat
 import papermill
 import pytest
 
-from siamese_utils import series, settings
+from siamese_utils import settings
+from siamese_utils.report import series
 
 CHAPTERS = series.chapters()
 PACKAGE = settings.ROOT / "siamese_utils"
-# A module may import those before it in the order in which data flows, and no other.
-ORDER = [
-    *["settings", "series", "progress", "data", "pairs", "losses", "models", "runs", "training"],
-    *["evaluation", "verification", "allpairs", "baselines", "geometry", "panel"],
-    *[
-        "explorer",
-        "textures",
-        "transfer",
-        "fewshot",
-        "verifier",
-        "tables",
-        "plots",
-        "show",
-        "report",
-    ],
-]
-WITH_TENSORFLOW = {"losses", "models", "training", "panel", "explorer", "transfer", "verifier"}
+# A room may import those before it, and no other; within a room, what comes before in its order.
+ROOMS = ["settings", "images", "learning", "measuring", "telling", "report", "verifier"]
+WITH_TENSORFLOW = {"learning/losses.py", "learning/models.py"}  # at import; others inside functions
+SHOW_A_NETWORK = {"02-loss-tests", "03-base-model"}  # the pages on which one computes
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.name)
@@ -74,48 +63,118 @@ def test_papermill_finds_the_parameters():
         assert {"profile", "dataset", "seeds"} <= set(papermill.inspect_notebook(str(chapter.path)))
 
 
-def test_cells_are_short(notebook):
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert len(cell.source.splitlines()) <= 20, cell.source
+def code_of(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def imports_of(path):
+def test_cells_are_short_and_so_are_lines(notebook):
+    for source in code_of(notebook):
+        assert len(source.splitlines()) <= 12, source
+        assert max(map(len, source.splitlines())) <= 120, source
+
+
+def test_the_series_shows_more_than_it_plumbs():
+    notebooks = [nbformat.read(chapter.path, as_version=4) for chapter in CHAPTERS]
+    cells = [source for notebook in notebooks for source in code_of(notebook)]
+    prose = [c.source for nb in notebooks for c in nb.cells if c.cell_type == "markdown"]
+    lengths = sorted(len(source.splitlines()) for source in cells)
+    assert statistics.median(lengths) <= 4
+    assert lengths[int(0.9 * len(lengths))] <= 10
+    assert sum(map(len, cells)) <= sum(map(len, prose))
+
+
+def modules():
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imports_of(path, everywhere=True):
+    """The modules that a file imports: anywhere in it, or when it is loaded itself."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not everywhere:  # neither inside functions nor for type checkers alone
+        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "siamese_utils":
-            yield from (f"siamese_utils.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
-@pytest.mark.parametrize("module", ORDER)
+def room_of(name):
+    return name.removesuffix(".py").replace("/", ".").split(".")[0]
+
+
+@pytest.mark.parametrize("module", modules())
 def test_imports_go_one_way(module):
-    place = PACKAGE / module
-    files = [*place.glob("*.py")] if place.is_dir() else [PACKAGE / f"{module}.py"]
-    for name in (name for path in files for name in imports_of(path)):
+    own = room_of(module)
+    for name in imports_of(PACKAGE / module):
         root, _, rest = name.partition(".")
-        if root == "siamese_utils" and path_differs(rest, module):
-            assert ORDER.index(rest.split(".")[0]) < ORDER.index(module), name
-        if root in ("tensorflow", "keras"):
-            assert module in WITH_TENSORFLOW, name
+        if root == "siamese_utils" and room_of(rest) != own:
+            assert ROOMS.index(room_of(rest)) < ROOMS.index(own), name
+    for name in imports_of(PACKAGE / module, everywhere=False):
+        if name.split(".")[0] in ("tensorflow", "keras"):
+            assert module in WITH_TENSORFLOW or module == "verifier.py", name
 
 
-def path_differs(rest, module):
-    return rest.split(".")[0] != module
+def test_no_room_is_a_circle():
+    """Within a room, modules import each other in one direction."""
+    graph = {
+        module.removesuffix(".py").replace("/", "."): {
+            name.removeprefix("siamese_utils.")
+            for name in imports_of(PACKAGE / module, everywhere=False)
+            if name.startswith("siamese_utils.")
+        }
+        for module in modules()
+    }
+    graph = {
+        m: {n for name in of for n in (name, name.rpartition(".")[0]) if n in graph}
+        for m, of in graph.items()
+    }
+    while graph:
+        free = [module for module, needs in graph.items() if not needs & graph.keys() - {module}]
+        assert free, f"these import each other: {sorted(graph)}"
+        graph = {module: needs for module, needs in graph.items() if module not in free}
 
 
-def test_every_module_has_its_place():
-    found = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.name[0] not in "_."}
-    assert found == set(ORDER)
+def test_every_module_has_its_room():
+    assert {room_of(module) for module in modules()} == {*ROOMS, "__init__"}
 
 
 def test_tensorflow_is_loaded_by_those_who_need_it_alone():
-    light = [m for m in ORDER if m not in WITH_TENSORFLOW and m != "report"]
-    program = f"from siamese_utils import {', '.join(light)}; import sys; print('tensorflow' in sys.modules)"
+    light = [m.removesuffix(".py").replace("/", ".") for m in modules() if "__init__" not in m]
+    light = [
+        m for m in light if f"{m.replace('.', '/')}.py" not in WITH_TENSORFLOW | {"verifier.py"}
+    ]
+    lines = [f"import siamese_utils.{module}" for module in light]
+    program = "; ".join([*lines, "import sys", "print('tensorflow' in sys.modules)"])
     told = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert told.stdout.split()[-1] == "False"
+
+
+def test_notebooks_leave_tensorflow_to_those_that_show_a_network(request):
+    for chapter in CHAPTERS:
+        source = "\n".join(code_of(nbformat.read(chapter.path, as_version=4)))
+        loads = re.search(r"import .*\b(keras|tensorflow|losses|models)\b", source)
+        assert bool(loads) == (chapter.name in SHOW_A_NETWORK), chapter.name
+
+
+def functions():
+    for module in modules():
+        for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield module, node
+
+
+def test_functions_fit_on_a_screen():
+    """At most 30 lines, without the docstring."""
+    for module, node in functions():
+        doc = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+        assert node.end_lineno - node.lineno + 1 - doc <= 30, f"{module}: {node.name}"
+
+
+def test_no_module_has_many_public_names():
+    for module in modules():
+        tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+        defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        assert len([name for name in defined if name[0] != "_"]) <= 15, module

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_utils import pairs
+from siamese_utils.images import pairs
 
 # the number of images of each class
 class_sizes = st.lists(st.integers(2, 30), min_size=2, max_size=6)
@@ -112,3 +112,10 @@ def test_shuffling_keeps_the_steps():
     joined = pairs.join_blocks([blocks, shuffled])
     assert len(joined) == 2 * len(blocks)
     assert np.array_equal(joined.pairs[: len(blocks)], blocks.pairs)
+
+
+def test_distances_by_hand():
+    embeddings = np.float32([[0, 0], [3, 4], [3, 4], [0, 1]])
+    drawn = pairs.Pairs(np.array([0, 1, 3]), np.array([1, 2, 0]), np.float32([1, 0, 1]))
+    # sqrt(9 + 16) = 5; equal rows: sqrt(1e-7), as in the networks; sqrt(0 + 1) = 1
+    assert pairs.distances(embeddings, drawn) == pytest.approx([5, np.sqrt(1e-7), 1])

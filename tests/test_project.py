@@ -1,16 +1,17 @@
 """The project's own files: style, set-up, and what may not stand in them."""
 
-import io
 import json
 import re
 import subprocess
 import sys
 import tomllib
 
-import pandas as pd
 import pytest
 
-from siamese_utils import data, series, settings, tables
+from siamese_utils import settings
+from siamese_utils.images.dataset import TEST_SETS
+from siamese_utils.report import series
+from siamese_utils.telling import results, study
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -52,29 +53,38 @@ def committed(path):
     return done.stdout
 
 
-def readme_table(accuracy):
-    """The README's table, made from an accuracy.csv."""
-    measured = pd.read_csv(io.StringIO(accuracy))
+def readme_table(figures):
+    """The README's table, made from the panel of the study's pairs."""
     rows = ["| accuracy in % at threshold 0.5 | seen | all | unseen |", "|---|---|---|---|"]
-    for study in tables.STUDY.itertuples():
-        name = f"{study.model} model, margin {study.margin:g}"
-        chosen = {"model": study.model, "margin": study.margin, "optimizer": "rmsprop"}
-        part = tables.select(measured, threshold_rule="fixed 0.5", **chosen)
-        found = tables.summarise(part, ["pair_set"])
-        figures = [f"{getattr(study, s):.2f}" for s in data.TEST_SETS]
-        rows.append(f"| {name}, 2019 | {' | '.join(figures)} |")
-        rows.append(
-            f"| {name}, ours | {' | '.join(tables.percent(found[s]) for s in data.TEST_SETS)} |"
-        )
-    part = tables.select(measured, model="complex", margin=5.0, threshold_rule="half margin")
-    found = tables.summarise(part, ["pair_set"])
-    figures = " | ".join(tables.percent(found[s]) for s in data.TEST_SETS)
-    rows.append(f"| the same at threshold m/2 = 2.5, ours | {figures} |")
+
+    def add(name, cells):
+        rows.append(f"| {name} | {' | '.join(f'{cell}' for cell in cells)} |")
+
+    for row in study.TABLES.itertuples():
+        name = f"{row.model} model, margin {row.margin:g}"
+        own = figures[f"{row.model}, m = {row.margin:g}"]
+        add(f"{name}, 2019", [f"{getattr(row, s):.2f}" for s in TEST_SETS])
+        add(f"{name}, ours", [own[s, "accuracy, 0.5"] for s in TEST_SETS])
+    add("the same at threshold m/2 = 2.5, ours", [own[s, "accuracy, m/2"] for s in TEST_SETS])
     return "\n".join(rows)
 
 
-def test_the_readme_table_is_that_of_the_report():
-    assert readme_table(committed("reports/results/accuracy.csv")) in committed("README.md")
+def test_the_readme_table_is_that_of_the_report(tmp_path):
+    text = committed("reports/results/panel-of-drawn.csv")
+    (tmp_path / "panel-of-drawn.csv").write_text(text, encoding="utf-8")
+    figures = results.read_figures("panel-of-drawn", tmp_path)
+    assert readme_table(figures) in committed("README.md")
+
+
+def test_no_committed_result_holds_a_number_as_text():
+    names = subprocess.run(
+        ["git", "ls-files", "reports/results"], cwd=settings.ROOT, capture_output=True, text=True
+    ).stdout.split()
+    for name in names:
+        text = committed(name)
+        assert "±" not in text, name
+        assert not re.search(r"−\d", text), name
+        assert not re.search(r"[a-z]{3,}\. [A-Z]", text), f"{name} holds sentences"
 
 
 def test_the_committed_report_is_a_full_one_of_these_notebooks():

@@ -6,10 +6,8 @@ import re
 import signal
 import threading
 import time
-from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
@@ -17,11 +15,10 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert.exporters import get_exporter
 from nbformat import v4
 from rich.console import Console
-from siamese_utils.pairs import Pairs
-from siamese_utils.series import Chapter
 
-from siamese_utils import evaluation, plots, settings, verification
+from siamese_utils import settings
 from siamese_utils.report import execute, html, pdf, publish
+from siamese_utils.report.series import Chapter
 from siamese_utils.report.status import Status, format_seconds
 
 FACTS = {"profile": "quick", "dataset": "digits", "seeds": 1, "versions": {"tensorflow": "2.21.0"}}
@@ -39,7 +36,7 @@ def make_chapter(tmp_path):
         path = tmp_path / f"{name}.ipynb"
         spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(v4.new_notebook(cells=[title, *body], metadata={"kernelspec": spec}), path)
-        return Chapter(path, "A title", "A question?", 0, 0)
+        return Chapter(path, "A title", "A question?")
 
     return make
 
@@ -51,19 +48,20 @@ def run(chapter, tmp_path, **parameters):
 
 
 SAMPLE = """
-import numpy as np, pandas as pd
-from siamese_utils import plots, show
-drawn, axes = plots.new_figure()
-axes[0, 0].plot([1, 2], color=plots.BLUE, label="up")
-show.figure(drawn, caption="A line & more.", alt="It rises from 1 to 2.")
-show.table(pd.DataFrame({"word": ["a < b"], "figure": ["1.50 ± 0.10"]}), "A small table.")
-show.table(pd.DataFrame({"to": [show.Link("base", "03-base-model.ipynb")]}), "A link.")
+import pandas as pd
+from siamese_utils.measuring.intervals import Interval
+from siamese_utils.telling import plots, show
+up = pd.DataFrame({"subplot": "", "series": "up", "x": [0, 1], "y": [1, 2]})
+show.figure(plots.lines, up, "A line & more.", alt="It rises from 1 to 2.")
+figure = Interval(1.5, 1.4, 1.6, 3, "%")
+show.table(pd.DataFrame({"word": ["a < b"], "figure": [figure]}), "A small table.")
+show.table(pd.DataFrame({"to": [show.Link("base", "03-base-model.ipynb#claim-1a")]}), "A link.")
 """
 
 
 def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     text = v4.new_markdown_cell("## A section\n\nMath: $D = p\\,m$, and\n\n$$L = \\tfrac12 D^2$$")
-    answer = 'from siamese_utils import show; show.text("**Yes**, it is so.")'
+    answer = 'from siamese_utils.telling import show; show.text("**Yes**, it is so.")'
     chapter = make_chapter(text, SAMPLE, answer, tags=[(), (), ("answer",)])
     body = html.render_body(
         chapter, run(chapter, tmp_path), {"03-base-model": "03-base-model.html"}
@@ -84,7 +82,7 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     assert "Table 7.2. A link." in page
     assert "a &lt; b" in page
     assert '<td style="text-align:right">1.50 ± 0.10</td>' in page
-    assert 'href="03-base-model.html"' in page
+    assert 'href="03-base-model.html#claim-1a"' in page
     assert page.count("<math") == 2
     assert "$" not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
     assert "Mind the gap." in page
@@ -119,23 +117,6 @@ def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     assert len(ids) == len(set(ids))
     assert [name for name, _ in body.headings] == ["code-1", "twice", "twice-2"]
     pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="")
-
-
-def test_a_figures_data_are_what_it_shows():
-    found = evaluation.interval([1.0, 2.0])
-    panels = {"seen": {"base": found, "other": found}, "unseen": {"base": found, "other": found}}
-    data = plots.data_of(plots.intervals(panels, "AUC", {"unseen": {"base": 1.25}}))
-    assert data.columns.tolist() == ["panel", "series", "x", "y", "low", "high"]
-    assert set(data["y"]) == {"base", "other"}
-    assert len(data) == 5
-    [low] = data.loc[(data["panel"] == "unseen") & (data["series"] == "other"), "low"]
-    assert low == pytest.approx(found.low)
-    distance, different = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, False, True, True])
-    shown = plots.data_of(plots.distance_histograms({"seen": (distance, different)}, {"0.5": 0.5}))
-    assert set(shown["series"]) == {"same", "different"}  # a threshold is no datum
-    assert shown.groupby("series")["y"].sum().to_dict() == pytest.approx(
-        {"same": 1, "different": 1}
-    )
 
 
 def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
@@ -308,72 +289,31 @@ def test_what_was_not_whole_is_never_taken(tmp_path):
     assert (tmp_path / "index.html").read_text() == "old"
 
 
-def test_the_time_left_follows_the_epochs(tmp_path):
+def test_the_time_left_follows_the_trainings(tmp_path):
     progress = tmp_path / "progress"
     progress.touch()
-    chapters = [
-        Chapter(Path("03-a.ipynb"), "a", "", work=0, work_per_seed=1),
-        Chapter(Path("04-b.ipynb"), "b", "", work=3, work_per_seed=2),
-    ]
     console = Console(file=(tmp_path / "out").open("w"), width=200)
 
-    def tell(epochs, seconds, start):
+    def tell(epochs, seconds, start, name="base"):
         with progress.open("a") as file:
             for epoch in range(epochs + 1):
-                told = {"training": "base", "state": "training", "epoch": epoch, "epochs": epochs}
+                told = {"training": name, "state": "training", "epoch": epoch, "epochs": epochs}
                 file.write(json.dumps(told | {"at": start + seconds * epoch}) + "\n")
         time.sleep(1.2)
 
-    with Status(chapters, seeds=2, epochs=10, progress=progress, console=console) as status:
-        assert status.seconds_left() is None
-        tell(epochs=10, seconds=3.0, start=0)
-        # 30 s a training: one of two done here, 3 + 2 x 2 to come, and two notebooks' other work
-        assert status.seconds_left() == pytest.approx(30 * (1 + 7) + 2 * 12)
-        tell(epochs=5, seconds=1.0, start=100)  # short ones take time, but are no measure of it
-        assert status.seconds_left() == pytest.approx(30 * (1 + 7) - 5 + 2 * 12)
+    with Status([20.0, 70.0, 0.0], progress=progress, console=console) as status:
+        assert status.seconds_left() == pytest.approx(20 + 70 + 3 * 12)
+        tell(epochs=10, seconds=1.0, start=0)
+        assert status.seconds_left() == pytest.approx(10 + 70 + 3 * 12)
+        tell(epochs=5, seconds=6.0, start=100, name="other")  # twice as long as expected in all
         status.chapter_done()
-        assert status.seconds_left() == pytest.approx(30 * 7 + 12)
+        assert status.seconds_left() == pytest.approx(2 * 70 + 2 * 12)
+        status.chapter_done()  # found in the store: the pace stays
+        assert status.seconds_left() == pytest.approx(12)
 
 
 def test_durations_as_text():
     assert [format_seconds(s) for s in (7, 187, 3787)] == ["0:07", "3:07", "1:03:07"]
-
-
-def test_every_figure_function_draws():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (2, 3, 8, 8, 1), dtype=np.uint8)
-    distance, different = rng.random(40), np.arange(40) % 2 == 0
-    history = {k: [0.3, 0.2] for k in ("a", "val_a", "val_accuracy", "val_contrastive")}
-    found = evaluation.interval([1.0, 2.0])
-    stated = verification.reliability(verification.make_curve(distance, different), 1.0)
-    areas = np.array([[np.nan, 0.9], [0.9, np.nan]])
-    labels, places = np.arange(6) % 2, rng.random((6, 2))
-    drawn = [
-        plots.image_grid(images, ["x", "y"], [True, False]),
-        plots.pair_gallery(
-            images[0], Pairs(np.zeros(7, int), np.ones(7, int), None), range(7), "abcdefg"
-        ),
-        plots.loss_curves({"m": (distance, distance, distance)}),
-        plots.learning_curves({"base": [history, history]}, {"a": "A"}),
-        plots.validation_curves({"base": [history]}),
-        plots.distance_histograms({"seen": (distance, different)}, {"fixed": 0.5}),
-        plots.roc_curves({"seen": {"base": (distance, different)}}),
-        plots.accuracy_by_threshold({"seen": {"m": [distance, distance]}}, np.arange(40)),
-        plots.intervals({"seen": {"base": found}}, "accuracy (%)", {"seen": {"base": 1.5}}),
-        plots.intervals({"seen": {"base": found}}, "AUC"),
-        plots.reliability_diagrams({"seen": {"base": stated}}),
-        plots.class_heat_map(areas, ["x", "y"], [True, False], "AUC"),
-        plots.over_epochs({"AUC": {"seen": rng.random((2, 3))}}, (0, 1, 20)),
-        plots.by_number({"AUC": {"pretrained": rng.random((2, 3))}}, (5, 10, 20), "pairs"),
-        plots.spectra({"seen": {"before": distance[:5]}}),
-        plots.lottery({"seen": distance[:9]}, {"seen": distance[:1]}, "accuracy"),
-        plots.embedding_maps(
-            {"PCA": places}, labels, {0: "x", 1: "y"}, images.reshape(6, 8, 8, 1), np.array([1, 4])
-        ),
-    ]
-    for figure in drawn:
-        figure.canvas.draw()
-        plots.plt.close(figure)
 
 
 def test_profiles():

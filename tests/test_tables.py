@@ -1,222 +1,328 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
-from siamese_utils.evaluation import Interval, Measured
-from siamese_utils.runs import Run
 
-from siamese_utils import runs, tables
+from siamese_utils.images.dataset import SETS, TEST_SETS
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring import lottery
+from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.intervals import measured
+from siamese_utils.measuring.panel import panel_of_drawn
+from siamese_utils.telling import tables
 
-
-def make_run(seed=0, model="base", margin=1.0, epochs=2):
-    """A run of four pairs a set: same at 0.1 and 0.6 margins, different at 0.4 and 0.9."""
-    distances = np.float32([0.1, 0.6, 0.4, 0.9]) * margin
-    experiment = {"model": model, "margin": margin, "optimizer": "rmsprop", "learning_rate": 0.001}
-    experiment |= {"epochs": epochs, "seed": seed}
-    sets = {name: distances for name in tables.PAIR_SETS}
-    return Run({"experiment": experiment}, {}, [], sets)
-
-
-def test_a_run_is_measured_by_hand():
-    measured = tables.measure([make_run(margin=5.0)])
-    assert len(measured) == 15
-    seen = measured[measured["pair_set"] == "seen"].set_index("threshold_rule")
-    # at 0.5 all four but none at exactly 0.5: 0.5 is not above 0.5, so 1 same is right; 2 different are
-    assert seen.loc["fixed 0.5", "accuracy"] == 75
-    # at 2.5: same 0.5 right, same 3.0 wrong, different 2.0 wrong, different 4.5 right
-    assert seen.loc["half margin", ["threshold", "accuracy"]].tolist() == [2.5, 50]
-    assert seen.loc["tuned", "accuracy"] == 75
-    # of four (different, same) couples three have the different one farther apart
-    assert seen["auc"].tolist() == [0.75] * 3
+BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
+MARGIN_5 = {"seen": 81.96, "all": 67.78, "unseen": 55.43}
+NO_COUNTS = PairCounts(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
 
 
-def test_accuracy_csv_has_its_columns_and_no_row_twice(results):
-    tables.add_to_accuracy(tables.measure([make_run(0), make_run(1)]))
-    tables.add_to_accuracy(tables.measure([make_run(1), make_run(0, "complex", 5.0)]))
-    table = pd.read_csv(results / "accuracy.csv")
-    assert list(table.columns) == [
-        *["model", "margin", "optimizer", "learning_rate", "seed", "pair_set"],
-        *["threshold_rule", "threshold", "accuracy", "auc", "epochs"],
-    ]
-    assert len(table) == 3 * 15
-    assert not table.duplicated(table.columns[:7].tolist()).any()
-    assert not list(results.glob(".*"))
+def make_distances(distance=(0.1, 0.6, 0.4, 0.9), margin=1.0):
+    """As many same pairs as different ones in each set, the same ones first; distances in margins."""
+    drawn = dict.fromkeys(SETS, np.float32(distance) * margin)
+    return Distances(drawn, NO_COUNTS, np.zeros(0), 0.5, margin)
 
 
-def test_the_table_of_the_report_stands_beside_the_study():
-    measured = tables.measure([make_run(s, "complex", 5.0) for s in range(3)])
-    table = tables.accuracy_table(measured, with_study=True).set_index("threshold")
+def drawn_panel(accuracies, margin=1.0):
+    """The panel of one seed for each accuracy in % at 0.5, the same on each set."""
+    figures = {}
+    for name in SETS:
+        for figure in (*tables.RULES.values(), "AUC"):
+            unit = "" if figure == "AUC" else "%"
+            figures[name, figure] = measured(np.divide(accuracies, 1 if unit else 100), unit)
+    return pd.Series(figures, dtype=object)
+
+
+def test_the_table_of_an_encoder_by_hand():
+    drawn = panel_of_drawn([make_distances(margin=5.0)] * 3)
+    table = tables.accuracy(drawn, 5.0, {})
+    assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC"]
+    assert table.index.name == "threshold"
+    assert table.columns.tolist() == ["train", "seen", "all", "unseen"]
+    # at 0.5 one same pair is right and both different ones are; at 2.5 one of each
+    assert f"{table.loc['0.5', 'seen']}" == "75.00 ± 0.00"
+    assert f"{table.loc['m/2', 'train']}" == "50.00 ± 0.00"
+    assert f"{table.loc['none: AUC', 'unseen']}" == "0.750 ± 0.000"
+
+
+def test_the_table_of_an_encoder_stands_above_the_study():
+    drawn = drawn_panel([80, 81, 82])
+    table = tables.accuracy(drawn, 5.0, MARGIN_5)
     assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC", "0.5, in 2019"]
-    assert table.loc["0.5", "seen"] == "75.00 ± 0.00"
-    assert table.loc["0.5, in 2019", "unseen"] == "55.43"
-    without = tables.accuracy_table(measured, with_study=False)
-    assert "0.5, in 2019" not in without["threshold"].tolist()
+    assert table.loc["0.5, in 2019"].tolist() == [
+        "82.58 / 78.84 / 79.32",
+        *["81.96", "67.78", "55.43"],
+    ]
+    assert table.loc["tuned", "all"] is drawn["all", "accuracy, tuned"]
+    without = tables.accuracy(drawn, 5.0, {})
+    assert "0.5, in 2019" not in without.index
 
 
 def test_at_margin_1_the_two_fixed_thresholds_are_one_row():
-    table = tables.accuracy_table(tables.measure([make_run()]), with_study=False)
-    assert table["threshold"].tolist() == ["0.5 = m/2", "tuned", "none: AUC"]
+    table = tables.accuracy(drawn_panel([80, 81]), 1.0, BASE)
+    assert table.index.tolist() == ["0.5 = m/2", "tuned", "none: AUC", "0.5, in 2019"]
+    assert table.loc["0.5, in 2019", "train"] == "99.85 / 99.73 / 99.70"
 
 
-def test_differences_are_taken_seed_by_seed():
-    rows = [
-        {"model": model, "seed": seed, "accuracy": value}
-        for model, values in (("a", [5.0, 7.0]), ("b", [4.0, 9.0]))
-        for seed, value in enumerate(values)
-    ]
-    found = tables.paired_differences(pd.DataFrame(rows), {"model": "a"}, {"model": "b"})
-    assert found.tolist() == [1, -2]
-
-
-def test_gaps_to_the_study():
-    measured = tables.measure([make_run(seed) for seed in range(3)])
-    gaps = tables.gaps_to_study(measured, "base", 1.0)
-    # all three seeds at 50 %, so one more is expected at 50 % exactly
-    assert gaps["seen"]["gap"] == pytest.approx(50 - 95.99)
-    assert gaps["seen"]["verdict"] == "does not hold"
-    assert "Outside the range" in tables.describe_gaps(gaps)
-    assert tables.gaps_to_study(measured, "base", 7.0) == {}
-    assert tables.describe_gaps({}) == ""
-
-
-CLAIM = {"study": "61.43", "ours": "2", "verdict": "holds", "why": "Because."}
-CLAIM |= {"evidence": "04-complex-model"}
-
-
-def test_claims_are_kept_and_replaced(results):
-    for verdict in ("holds", "not decidable"):
-        tables.add_claim("2a", "it helps", **CLAIM | {"verdict": verdict})
-    tables.add_claim("10", "so it is", **CLAIM | {"evidence": "05-margin-study"})
-    claims = tables.read("claims")
-    assert claims["claim"].tolist() == ["10", "2a"]
-    assert tables.claims_of("04-complex-model", True)["verdict"].tolist() == ["not decidable"]
-
-
-def test_no_figure_of_2019_where_none_applies(results):
-    tables.add_claim("1", "it helps", **CLAIM)
-    assert "2019" not in tables.claims_of("04-complex-model", with_study=False)
-
-
-def test_histories_have_a_row_an_epoch(results):
-    run = make_run()
-    run.history.update(loss=[0.2, 0.1], accuracy=[0.5, 0.75])
-    for _ in range(2):
-        tables.add_histories([run])
-    table = pd.read_csv(results / "histories.csv")
-    assert table["epoch"].tolist() == [1, 2]
-    assert table["accuracy"].tolist() == [0.5, 0.75]
-
-
-def test_csv_comes_back_to_the_last_digit(results):
-    values = [0.1 + 0.2, 1 / 3, 96.18417917560162]
-    tables.save(pd.DataFrame({"value": values}), "sample")
-    assert tables.read("sample")["value"].tolist() == values
-
-
-def test_facts_come_back(results):
-    tables.save_facts("sample", one=1, gaps={"seen": 0.5})
-    assert tables.read_facts("sample") == {"one": 1, "gaps": {"seen": 0.5}}
-
-
-def test_figures_as_text():
-    found = Interval(61.426, 59.0, 63.852)
-    assert tables.percent(found) == "61.43 ± 2.43"
-    assert tables.percent(Interval(61.426, float("nan"), float("nan"))) == "61.43"
-    assert (
-        tables.points(Interval(-1.5, -2.0, -1.0)) == "−1.50 points (95 % interval −2.00 to −1.00)"
+def test_gaps_to_the_study_by_hand():
+    drawn = drawn_panel([50, 50, 50])
+    for pair_set, values in {
+        "seen": [95, 96, 97],  # 0.01 ± 2.48 from 95.99
+        "all": [79, 79, 79],  # -0.85
+        "unseen": [64, 65, 66],  # 3.57 ± 2.48
+    }.items():
+        drawn[pair_set, "accuracy, 0.5"] = measured(values, "%")
+    gaps = tables.gaps(drawn, BASE)
+    assert gaps.index.tolist() == ["seen", "all", "unseen"]
+    assert gaps["2019"].tolist() == [95.99, 79.85, 61.43]
+    assert [gap.interval.mean for gap in gaps["ours minus 2019"]] == pytest.approx(
+        [0.01, -0.85, 3.57]
     )
-    assert tables.area(Interval(0.9, 0.8, 1.0)) == "0.900 ± 0.100"
+    assert [gap.unit for gap in gaps["ours minus 2019"]] == ["points"] * 3
+    assert gaps["within 2 points"].tolist() == ["open", "yes", "open"]
+    assert gaps["ours"]["all"] is drawn["all", "accuracy, 0.5"]
 
 
-def test_differences_as_text():
-    assert tables.difference(Interval(-0.1, -0.2, 0.0), 1) == "−0.1 (95 % interval −0.2 to +0.0)"
-    assert tables.difference(Interval(0.1234, np.nan, np.nan)) == "+0.123 (one seed, no interval)"
-    assert tables.plus_minus(Interval(0.5, 0.25, 0.75), 2) == "0.50 ± 0.25"
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ([79.85] * 3, "yes"),
+        ([81.8] * 3, "yes"),
+        ([77.9] * 3, "yes"),
+        ([82.0] * 3, "no"),
+        ([50.0] * 3, "no"),
+        ([81, 82, 83], "open"),  # 2.15 ± 2.48
+        ([78, 80, 82], "open"),  # 0.15 ± 4.97: too noisy to say
+        ([79.85], "open"),  # one seed
+    ],
+)
+def test_within_2_points_of_the_study_or_not(values, word):
+    gaps = tables.gaps(drawn_panel(values), {"all": 79.85})
+    assert gaps["within 2 points"].tolist() == [word]
 
 
-def make_panel(seen, unseen):
-    """A panel of two seeds and two groups with one accuracy and no calibration."""
-
-    def of(values):
-        return Measured(np.array(values, dtype=float), np.outer(values, [1.0, 1.0]))
-
-    panel = {}
-    for pair_set, values in (("seen", seen), ("all", seen), ("unseen", unseen)):
-        for name in tables.ACCURACY_OF_RULE.values():
-            panel[pair_set, name] = of(values)
-        panel[pair_set, "AUC"] = of([0.5, 0.5])
-        panel[pair_set, "ECE"] = of([np.nan, np.nan])
-    return panel
-
-
-def test_a_panel_becomes_a_table_without_what_is_not_known():
-    table = tables.panel_table(make_panel([90, 90], [60, 60])).set_index("measure")
-    assert "ECE" not in table.index
-    assert table.loc["accuracy, 0.5", "unseen"] == "60.00 ± 0.00"
-    assert table.loc["AUC", "seen"] == "0.500 ± 0.000"
-
-
-def test_panels_stand_beside_each_other():
-    panels = {"a": make_panel([90, 90], [60, 60]), "b": make_panel([80, 80], [70, 70])}
-    both = tables.compare_panels(panels, [("seen", "accuracy, 0.5"), ("unseen", "AUC")])
-    assert list(both.columns) == ["encoder", "accuracy, 0.5, seen", "AUC, unseen"]
-    alone = tables.compare_panels(panels, [("seen", "AUC"), ("seen", "ECE")], "margin")
-    assert alone.iloc[0].tolist() == ["a", "0.500 ± 0.000", "–"]
-    assert list(alone.columns) == ["margin", "AUC", "ECE"]
+def test_gaps_are_said_in_a_short_answer():
+    assert tables.say_gaps(tables.gaps(drawn_panel([50, 50]), {})) == (
+        "The study has no figures for this.",
+        "",
+    )
+    near = {"seen": 80.5, "all": 79.5, "unseen": 81.0}
+    first, where = tables.say_gaps(tables.gaps(drawn_panel([80] * 3), near))
+    assert (first, where) == (
+        "Yes.",
+        "On all three sets that is within 2 points of the study's single run.",
+    )
+    first, where = tables.say_gaps(tables.gaps(drawn_panel([80] * 3), near | {"unseen": 61.43}))
+    assert first == "Only on seen and all classes."
+    assert where == "Ours minus the study's is +18.6 points on unseen."
+    first, where = tables.say_gaps(tables.gaps(drawn_panel([55] * 3), BASE | {"all": 54.0}))
+    assert first == "Only on all classes."
+    first, where = tables.say_gaps(tables.gaps(drawn_panel([50] * 3), BASE | {"all": 79.8}))
+    assert first == "On no set."
+    assert where == (
+        "Ours minus the study's is −46.0 points on seen, −29.8 points on all, −11.4 points on unseen."
+    )
 
 
-def test_changes_are_judged_at_both_thresholds():
-    first, second = make_panel([90, 91], [60, 61]), make_panel([80, 81], [70, 71])
-    found = tables.changes(first, second, "seen")
-    assert {rule: values.whole.tolist() for rule, values in found.items()} == {
-        rule: [10, 10] for rule in tables.RULES
-    }
-    assert tables.judge_changes(found, found["tuned"], +1) == "holds"
-    rows = {("seen", "fixed 0.5"): found["fixed 0.5"]}
-    [row] = tables.difference_table(rows).to_dict("records")
-    assert row["the first is"] == "better"
-    assert row["mean"] == "+10.00"
+def test_layers_of_an_encoder():
+    layer = SimpleNamespace(
+        name="dense", output=SimpleNamespace(shape=(None, 4, 2)), count_params=lambda: 20
+    )
+    [row] = tables.layers(SimpleNamespace(layers=[layer])).to_numpy().tolist()
+    assert row == ["dense", "(4, 2)", 20]
 
 
-def test_panels_are_kept_with_their_intervals(results):
-    for value in (90, 91):
-        tables.add_panels({"a": make_panel([value, value], [60, 60])})
-    kept = tables.select(tables.read("panel"), pair_set="seen", figure="accuracy, 0.5")
-    assert kept[["encoder", "mean", "low", "high", "seeds"]].to_numpy().tolist() == [
-        ["a", 91, 91, 91, 2]
+def test_rows_are_ranked_by_their_means():
+    figures = pd.DataFrame(
+        {("seen", "AUC"): {"a": measured([0, 2]), "b": measured([3]), "c": measured([1, 1])}}
+    )
+    assert tables.ranked(figures, ("seen", "AUC")).index.tolist() == ["b", "a", "c"]
+
+
+def test_the_worst_pairs_by_hand():
+    distance = np.array([0.1, 0.9, 0.5, 0.2, 0.8, 0.3])
+    different = np.array([False, False, False, True, True, True])
+    assert tables.worst_pairs(distance, different, 2).tolist() == [1, 2, 3, 5]
+    assert tables.worst_pairs(distance, different).tolist() == [1, 2, 0, 3, 5, 4]
+
+
+FIGURES = (
+    pd.DataFrame(
+        {
+            ("seen", "AUC"): {"base": measured([0.8, 1.0]), "pixels": measured([0.5])},
+            ("all", "AUC"): {"base": measured([0.6, 0.6]), "pixels": measured([0.4])},
+        }
+    )
+    .rename_axis("encoder")
+    .rename_axis(["set", "figure"], axis="columns")
+)
+
+
+def test_figures_become_points_for_rows_of_dots():
+    frame = tables.tidy(FIGURES, series="encoder", subplot="set")
+    assert frame.columns.tolist() == ["subplot", "series", "x", "low", "high"]
+    assert frame[["subplot", "series", "x"]].to_numpy().tolist() == [
+        ["seen", "base", 0.9],
+        ["all", "base", 0.6],
+        ["seen", "pixels", 0.5],
+        ["all", "pixels", 0.4],
     ]
+    # 0.9 ± 12.7062 x 0.1
+    assert frame.loc[0, ["low", "high"]].tolist() == pytest.approx([-0.37062, 2.17062], abs=1e-5)
+    assert frame.loc[2:, ["low", "high"]].isna().all(axis=None)
+    assert set(tables.tidy(FIGURES["seen", "AUC"], series="encoder")["subplot"]) == {""}
 
 
-def test_the_auc_has_its_say():
-    better = Measured(np.array([0.1, 0.1]), np.full((2, 2), 0.1))
-    found = {"tuned": better - better}
-    said = tables.why_of_changes("holds", found, better, +1)
-    assert said.startswith("The whole interval lies on the claim's side of zero. ")
-    assert "The tuned threshold leaves it open;" in said
-    assert said.endswith("bears it out.")
-    assert tables.why_of_changes("holds", found, better, -1).endswith("says the opposite.")
-    assert tables.why_of_changes("holds", found, better * 0, +1).endswith("leaves it open.")
+def test_figures_become_points_above_what_they_are_of():
+    by_number = pd.Series({("base", 5): measured([1, 3]), ("base", 50): measured([2, 2])})
+    frame = tables.tidy(by_number.rename_axis(["encoder", "pairs"]), series="encoder", x="pairs")
+    assert frame[["series", "x", "y"]].to_numpy().tolist() == [["base", "5", 2], ["base", "50", 2]]
+    assert frame.columns.tolist() == ["subplot", "series", "x", "y", "low", "high"]
 
 
-def test_the_ends_of_curves_in_words():
-    histories = {
-        "base": [{"a": [3.0, 1.0], "val_a": [3.0, 2.0]}, {"a": [9.0, 2.0], "val_a": [4.0]}]
+def test_the_studys_figures_stand_beside():
+    frame = tables.tidy(FIGURES, series="encoder", subplot="set")
+    both = tables.with_published(frame, {"base": {"seen": 0.95, "all": 0.7}, "pixels": {}})
+    assert both.iloc[4:][["subplot", "series", "x"]].to_numpy().tolist() == [
+        ["seen", "base, 2019", 0.95],
+        ["all", "base, 2019", 0.7],
+    ]
+    assert both.iloc[4:]["low"].isna().all()
+    assert tables.with_published(frame, {"base": {}}) is frame
+
+
+def test_figures_become_a_point_for_each_seed():
+    columns = {("AUC", "seen"): [measured([0.5, 0.6]), measured([0.7, 0.8])]}
+    frame = tables.by_seed(pd.DataFrame(columns), x=[0, 20])
+    assert frame.columns.tolist() == ["subplot", "series", "x", "y", "seed"]
+    assert frame.to_numpy().tolist() == [
+        ["AUC", "seen", "0", 0.5, 0],
+        ["AUC", "seen", "0", 0.6, 1],
+        ["AUC", "seen", "20", 0.7, 0],
+        ["AUC", "seen", "20", 0.8, 1],
+    ]
+    with pytest.raises(ValueError, match="zip"):
+        tables.by_seed(pd.DataFrame(columns), x=[0])
+
+
+def test_lines_become_points():
+    frame = tables.points({("p", "a"): ([0, 1], [2, 3]), ("q", "a"): ([5], [6])})
+    assert frame.to_numpy().tolist() == [["p", "a", 0, 2], ["p", "a", 1, 3], ["q", "a", 5, 6]]
+
+
+def test_learning_curves_have_a_point_an_epoch_and_seed():
+    runs = [Run({}, {"a": [3.0, 1.0], "val_a": [3.0, 2.0]}, []) for _ in range(2)]
+    runs[1].history.update(a=[9.0], val_a=[4.0])
+    frame = tables.learning_curves({"base": runs}, {"a": "loss"})
+    assert frame.columns.tolist() == ["subplot", "series", "seed", "x", "y"]
+    assert frame.to_numpy().tolist() == [
+        ["loss", "base, training", 0, 1, 3.0],
+        ["loss", "base, training", 0, 2, 1.0],
+        ["loss", "base, training", 1, 1, 9.0],
+        ["loss", "base, validation", 0, 1, 3.0],
+        ["loss", "base, validation", 0, 2, 2.0],
+        ["loss", "base, validation", 1, 1, 4.0],
+    ]
+    alone = tables.learning_curves({"base": runs}, {"a": "loss"}, ["validation"])
+    assert set(alone["series"]) == {"base"}  # of one part, which needs no name
+    assert alone["y"].tolist() == [3, 2, 4]
+
+
+def test_histograms_hold_shares_that_sum_to_1():
+    distance, different = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, False, True, True])
+    frame = tables.histogram({"seen": (distance, different), "all": (2 * distance, different)})
+    assert len(frame) == 2 * 2 * tables.BINS
+    shares = frame.groupby(["subplot", "series"])["y"].sum()
+    assert shares.tolist() == pytest.approx([1] * 4)
+    same = frame[(frame["subplot"] == "all") & (frame["series"] == "same")]
+    # bins of 1.8 / 50 = 0.036: both same pairs lie in the sixth, from 0.18 to 0.216
+    assert same["x"].to_numpy() == pytest.approx(0.036 * np.arange(50))
+    assert same["y"].to_numpy().nonzero()[0].tolist() == [5]
+    assert frame.attrs["alt"] == (
+        "Histograms. Median distances: seen, same: 0.1; seen, different: 0.9; "
+        "all, same: 0.2; all, different: 1.8."
+    )
+
+
+def test_of_many_distances_a_thousandth_is_left_out():
+    distance = np.append(np.linspace(0, 1, 9999), 50.0)  # one pair far beyond
+    frame = tables.histogram({"": (distance, np.arange(10_000) % 2 == 1)})
+    assert frame["x"].max() < 1
+    assert 0.998 < frame.groupby("series")["y"].sum().mean() < 1
+
+
+def test_a_roc_curve_by_hand():
+    frame = tables.roc({"base": make_distances()}, ["seen"])
+    assert set(frame["subplot"]) == {"seen"}
+    # from the threshold below all distances to that of the farthest: x same, y different beyond
+    assert frame[["x", "y"]].to_numpy().tolist() == [
+        [1, 1],
+        [0.5, 1],  # same 0.1
+        [0.5, 0.5],  # different 0.4
+        [0, 0.5],  # same 0.6
+        [0, 0],  # different 0.9
+    ]
+    assert frame.attrs["alt"] == "Curves from corner to corner. AUC: seen, base: 0.750."
+
+
+def test_a_long_roc_curve_is_thinned_but_for_its_ends():
+    frame = tables.roc({"a": make_distances(np.random.default_rng(0).random(3000))})
+    assert frame["subplot"].drop_duplicates().tolist() == list(TEST_SETS)
+    one = frame[frame["subplot"] == "all"]
+    assert len(one) == tables.POINTS
+    assert one[["x", "y"]].iloc[[0, -1]].to_numpy().tolist() == [[1, 1], [0, 0]]
+
+
+def test_accuracies_by_threshold_by_hand():
+    relative = np.array([0.0, 0.2, 0.5, 0.7])  # in margins
+    seeds = [make_distances(margin=5.0), make_distances((0.6, 0.6, 0.9, 0.9), margin=5.0)]
+    frame = tables.accuracy_by_threshold({"m = 5": seeds}, relative)
+    one = frame[frame["subplot"] == "unseen"]
+    assert one["x"].tolist() == relative.tolist()
+    # seed 0: half, one same more, one different less, one same more; seed 1: half, half, half, all
+    assert one["y"].tolist() == [50, (75 + 50) / 2, 50, (75 + 100) / 2]
+    assert "seen, m = 5: 0.70; all, m = 5: 0.70;" in frame.attrs["alt"]
+
+
+def test_where_each_line_is_highest():
+    curves = {("seen", "b"): ([0.5, 1, 2], [1, 3, 2]), ("seen", "a"): ([0.5, 1, 2], [4, 4, 1])}
+    curves |= {("all", name): ([0.5, 1, 2], [0, 1, 2]) for name in "ab"}
+    found = tables.tops(tables.points(curves))
+    assert found.columns.tolist() == ["seen", "all"]  # as they are drawn
+    assert found.loc["b"].tolist() == [1, 2]
+    assert found.loc["a"].tolist() == [0.5, 2]  # the first of equals
+
+
+def test_the_lottery_becomes_points_by_choice():
+    found = pd.DataFrame({lottery.OWN: [True, True, False, False]})
+    for shift, pair_set in enumerate(TEST_SETS):
+        found[f"accuracy, {pair_set}"] = np.array([60.0, 62.0, 70.0, 50.0]) + shift
+    frame = tables.by_choice(found)
+    assert frame.columns.tolist() == ["subplot", "series", "x"]
+    assert frame.loc[frame["series"] == "the study's", "x"].tolist() == [60, 62, 61, 63, 62, 64]
+    assert len(frame) == 3 * 4
+    assert "all: 51.0 to 71.0, the study's 62.0;" in frame.attrs["alt"]
+
+
+def test_spectra_become_points_by_direction():
+    cloud = np.diag([3.0, 2.0, 1.0, 0.0])
+    frame = tables.spectra({("seen", "before"): cloud})
+    assert frame["x"].tolist() == list(range(1, len(frame) + 1))
+    assert frame["y"].sum() == pytest.approx(1)
+    assert frame["y"].is_monotonic_decreasing
+    assert frame.attrs["alt"] == "Share of the first three directions: seen, before: 100%."
+
+
+def test_maps_have_a_point_for_each_image(digits, store):
+    rows = np.concatenate([np.flatnonzero(digits.labels == c)[:8] for c in digits.classes])
+    embeddings = digits.images[rows].reshape(len(rows), -1).astype(np.float32)
+    frame = tables.maps(embeddings, rows, digits)
+    assert frame["subplot"].drop_duplicates().tolist() == ["PCA", "t-SNE"]
+    assert frame["series"].nunique() == 10
+    assert {name for name in frame["series"] if "unseen" in name} == {
+        f"{c} (unseen)" for c in digits.unseen
     }
-    found = tables.ends_of(histories, {"a": "loss"})
-    assert found == {"base, training loss": "1.5000", "base, validation loss": "3.0000"}
-    assert tables.in_words(found) == "base, training loss: 1.5000; base, validation loss: 3.0000."
-    assert tables.in_words({"seen": {"m = 1": 2, "m = 5": 3}}) == "seen: m = 1 2, m = 5 3."
-
-
-def test_a_report_knows_the_trainings_it_uses(results, store):
-    short = {"epochs": 1, "seed": 0, "model": "base", "objective": "contrastive", "seen": None}
-    long = short | {"epochs": 2}
-    other = {"num_pairs": 5, "epochs": 9, "seed": 0}
-    longer = other | {"epochs": 10}  # trained anew, not on the way
-    for number, experiment in enumerate((long, short, other, longer)):
-        record = {"experiment": experiment, "seconds": number, "precision": "float32"}
-        for _ in range(2):  # saved and loaded: noted once
-            runs.save(f"key {number}", runs.Run(record, {}, [], {}))
-    table = tables.read_trainings()
-    assert table["kind"].tolist() == ["base, contrastive"] * 2 + ["transfer to textures"] * 2
-    assert table["on_the_way"].tolist() == [True, False, False, False]
-    assert table["seconds"].tolist() == [1, 0, 2, 3]
+    assert len(frame) == 2 * len(rows)
+    assert np.isfinite(frame[["x", "y"]].to_numpy()).all()
+    assert frame.attrs["alt"].startswith("Variance within classes over that between them: seen: ")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamese_utils import textures
+from siamese_utils.images import textures
 
 
 def find_rectangle(image):

@@ -1,83 +1,122 @@
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
-from types import ModuleType
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from siamese_utils.training import Experiment
 
-from siamese_utils import data, evaluation, runs, training
+from siamese_utils import settings
+from siamese_utils.learning import experiment, objectives, training
+from siamese_utils.learning import store as keep
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.measuring import distances
 
 SHORT = Experiment(dataset="digits", epochs=2, precision="float32")
 
 
-def test_training_learns_and_is_kept(store, digits):
+def auc_of(run):
+    """The AUC on the study's pairs of seen classes."""
+    [found] = distances.of_runs([run])
+    return found.curve_of_drawn("seen").auc
+
+
+def run_python(program, folder=settings.ROOT, **environment):
+    """The output of a program in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_training_learns_and_is_kept(store):
     run = training.train(SHORT)
     assert run.history["contrastive"][-1] < run.history["contrastive"][0]
-    assert set(run.distances) == {"train", "validation", "seen", "all", "unseen"}
     assert run.record["parameters"] == 1_215_104
-    drawn = training.draw_test_pairs(digits, data.split(digits, 0), 0)["seen"]
-    assert evaluation.roc_auc(run.distances["seen"], drawn.different) > 0.9
-    encoder = training.rebuild_encoder(run, (28, 28, 1))
-    embeddings = training.embed(encoder, digits.images)
-    gap = np.sqrt(((embeddings[drawn.first] - embeddings[drawn.second]) ** 2).sum(axis=1))
-    assert np.allclose(gap, run.distances["seen"], atol=1e-3)
-    assert len(list(store.iterdir())) == 1
+    assert run.record["precision"] == "float32"
+    assert training.experiment_of(run) == SHORT
+    assert run.key == training.key_of(SHORT)
+    assert list(store.iterdir()) == [keep.path_of(run.key)]
+    assert auc_of(run) > 0.9
 
 
 def test_no_training_is_done_twice(store, monkeypatch):
     first = training.train(SHORT)
-    monkeypatch.setattr(training, "fit_encoder", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "fit", lambda *_: pytest.fail("trained again"))
     second = training.train(SHORT)
     assert second.record == first.record
+    assert second.history == first.history
     assert all(map(np.array_equal, first.weights, second.weights))
 
 
 def test_the_same_seed_gives_the_same_weights_in_another_process(store):
     run = training.train(replace(SHORT, model="complex"))
     program = (
-        "import sys, hashlib; from siamese_utils import training; "
-        "from siamese_utils.training import Experiment; "
+        "import hashlib; from siamese_utils.learning import training; "
+        "from siamese_utils.learning.experiment import Experiment; "
         "run = training.train(Experiment(dataset='digits', epochs=2, precision='float32', model='complex')); "
         "print(hashlib.sha256(b''.join(w.tobytes() for w in run.weights)).hexdigest())"
     )
-    environment = {**os.environ, "SIAMESE_STORE_DIR": str(store / "other")}
-    told = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    told = run_python(program, **{settings.STORE_VARIABLE: str(store / "other")})
     ours = hashlib.sha256(b"".join(weight.tobytes() for weight in run.weights)).hexdigest()
     assert told.split()[-1] == ours
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"seed": 1},
-        {"margin": 2.0},
-        {"model": "complex"},
-        {"pairs": "anew"},
-        {"images_per_class": 50},
-        {"objective": "softmax"},
-        {"seen": (0, 1, 2)},
-    ],
-)
-def test_another_experiment_is_another_training(store, change):
-    settled = [training._settle(e) for e in (SHORT, replace(SHORT, **change))]
-    loaded = [training.load_data(e) for e in settled]
-    keys = {
-        training._make_key(e, d, data.split(d, e.seed))
-        for e, d in zip(settled, loaded, strict=True)
-    }
-    assert len(keys) == 2
+CHANGES = {
+    "seed": 1,
+    "margin": 2.0,
+    "model": "complex",
+    "pairs": "anew",
+    "images_per_class": 50,
+    "objective": "softmax",
+    "seen": (0, 1, 2),
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "epochs": 3,
+    "batch": 64,
+    "precision": "mixed_bfloat16",
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_another_experiment_is_another_training(field):
+    changed = replace(SHORT, **{field: CHANGES[field]})
+    assert training.key_of(SHORT) != training.key_of(changed)
+
+
+def test_no_field_of_an_experiment_is_forgotten():
+    assert {*CHANGES, "dataset"} == {field.name for field in fields(Experiment)}
+
+
+@pytest.mark.parametrize("table", ["MODELS", "OPTIMIZERS"])
+def test_what_a_name_stands_for_is_part_of_the_key(monkeypatch, table):
+    key = training.key_of(SHORT)
+    changed = {
+        "MODELS": experiment.MODELS | {"base": experiment.Regularisation(dropout=0.5)},
+        "OPTIMIZERS": experiment.OPTIMIZERS | {"rmsprop": ("RMSprop", {"momentum": 0.5})},
+    }[table]
+    monkeypatch.setattr(training, table, changed)
+    assert training.key_of(SHORT) != key
+
+
+def test_auto_is_settled_before_it_names_anything(digits):
+    found = training.settle(replace(SHORT, precision="auto", dataset="digits"))
+    assert found.precision in ("float32", "mixed_bfloat16")
+    assert training.settle(SHORT) == SHORT
 
 
 def test_pairs_drawn_once_come_again_and_drawn_anew_do_not(digits):
-    split = data.split(digits, 0)
+    split = digits.split(0)
     for mode, again in (("once", True), ("anew", False)):
-        epochs = training._draw_epochs(replace(SHORT, pairs=mode), digits, split)
+        epochs = objectives.draw_epochs(replace(SHORT, pairs=mode), digits, split)
         half = len(epochs) // 2
         first, second = (
             set(map(bytes, epochs.images[part])) for part in (slice(half), slice(half, None))
@@ -86,10 +125,36 @@ def test_pairs_drawn_once_come_again_and_drawn_anew_do_not(digits):
         assert not np.array_equal(epochs.images[:half], epochs.images[half:])
 
 
+@pytest.mark.parametrize("pair_set", ["train", "validation"])
+def test_steps_are_drawn_from_their_own_images(digits, pair_set):
+    split = digits.split(0)
+    draw = {"train": objectives.draw_epochs, "validation": objectives.draw_validation}[pair_set]
+    assert set(draw(SHORT, digits, split).images.ravel()) <= set(split.sets()[pair_set])
+
+
 def test_a_loss_that_is_no_number_raises_and_stores_nothing(store):
     with pytest.raises(training.TrainingDivergedError, match="no number"):
         training.train(replace(SHORT, margin=1e30))  # its square is infinite
     assert not store.exists() or not list(store.iterdir())
+
+
+@pytest.mark.parametrize("objective", objectives.OBJECTIVES)
+def test_a_training_that_diverges_raises_and_stores_nothing(store, objective):
+    # ReLU turns what is no number into 0: the loss may be finite all the while
+    experiment = replace(SHORT, objective=objective, learning_rate=1e30)
+    with pytest.raises(training.TrainingDivergedError, match="numbers?"):
+        training.train(experiment, milestones=(1,))
+    assert not store.exists() or not list(store.iterdir())
+
+
+def test_embeddings_that_are_no_numbers_are_refused(digits):
+    encoder = training.untrained_encoder("base", 0, (28, 28, 1))
+    assert training.embed(encoder, digits.images[:5]).shape == (5, 128)
+    weights = encoder.get_weights()
+    weights[-1][0] = np.inf
+    encoder.set_weights(weights)
+    with pytest.raises(training.TrainingDivergedError, match="no numbers"):
+        training.embed(encoder, digits.images[:5])
 
 
 @pytest.mark.parametrize(
@@ -102,6 +167,9 @@ def test_a_loss_that_is_no_number_raises_and_stores_nothing(store):
         ("epochs", 0),
         ("precision", "float16"),
         ("margin", float("nan")),
+        ("objective", "cosine"),
+        ("learning_rate", 0.0),
+        ("batch", -1),
     ],
 )
 def test_what_cannot_be_trained_is_refused(field, value):
@@ -119,27 +187,34 @@ def test_a_long_training_passes_through_the_shorter_ones(store):
         path.unlink()
     by_itself = training.train(replace(SHORT, model="complex"))
     assert by_itself.history == on_the_way.history
+    assert by_itself.key == on_the_way.key
     assert all(map(np.array_equal, by_itself.weights, on_the_way.weights))
 
 
-def test_a_classifier_is_trained_on_the_seen_classes(store, digits):
+def test_seeds_are_trained_one_by_one(store):
+    runs = training.train_seeds(replace(SHORT, images_per_class=40, epochs=1), 2)
+    assert [run.record["experiment"]["seed"] for run in runs] == [0, 1]
+    assert not np.array_equal(runs[0].weights[0], runs[1].weights[0])
+
+
+def test_a_classifier_is_trained_on_the_seen_classes(store):
     run = training.train(replace(SHORT, objective="softmax", epochs=4))
     assert run.history["val_accuracy"][-1] > 0.9
     assert run.record["parameters"] == 1_215_104  # without the softmax layer
-    drawn = training.draw_test_pairs(digits, data.split(digits, 0), 0)["seen"]
-    assert evaluation.roc_auc(run.distances["seen"], drawn.different) > 0.9
+    assert auc_of(run) > 0.9
 
 
-def test_triplets_train_the_same_encoder(store, digits):
+def test_triplets_train_the_same_encoder(store):
     run = training.train(replace(SHORT, objective="triplet"))
     assert run.history["loss"][-1] < run.history["loss"][0]
-    drawn = training.draw_test_pairs(digits, data.split(digits, 0), 0)["seen"]
-    assert evaluation.roc_auc(run.distances["seen"], drawn.different) > 0.9
+    assert run.record["parameters"] == 1_215_104
+    assert auc_of(run) > 0.9
 
 
 def test_other_classes_can_be_seen(store):
     run = training.train(replace(SHORT, seen=[9, 3, 5], images_per_class=40))
     assert run.record["experiment"]["seen"] == (3, 5, 9)
+    assert training.experiment_of(keep.load(run.key)).seen == (3, 5, 9)
     dataset = training.load_data(Experiment(dataset="digits", seen=(3, 5, 9)))
     assert dataset.seen == (3, 5, 9)
     assert dataset.unseen == (0, 1, 2, 4, 6, 7, 8)
@@ -150,14 +225,74 @@ def test_one_experiment_has_one_spelling():
     assert repr(replace(SHORT, margin=2)) == repr(replace(SHORT, margin=2.0))
 
 
-def test_changed_sources_change_the_key_and_comments_do_not(tmp_path):
-    module = ModuleType("sample")
-    module.__file__ = str(tmp_path / "sample.py")
+def test_an_untrained_encoder_is_where_training_begins(store):
+    hardly = training.train(replace(SHORT, learning_rate=1e-12, seed=3))
+    encoder = training.untrained_encoder("base", 3, (28, 28, 1))
+    for before, after in zip(encoder.get_weights(), hardly.weights, strict=True):
+        assert np.allclose(before, after, atol=1e-9)
 
-    def digest(text):
-        (tmp_path / "sample.py").write_text(text)
-        return runs.source_digest([module])
 
-    plain = digest("def f(x):\n    return x + 1\n")
-    assert digest('"""Doc."""\ndef f(x):\n    """Doc."""\n    # why\n    return (x + 1)\n') == plain
-    assert digest("def f(x):\n    return x + 2\n") != plain
+NEW_LOSS = '''
+
+def squared_loss(different: Tensor, distance: Tensor, margin: float = 1.0) -> Tensor:
+    """Return the squared gap between a pair's distance and what it should be: 0, or the margin."""
+    return ops.square(distance - margin * ops.cast(different, "float32"))
+'''
+NEW_OBJECTIVE = '''
+
+def squared(
+    experiment: Experiment, encoder: keras.Model, dataset: Dataset, split: Split
+) -> Prepared:
+    """Prepare the squared loss on the study's pairs."""
+    from siamese_utils.learning import losses, models
+
+    model = models.SiameseModel(encoder, dataset.images)
+    model.compile(models.build_optimizer(experiment), losses.squared_loss, jit_compile=False)
+    blocks = draw_epochs(experiment, dataset, split), draw_validation(experiment, dataset, split)
+    return model, *(
+        to_steps({"images": b.images, "pairs": b.pairs}, np.tile(b.different, (len(b), 1)))
+        for b in blocks
+    )
+'''
+REGISTERED = 'OBJECTIVES["squared"] = squared\n'
+WITH_NEW_LOSS = """
+import json, sys, siamese_utils
+from dataclasses import replace
+from siamese_utils.learning import training
+from siamese_utils.learning.experiment import Experiment
+base = Experiment(dataset="digits", epochs=2, precision="float32")
+others = [replace(base, objective=name) for name in ("triplet", "softmax")]
+keys = [training.key_of(e) for e in (base, *others)]
+loaded = training.train(base)
+assert "keras" not in sys.modules, "the base model was trained again"
+run = training.train(replace(base, objective="squared"))
+print(json.dumps([siamese_utils.__file__, keys, loaded.key, run.key, run.history]))
+"""
+
+
+def test_a_new_loss_costs_three_places_and_retrains_nothing_else(store, tmp_path):
+    base = training.train(SHORT)
+    path = keep.path_of(base.key)
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    others = [replace(SHORT, objective=name) for name in ("triplet", "softmax")]
+    keys = [training.key_of(e) for e in (SHORT, *others)]
+
+    copy = tmp_path / "copy" / "siamese_utils"
+    shutil.copytree(
+        settings.ROOT / "siamese_utils", copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    with (copy / "learning" / "losses.py").open("a", encoding="utf-8") as file:
+        file.write(NEW_LOSS)
+    with (copy / "learning" / "objectives.py").open("a", encoding="utf-8") as file:
+        file.write(NEW_OBJECTIVE + "\n\n" + REGISTERED)
+    told = run_python(WITH_NEW_LOSS, tmp_path, PYTHONPATH=str(copy.parent))
+    place, their_keys, loaded, new, history = json.loads(told.splitlines()[-1])
+    assert place == str(copy / "__init__.py")
+    # the copy finds what was trained before the loss was there, and does not touch it
+    assert their_keys == keys
+    assert loaded == base.key
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+    # and keeps the new training beside it
+    assert new not in keys
+    assert {file.stem for file in store.iterdir()} == {base.key, new}
+    assert history["loss"][-1] < history["loss"][0]

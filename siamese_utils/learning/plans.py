@@ -65,20 +65,18 @@ class Plan:
     def chapters(self) -> dict[str, list[Experiment]]:
         """Return what each chapter trains for every seed: number of the notebook -> experiments."""
         base, brakes = self.experiment(), self.experiment(model="complex")
-        halves = [self.half(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()]
+        wide = self.experiment(model="complex", margin=5.0)
+        by_margin = [self.half(model="complex", margin=margin) for margin in MARGINS]
+        parts = ("base", "dropout", "regularisers", "complex")
         return {
             "03": [base],
-            "04": [base, brakes, *(self.half(model=m) for m in ("base", "complex"))]
-            + [self.half(model=m) for m in ("dropout", "regularisers")],
-            "05": [self.experiment(model=m, margin=margin)
-                   for m in ("complex", "base") for margin in CLAIMED_MARGINS]
-            + [self.half(model="complex", margin=margin) for margin in MARGINS],
-            "06": halves,
-            "07": [base, self.half(), self.half(objective="triplet"), brakes]
-            + [self.experiment(model="complex", margin=5.0)],
+            "04": [base, brakes, *(self.half(model=part) for part in parts)],
+            "05": [base, brakes, wide, self.experiment(margin=5.0), *by_margin],
+            "06": [self.half(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()],
+            "07": [base, brakes, wide, self.half(), self.half(objective="triplet")],
             "08": [base, brakes, self.half(objective="softmax"), self.gently_trained()],
             "10": [replace(base, epochs=n) for n in (*self.profile.milestones, base.epochs)],
-        }  # fmt: skip
+        }
 
     def gently_trained(self) -> Experiment:
         """Return the training that the optimizers' page found best on unseen classes."""

@@ -35,6 +35,15 @@ def code_digest(*names: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def source_of(name: str) -> str:
+    """Return the source of a definition, as it stands, without loading its module."""
+    module, _, own = name.rpartition(".")
+    text = _file_of(module).read_text(encoding="utf-8")
+    [node] = [n for n in ast.parse(text).body if getattr(n, "name", "") == own]
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+
+
 def _file_of(module: str) -> Path:
     path = PACKAGE / module.replace(".", "/")
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -149,18 +149,10 @@ def fit(prepared: Prepared, epochs: int, after_epoch: Callable[[dict[str, float]
 
 def _train(experiment: Experiment, keys: dict[int, str]) -> list[Run]:
     """Train, and store and return the runs of the lengths asked for."""
-    import keras
-    import tensorflow as tf
-
-    from siamese_utils.learning import models
-
     start = time.perf_counter()
     dataset = load_data(experiment)
     split = dataset.split(experiment.seed)
-    keras.utils.set_random_seed(experiment.seed)
-    if tf.config.list_physical_devices("GPU"):  # a CPU is deterministic by itself
-        tf.config.experimental.enable_op_determinism()
-    encoder = models.build_encoder(experiment.model, dataset.images.shape[1:], experiment.precision)
+    encoder = _begin(experiment, dataset)
     probe = dataset.images[split.validation[:PROBE]]
     history: History = {}
     runs = []
@@ -182,6 +174,19 @@ def _train(experiment: Experiment, keys: dict[int, str]) -> list[Run]:
     with Progress(experiment.label, experiment.epochs) as progress:
         fit(prepare(experiment, encoder, dataset, split), experiment.epochs, end_epoch)
     return runs
+
+
+def _begin(experiment: Experiment, dataset: Dataset) -> keras.Model:
+    """Seed everything and return the encoder before its first step."""
+    import keras
+    import tensorflow as tf
+
+    from siamese_utils.learning import models
+
+    keras.utils.set_random_seed(experiment.seed)
+    if tf.config.list_physical_devices("GPU"):  # a CPU is deterministic by itself
+        tf.config.experimental.enable_op_determinism()
+    return models.build_encoder(experiment.model, dataset.images.shape[1:], experiment.precision)
 
 
 def refuse_divergence(label: str, logs: dict[str, float], encoder: keras.Model) -> None:

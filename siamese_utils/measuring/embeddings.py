@@ -1,13 +1,17 @@
 """The embeddings of chosen images, kept in the store: who reads them there needs no TensorFlow."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import store, training, transfer
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Arrays, Run
+from siamese_utils.measuring import geometry
+from siamese_utils.measuring.intervals import measured
 
 
 def of_run(run: Run, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
@@ -49,3 +53,37 @@ def after(experiment: Experiment, epochs: int, dataset: Dataset, rows: np.ndarra
     if epochs == 0:
         return of_untrained(experiment.model, experiment.seed, dataset, rows)
     return of_run(training.train(replace(experiment, epochs=epochs)), dataset, rows)
+
+
+def pick(dataset: Dataset, rows: np.ndarray, number: int) -> np.ndarray:
+    """Return the first so many of these rows for each class: seen classes first, then unseen ones."""
+    labels = dataset.labels[rows]
+    return np.concatenate([rows[labels == c][:number] for c in (*dataset.seen, *dataset.unseen)])
+
+
+def collapse(
+    experiment: Experiment, seeds: int, epochs: Sequence[int], dataset: Dataset, number: int
+) -> pd.DataFrame:
+    """Return the figures of `geometry.describe` after so many epochs, rows (set, epochs trained).
+
+    number: of test images of each class, at most.
+    """
+    rows = {}
+    for pair_set in ("seen", "unseen"):
+        for epoch in epochs:
+            found = [
+                _describe(replace(experiment, seed=seed), epoch, dataset, pair_set, number)
+                for seed in range(seeds)
+            ]
+            values = {figure: [of_seed[figure] for of_seed in found] for figure in found[0]}
+            rows[pair_set, epoch] = {figure: measured(of) for figure, of in values.items()}
+    return pd.DataFrame(rows).T.rename_axis(["set", "epochs trained"])
+
+
+def _describe(
+    experiment: Experiment, epochs: int, dataset: Dataset, pair_set: str, number: int
+) -> dict[str, float]:
+    rows = pick(dataset, dataset.split(experiment.seed).all, number)
+    cloud, labels = after(experiment, epochs, dataset, rows), dataset.labels[rows]
+    inside = np.isin(labels, dataset.classes_of[pair_set])
+    return geometry.describe(cloud[inside], labels[inside])

@@ -1,10 +1,14 @@
 """The shape of a cloud of embeddings: how far its classes lie apart, how many directions it fills."""
 
+import hashlib
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from siamese_utils.learning import store
+from siamese_utils.learning.store import Arrays
 from siamese_utils.measuring import counts
 
 
@@ -60,3 +64,10 @@ def flatten(embeddings: np.ndarray) -> dict[str, np.ndarray]:
             "PCA": PCA(2, random_state=0).fit_transform(embeddings),
             "t-SNE": TSNE(init="pca", random_state=0).fit_transform(embeddings),
         }
+
+
+def maps(embeddings: np.ndarray) -> Arrays:
+    """Return the maps of `flatten`, from the store where they are there: t-SNE takes seconds."""
+    content = np.ascontiguousarray(embeddings)
+    parts = {"maps of": hashlib.sha256(content).hexdigest(), "shape": content.shape}
+    return store.kept(parts, ["measuring.geometry.flatten"], lambda: flatten(embeddings))

@@ -74,8 +74,8 @@ class Measured:
     def __sub__(self, other: "Measured | float") -> "Measured":
         """Return the paired difference, seed by seed and group by group, or that from a number."""
         if not isinstance(other, Measured):
-            groups = None if self.groups is None else np.full_like(self.groups, other)
-            other = Measured(np.full_like(self.whole, other), groups)
+            groups = None if self.groups is None else np.full_like(self.groups, other, float)
+            other = Measured(np.full_like(self.whole, other, float), groups)
         both = self.groups is not None and other.groups is not None
         groups = self.groups - other.groups if both else None
         unit = "points" if self.unit == "%" else self.unit

@@ -11,9 +11,6 @@ import pandas as pd
 
 from siamese_utils.images import dataset as data
 from siamese_utils.images.dataset import Dataset
-from siamese_utils.learning import transfer
-from siamese_utils.learning.objectives import STUDY_THRESHOLD
-from siamese_utils.learning.transfer import Transfer
 from siamese_utils.measuring.counts import class_pairs
 from siamese_utils.measuring.curve import Curve
 from siamese_utils.measuring.distances import Distances
@@ -107,26 +104,6 @@ def share_right(
         accepted = one.whole.shares(cells)[edges <= one.tuned * (1 + 1e-9)].sum()
         shares.append(100 * (1 - accepted if different else accepted))
     return measured(shares, "%")
-
-
-def panel_of_transfers(distances: Sequence[dict[str, np.ndarray]]) -> pd.Series:
-    """Return figure -> Measured of judging Study B's pairs: one entry a seed, 0, 1, ...
-
-    distances: of the validation and the test pairs of each seed. The threshold is tuned on the
-    validation pairs.
-    """
-    rows = []
-    for seed, found in enumerate(distances):
-        step = Transfer(seed=seed)
-        curves = {
-            name: Curve.of_pairs(found[name], transfer.draw_pairs(step, name)[2].different)
-            for name in transfer.PAIR_SETS[1:]
-        }
-        tuned = curves["validation"].best_threshold
-        row = {RULES["0.5"]: 100 * curves["test"].accuracy(STUDY_THRESHOLD)}
-        row |= {RULES["tuned"]: 100 * curves["test"].accuracy(tuned), "AUC": curves["test"].auc}
-        rows.append(row)
-    return pd.Series({f: measured([row[f] for row in rows], unit_of(f)) for f in rows[0]})
 
 
 def _in_units(curve: Curve, tuned: float, margin: float | None) -> dict[str, float]:

@@ -17,8 +17,10 @@ from siamese_utils.images import sources
 from siamese_utils.learning import plans
 from siamese_utils.learning.plans import Plan
 from siamese_utils.report import execute, html, pdf, publish
+from siamese_utils.report.ahead import train_ahead
 from siamese_utils.report.series import SUMMARY, Chapter
 from siamese_utils.report.status import Status, format_seconds
+from siamese_utils.telling import results
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Order:
     output: Path
     with_pdf: bool
     fresh: bool
+    workers: int = 1  # processes that train ahead of the notebooks; 1: each trains its own
 
     @property
     def in_running_order(self) -> list[Chapter]:
@@ -105,8 +108,13 @@ def build(order: Order, console: Console) -> Path:
         with _environment(order, staging, progress):
             pending = plans.pending(order.plan, [c.number for c in order.in_running_order])
             work = [sum(map(plans.expected_seconds, steps)) for steps in pending.values()]
-            with Status(work, progress, console) as status:
+            ahead = order.workers > 1
+            with Status(
+                [sum(work), *(0.0 for _ in work)] if ahead else work, progress, console
+            ) as status:
                 _announce(pending, sum(work), status)
+                if ahead:
+                    _train_ahead(order, pending, status)
                 executed = _execute(order, staging, status)
                 _render(order, executed, staging, status)
     except BaseException:  # Ctrl-C too: leave no half of a report
@@ -129,14 +137,22 @@ def _announce(pending: dict[str, list[plans.Step]], seconds: float, status: Stat
         )
 
 
+def _train_ahead(order: Order, pending: dict[str, list[plans.Step]], status: Status) -> None:
+    status.begin(f"trainings, in {order.workers} processes")
+    steps = [step for steps in pending.values() for step in steps]
+    train_ahead(order.plan, steps, order.workers, status.say)
+    status.chapter_done()
+
+
 def _tell(order: Order, seconds: float, console: Console) -> None:
     """Say what was made, and what it found where the summary was made too."""
     figures = len(list((order.output / "figures").glob("*.svg")))
     made = f"{len(order.chapters)} pages, {figures} figures{', report.pdf' * order.with_pdf}"
     lines = [f"Done in {format_seconds(seconds)}: {made}, in {order.output}."]
-    headlines = order.output / "results" / "headlines.csv"
-    if headlines.exists():
-        lines += [f"  {line}" for line in headlines.read_text(encoding="utf-8").splitlines()[1:]]
+    folder = order.output / "results"
+    if (folder / "headlines.csv").exists():
+        found = results.read_figures("headlines", folder)
+        lines += [f"  {name}: {figure:±}" for (name,), figure in found.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

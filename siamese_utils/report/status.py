@@ -56,7 +56,7 @@ class Status:
     def chapter_done(self) -> None:
         """Count the notebook at hand, whether it trained now or found all in the store."""
         expected = self.waiting.pop(0)
-        if expected:
+        if expected and self.taken_in_chapter:
             self.taken, self.expected = self.taken + self.taken_in_chapter, self.expected + expected
             self.pace = self.taken / self.expected
         self.taken_in_chapter = 0.0

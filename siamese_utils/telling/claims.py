@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from IPython.display import HTML, display
 
+from siamese_utils.images.dataset import Dataset
 from siamese_utils.measuring import verdicts
 from siamese_utils.measuring.intervals import Interval, Measured
 from siamese_utils.measuring.panel import RULES
@@ -16,7 +17,7 @@ from siamese_utils.telling import results
 from siamese_utils.telling.show import Link
 
 STUDY, SECOND, OURS = "the study", "the second study", "ours"
-SPLIT = "on the study's choice of classes"
+SPLIT = "on the study's split"
 TEXTURES = "on these textures"
 MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
 TRANSFER, BASELINES = "07-one-shot-transfer", "08-plain-baselines"
@@ -106,6 +107,13 @@ CLAIMS = {
     )
 }  # fmt: skip
 
+# The answer to "does it?" in a word, for each verdict.
+ANSWERS = {
+    verdicts.HOLDS: "Yes, on the study's split.",
+    verdicts.FAILS: "No, on the study's split.",
+    verdicts.UNDECIDED: "That cannot be told here.",
+    verdicts.ARTEFACT: "Only because the threshold stayed behind.",
+}
 _REASONS = {
     "sign": {
         verdicts.HOLDS: "The whole interval lies on the claim's side of zero.",
@@ -125,23 +133,23 @@ _ALSO = {verdicts.HOLDS: "bears it out", verdicts.FAILS: "says the opposite"}
 Evidence = Measured | pd.Series | Mapping[str, Sequence[Measured]]
 
 
-def judge(number: str, evidence: Evidence, *, applies: bool = True, **also: Measured) -> str:
+def judge(number: str, evidence: Evidence, dataset: Dataset, **also: Measured) -> str:
     """Judge a claim, keep the verdict and its figures, display them, and return the verdict.
 
     evidence: for `sign` the difference; for `threshold` a panel minus another, of which the
     claim's set counts; for `value` the figures by what they might be of, where the source does not
-    say: one of them must have the values. applies: whether the claim's values are about these
-    images. also: other figures to stand beside. The place has the claim's own anchor.
+    say: one of them must have the values, and the study's figures must apply to the dataset.
+    also: other figures to stand beside. The place has the claim's own anchor.
     """
     claim = CLAIMS[number]
     verdict, figures = _JUDGES[claim.rule](claim, evidence)
-    if claim.rule == "value" and not applies:
+    if claim.rule == "value" and not dataset.has_study_figures:
         verdict = verdicts.UNDECIDED
     figures |= {name.replace("_", " "): figure for name, figure in also.items()}
     rows = pd.Series(figures, dtype=object).rename_axis("figure")
     rows = results.to_rows(rows).assign(claim=number, verdict=verdict)
-    results.add(rows[["claim", "verdict", "figure", *results.FIGURES]], "claims")
-    display(HTML(_tell(claim, verdict, figures, applies)))
+    results.add(rows[["claim", "verdict", "figure", *results.FIGURES]], "claims", "claim")
+    display(HTML(_tell(claim, verdict, figures, dataset.has_study_figures)))
     return verdict
 
 
@@ -164,7 +172,8 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
             link = Link(
                 f"{claim.statement}, {claim.scope}", f"{claim.chapter}.ipynb#{claim.anchor}"
             )
-            ours = Interval(*found[results.FIGURES].fillna(""), signed=claim.rule != "value")
+            figure = found[results.FIGURES].fillna({"unit": ""})
+            ours = Interval(*figure, signed=claim.rule != "value")
             row = {"claim": claim.number, "statement": link, "verdict": found["verdict"]}
             row |= {"2019": claim.published} if with_study and by == STUDY else {}
             rows.append(row | {"measured": found["figure"], "ours": ours})

@@ -79,10 +79,11 @@ def lines(
     colours = dict.fromkeys(name.split(",")[0] for name in names)
     colours = dict(zip(colours, SERIES * 2, strict=False))
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
+        places = list(dict.fromkeys(part["x"]))
         for i, name in enumerate(names):
             rows = part[part["series"] == name]
             look = {"color": colours[name.split(",")[0]], "ls": _dash(name, i, names)}
-            _draw_series(ax, rows, name, look, shift=0.06 * i)
+            _draw_series(ax, rows, name, look, places, shift=0.06 * i)
         if diagonal:
             ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
         if at is not None:
@@ -245,7 +246,7 @@ def in_words(data: pd.DataFrame) -> str:
         pairs = "; ".join(f"{row.x} and {row.y}: {row.value:.3g}" for row in lowest.itertuples())
         return f"A value for each two of {data['x'].nunique()} classes. Lowest: {pairs}."
     parts = []
-    for names, rows in data.groupby(["subplot", "series"], sort=False):
+    for names, rows in data.dropna(subset="x").groupby(["subplot", "series"], sort=False):
         shown = rows[rows["x"] == rows["x"].iloc[-1]]["y"] if "y" in rows else rows["x"]
         parts.append(f"{', '.join(filter(None, names))}: {shown.mean():.4g}")
     return f"{'Where the lines end. ' if 'y' in data else ''}{'; '.join(parts)}."
@@ -277,22 +278,29 @@ def _dash(name: str, place: int, names: Sequence[str]) -> object:
 
 
 def _draw_series(
-    ax: Axes, rows: pd.DataFrame, name: str, look: dict[str, object], shift: float
+    ax: Axes,
+    rows: pd.DataFrame,
+    name: str,
+    look: dict[str, object],
+    places: Sequence[object],
+    shift: float,
 ) -> None:
-    """Draw a series: thin lines for its seeds and their mean, or points with bars."""
+    """Draw a series: thin lines for its seeds and their mean, or points with bars at their places."""
     if rows.empty:
         return
     if "low" in rows and rows["low"].notna().any():
-        x = np.arange(len(rows)) + shift  # side by side, so that no bar hides another
+        # side by side, so that no bar hides another
+        x = np.array([places.index(at) for at in rows["x"]]) + shift
         bars = [rows["y"] - rows["low"], rows["high"] - rows["y"]]
         ax.errorbar(x, rows["y"], yerr=bars, marker="o", ms=4, capsize=3, label=name, **look)
-        ax.set_xticks(range(len(rows)), rows["x"])
+        ax.set_xticks(range(len(places)), places)
         return
-    mean = rows.groupby("x", sort=False)["y"].mean()
-    for _, of_seed in rows.groupby("seed") if "seed" in rows and rows["seed"].nunique() > 1 else ():
-        ax.plot(of_seed["x"], of_seed["y"], lw=0.6, alpha=0.35, **look)
-    marker = {"marker": "o", "ms": 3} if len(mean) < 12 else {}
-    ax.plot(mean.index, mean, label=name, **look, **marker)
+    if "seed" in rows and rows["seed"].nunique() > 1:
+        for _, of_seed in rows.groupby("seed"):
+            ax.plot(of_seed["x"], of_seed["y"], lw=0.6, alpha=0.35, **look)
+        rows = rows.groupby("x", sort=False, as_index=False)["y"].mean()
+    marker = {"marker": "o", "ms": 3} if len(rows) < 12 else {}
+    ax.plot(rows["x"], rows["y"], label=name, **look, **marker)
 
 
 def _legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
@@ -301,6 +309,8 @@ def _legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> Non
         handles, names = ax.get_legend_handles_labels()
         found |= dict(zip(names, handles, strict=True))
     if len(found) > 1:
+        # about 118 letters fit in a line, and a series' mark takes the room of 8
+        columns = min(columns, max(1, 118 // (8 + max(map(len, found)))))
         look = {"loc": "outside lower center", "ncols": columns, "markerscale": 1.5}
         figure.legend(found.values(), found.keys(), **look)
 

@@ -2,18 +2,20 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from siamese_utils import settings
-from siamese_utils.images.dataset import SETS
+from siamese_utils.images.dataset import SETS, Dataset
 from siamese_utils.learning import store
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Run
+from siamese_utils.measuring import distances, panel
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Interval, Measured
 from siamese_utils.measuring.panel import RULES
@@ -26,15 +28,20 @@ def save(table: pd.DataFrame | pd.Series, name: str) -> None:
     """Write a table to this run's results as CSV.
 
     Measured figures become a row each: what they are of, then mean, low, high, seeds and unit.
+    A named index is among what they are of, and so are the columns that hold no figures.
     """
-    rows = to_rows(table) if _holds_figures(table) else table
+    rows = _as_table(table)
     _write(settings.results_dir() / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
 
 
-def add(table: pd.DataFrame | pd.Series, name: str) -> None:
-    """Add measured figures to a CSV of this run, in place of those of the same things."""
-    rows = to_rows(table) if _holds_figures(table) else table
-    _add(rows, name, [column for column in rows if column not in (*FIGURES, "verdict")])
+def add(table: pd.DataFrame | pd.Series, name: str, instead_of: str = "") -> None:
+    """Add measured figures to a CSV of this run, in place of those of the same things.
+
+    instead_of: a column; all earlier rows with the same in it give way, and new ones keep their order.
+    """
+    rows = _as_table(table)
+    key = [column for column in rows if column not in (*FIGURES, "verdict")]
+    _add(rows, name, key, instead_of)
 
 
 def read(name: str) -> pd.DataFrame:
@@ -42,9 +49,12 @@ def read(name: str) -> pd.DataFrame:
     return _read_csv(settings.published_results_dir() / f"{name}.csv")
 
 
-def read_figures(name: str) -> pd.Series:
-    """Return measured figures of the report: a series of intervals, by what they are of."""
-    rows = read(name)
+def read_figures(name: str, folder: Path | None = None) -> pd.Series:
+    """Return measured figures of the report: a series of intervals, by what they are of.
+
+    folder: of the results, if not this run's or else the committed ones.
+    """
+    rows = _read_csv((folder or settings.published_results_dir()) / f"{name}.csv")
     keys = [column for column in rows if column not in FIGURES]
     values = [Interval(*row) for row in rows[FIGURES].fillna({"unit": ""}).itertuples(index=False)]
     return pd.Series(values, index=pd.MultiIndex.from_frame(rows[keys]), dtype=object)
@@ -79,6 +89,23 @@ def add_runs(runs: Sequence[Run], found: Sequence[Distances]) -> None:
     _add(pd.concat(parts), "histories", [*EXPERIMENT, "epoch"])
 
 
+def record(
+    runs: Mapping[str, Sequence[Run]], dataset: Dataset, named: str = "{}"
+) -> tuple[dict[str, list[Distances]], pd.DataFrame, pd.DataFrame]:
+    """Measure trainings, keep their figures in this run's results, and return them.
+
+    runs: name -> one run a seed; named: the form of the names in the files. Returns the distances
+    by name, the panels from the study's pairs and those from all pairs, a row for each name.
+    """
+    found = {name: distances.of_runs(of) for name, of in runs.items()}
+    for name, of in runs.items():
+        add_runs(of, found[name])
+    drawn, counted = panel.panels_of_drawn(found), panel.panels(found, dataset)
+    add(drawn.rename(index=named.format), "panel-of-drawn")
+    add(counted.rename(index=named.format), "panel")
+    return found, drawn, counted
+
+
 def save_facts(name: str, **facts: Any) -> None:
     """Write single figures to this run's results as JSON; a measured one as its five numbers."""
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, default=_as_numbers)
@@ -94,8 +121,8 @@ def read_facts(name: str) -> dict[str, Any]:
 def read_trainings() -> pd.DataFrame:
     """Return the trainings that this run has used so far, a row for each; read the report's own.
 
-    `kind` names what was trained, and `on_the_way` whether a longer training passed through this
-    one, which then took no time of its own.
+    `kind` names what was trained, `setting` numbers what it ran on from 1, and `on_the_way` says
+    whether a longer training passed through this one, which then took no time of its own.
     """
     path = settings.published_results_dir() / store.TRAININGS
     told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -109,6 +136,8 @@ def read_trainings() -> pd.DataFrame:
         rows.append(row | {"same": json.dumps(experiment | length)})
     table = pd.DataFrame(rows)
     table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
+    described = [json.dumps(machine, sort_keys=True) for machine in table["machine"]]
+    table["setting"] = pd.factorize(np.array(described))[0] + 1
     order = ["kind", "epochs", "seed"]
     return table.drop(columns="same").sort_values(order, kind="stable", ignore_index=True)
 
@@ -141,17 +170,33 @@ def _as_cells(experiment: dict[str, Any]) -> dict[str, Any]:
     return experiment | ({"seen": " ".join(map(str, seen))} if seen else {})
 
 
+def _as_table(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
+    """Return a table as its CSV holds it."""
+    named = any(table.index.names)
+    if isinstance(table, pd.DataFrame):
+        plain = [not _holds_figures(table.iloc[:, place]) for place in range(table.shape[1])]
+        if any(plain) and not all(plain):
+            table = table.set_index(list(table.columns[plain]), append=named)
+            table = table.rename_axis(columns="figure")
+    if _holds_figures(table):
+        return to_rows(table)
+    return table.reset_index() if named else table
+
+
 def _holds_figures(table: pd.DataFrame | pd.Series) -> bool:
     return isinstance(table.to_numpy().ravel()[0] if table.size else None, Measured | Interval)
 
 
-def _add(rows: pd.DataFrame, name: str, key: list[str]) -> None:
+def _add(rows: pd.DataFrame, name: str, key: list[str], instead_of: str = "") -> None:
     path = settings.results_dir() / f"{name}.csv"
     if path.exists():
-        rows = pd.concat([_read_csv(path).astype(object), rows.astype(object)])
+        old = _read_csv(path)
+        if instead_of:
+            old = old[~old[instead_of].isin(rows[instead_of])]
+        rows = pd.concat([old.astype(object), rows.astype(object)])
         rows = rows.where(rows.notna(), None)  # one way to say nothing: a NaN equals no None
-    rows = rows.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
-    save(rows, name)
+    rows = rows.drop_duplicates(key, keep="last")
+    save(rows.sort_values(instead_of or key, kind="stable"), name)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """What a notebook puts on its page: figures, tables, sentences and source code."""
 
 import html
-import inspect
 import io
 import math
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.images.pairs import Pairs
+from siamese_utils.learning.sources import source_of
 from siamese_utils.measuring import verdicts
 from siamese_utils.measuring.intervals import Interval, Measured
 from siamese_utils.telling import plots, results
@@ -50,7 +50,11 @@ def figure(
     plt.close(drawn)
     told = {"caption": " ".join(caption.split()), "explorer": explorer, "data": ""}
     if isinstance(data, pd.DataFrame):
-        csv = data.dropna(axis="columns", how="all").to_csv(index=False, float_format="%.6g")
+        csv = (
+            data.replace("", np.nan)
+            .dropna(axis="columns", how="all")
+            .to_csv(index=False, float_format="%.6g")
+        )
         told["data"] = csv.strip()
     told["alt"] = alt or plots.in_words(data)
     display(SVG(buffer.getvalue()), metadata={"image/svg+xml": told})
@@ -61,16 +65,17 @@ def figure(
 def table(rows: pd.DataFrame | pd.Series, caption: str, save: str = "") -> None:
     """Display a table under its caption: words to the left, figures to the right.
 
-    A frame with a named index shows it in front. A measured figure stands with its interval; a
-    difference whose interval does not contain 0 stands in bold. A row with a cell that ends with
-    "in 2019" holds the study's own figures, and is marked so. save: the name of its CSV, if any.
+    A frame with a named index shows it in front. A measured figure stands with its interval, which
+    the caption explains; a difference whose interval does not contain 0 stands in bold. A row with
+    a cell that ends with "in 2019" holds the study's own figures, and is marked so. save: the name
+    of its CSV, if any.
     """
     if save:
         results.save(rows, save)
     frame = rows.to_frame() if isinstance(rows, pd.Series) else rows
     if any(frame.index.names):
         frame = frame.reset_index()
-    frame.columns = [_heading(name) for name in frame.columns]
+    frame = frame.set_axis([_heading(name) for name in frame.columns], axis="columns")
     sides = ["left" if _is_text(frame[column]) else "right" for column in frame]
     head = "".join(
         f'<th scope="col" style="text-align:{side}">{html.escape(name)}</th>'
@@ -82,7 +87,7 @@ def table(rows: pd.DataFrame | pd.Series, caption: str, save: str = "") -> None:
     )
     display(
         HTML(
-            f"<table>\n<caption>{html.escape(caption)}</caption>\n"
+            f"<table>\n<caption>{html.escape(caption + _explain(frame))}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
         )
     )
@@ -117,9 +122,32 @@ def answer(first: str, *sentences: str) -> None:
     text(" ".join([f"**{first}**", *filter(None, sentences)]))
 
 
-def source(function: Callable) -> None:
-    """Display a function of the package as it stands, so that no notebook has a copy of it."""
-    display(Markdown(f"```python\n{inspect.getsource(function).strip()}\n```"))
+def source(name: str) -> None:
+    """Display a function or class of the package as it stands, so that no notebook has a copy of it.
+
+    name: dotted below the package, such as `learning.losses.contrastive_loss`.
+    """
+    display(Markdown(f"```python\n{source_of(name)}\n```"))
+
+
+def _explain(frame: pd.DataFrame) -> str:
+    """Return what the measured figures of a table are, for the end of its caption."""
+    figures = [cell for cell in frame.to_numpy().ravel() if isinstance(cell, Measured | Interval)]
+    intervals = [f.interval if isinstance(f, Measured) else f for f in figures]
+    if not figures:
+        return ""
+    if not any(found.has_ends for found in intervals):
+        return " One seed, so no interval."
+    numbers = sorted({found.seeds for found in intervals})
+    over = f"{numbers[0]} seeds" if len(numbers) == 1 else "the seeds"
+    images = any(isinstance(f, Measured) and f.groups is not None for f in figures)
+    with_images = ", over seeds and images" if images else ""
+    words = ""
+    if not all(found.signed for found in intervals):
+        words = f" Means over {over} ± half the width of the 95 % interval{with_images}."
+    if any(found.signed for found in intervals):
+        words += f" Differences: means over {over} (95 % interval{with_images}); bold where it does not contain 0."
+    return words
 
 
 def _heading(name: object) -> str:
@@ -128,7 +156,7 @@ def _heading(name: object) -> str:
 
 
 def _is_text(column: pd.Series) -> bool:
-    return all(isinstance(value, str) for value in column)
+    return all(isinstance(value, str | Link | list) for value in column)
 
 
 def _text(value: object) -> str:
@@ -137,6 +165,10 @@ def _text(value: object) -> str:
         return format(value)
     if value is None or (isinstance(value, Number) and math.isnan(value)):
         return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     if not isinstance(value, Number):
         return str(value)
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from siamese_utils.images.dataset import TEST_SETS
+from siamese_utils.images.dataset import TEST_SETS, Dataset
 from siamese_utils.learning.store import Run
-from siamese_utils.measuring import verdicts
+from siamese_utils.measuring import geometry, lottery, verdicts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.panel import RULES
 from siamese_utils.telling import results, study
@@ -75,15 +75,10 @@ def layers(encoder: keras.Model) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "output of one image", "parameters"])
 
 
-def mean_of(seeds: int, images_too: bool = False) -> str:
-    """Return what the figures of a table are, for its caption.
-
-    images_too: whether the intervals are over seeds and images, or over seeds alone.
-    """
-    if seeds == 1:
-        return "one seed, so no interval"
-    over = " over seeds and images" if images_too else ""
-    return f"mean over {seeds} seeds ± half the width of its 95 % interval{over}"
+def ranked(figures: pd.DataFrame, by: str | tuple[str, str]) -> pd.DataFrame:
+    """Return rows of measured figures from the highest mean of a column to the lowest."""
+    means = np.array([figure.interval.mean for figure in figures[by]])
+    return figures.iloc[np.argsort(-means, kind="stable")]
 
 
 def worst_pairs(distance: np.ndarray, different: np.ndarray, count: int = 6) -> np.ndarray:
@@ -149,22 +144,29 @@ def points(curves: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> p
 def learning_curves(
     runs: Mapping[str, Sequence[Run]],
     figures: Mapping[str, str],
-    parts: Iterable[str] = ("training", "validation"),
+    parts: Sequence[str] = ("training", "validation"),
 ) -> pd.DataFrame:
-    """Return figures against the epoch: key of a history -> name of its subplot."""
+    """Return figures against the epoch: key of a history -> name of its subplot.
+
+    A series is named by its runs and, unless there is one alone, its part.
+    """
     rows = []
     for key, label in figures.items():
         for name, of_name in runs.items():
             for part in parts:
                 for seed, run in enumerate(of_name):
                     values = run.history[key if part == "training" else f"val_{key}"]
-                    names = {"subplot": label, "series": f"{name}, {part}", "seed": seed}
+                    names = {"subplot": label, "series": name, "seed": seed}
+                    names |= {"series": f"{name}, {part}"} if len(parts) > 1 else {}
                     rows += [names | {"x": e, "y": value} for e, value in enumerate(values, 1)]
     return pd.DataFrame(rows)
 
 
 def histogram(judged: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
-    """Return the shares of same and different pairs by distance: subplot -> distances and labels."""
+    """Return the shares of same and different pairs by distance: subplot -> distances and labels.
+
+    The farthest thousandth of a subplot's pairs is left out: it would leave the rest no room.
+    """
     curves, medians = {}, []
     for subplot, (distance, different) in judged.items():
         edges = np.linspace(0, np.quantile(distance, 0.999), BINS + 1)
@@ -198,6 +200,50 @@ def accuracy_by_threshold(
             curves[pair_set, name] = relative, 100 * np.mean(values, axis=0)
     tops = [f"{s}, {name}: {x[y.argmax()]:.2f}" for (s, name), (x, y) in curves.items()]
     return _told(points(curves), f"Thresholds of highest accuracy, in margins: {'; '.join(tops)}.")
+
+
+def by_choice(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracies at 0.5 of `lottery.outcomes` as points: a subplot for each test set."""
+    kinds = np.where(found[lottery.OWN], "the study's", "other choices")
+    parts, ranges = [], []
+    for pair_set in TEST_SETS:
+        values = found[f"accuracy, {pair_set}"]
+        parts.append(pd.DataFrame({"subplot": pair_set, "series": kinds, "x": values}))
+        own, others = values[found[lottery.OWN]], values[~found[lottery.OWN]]
+        words = f"{others.min():.1f} to {others.max():.1f}, the study's {own.mean():.1f}"
+        ranges.append(f"{pair_set}: {words}")
+    frame = pd.concat(parts, ignore_index=True)
+    return _told(frame, f"Range over the choices, and mean of the study's. {'; '.join(ranges)}.")
+
+
+def maps(embeddings: np.ndarray, rows: np.ndarray, dataset: Dataset) -> pd.DataFrame:
+    """Return two maps of images as points, a series for each class; embeddings: (rows, dimensions)."""
+    labels = dataset.labels[rows]
+    unseen = {c: " (unseen)" for c in dataset.unseen}
+    names = [dataset.class_names[c] + unseen.get(c, "") for c in labels]
+    flat = {(name, ""): tuple(of.T) for name, of in geometry.maps(embeddings).items()}
+    ratios = []
+    for pair_set, classes in dataset.classes_of.items():
+        part = np.isin(labels, classes)
+        ratio = geometry.scatter_ratio(embeddings[part], labels[part])
+        ratios.append(f"{pair_set}: {ratio:.2f}")
+    frame = points(flat).assign(series=names * len(flat))
+    return _told(frame, f"Variance within classes over that between them: {'; '.join(ratios)}.")
+
+
+def spectra(clouds: Mapping[tuple[str, str], np.ndarray]) -> pd.DataFrame:
+    """Return the shares of variance by direction: (subplot, series) -> embeddings."""
+    shares = {names: geometry.spectrum(cloud) for names, cloud in clouds.items()}
+    firsts = [f"{', '.join(names)}: {of[:3].sum():.0%}" for names, of in shares.items()]
+    frame = points({names: (np.arange(1, len(of) + 1), of) for names, of in shares.items()})
+    return _told(frame, f"Share of the first three directions: {'; '.join(firsts)}.")
+
+
+def tops(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return where each line is highest: a row for each series, a column for each subplot."""
+    highest = curves.loc[curves.groupby(["subplot", "series"])["y"].idxmax()]
+    found = highest.pivot(index="series", columns="subplot", values="x").round(2)
+    return found[list(dict.fromkeys(curves["subplot"]))]
 
 
 def _told(frame: pd.DataFrame, words: str) -> pd.DataFrame:

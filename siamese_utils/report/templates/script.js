@@ -78,7 +78,7 @@ function setUpSide() {
 }
 
 // Tables: a click on a heading sorts by its column, up, then down, then as it was.
-const FIGURE = /^[+−-]?\d[\d,]*(\.\d+)?%?( (±|\/|to) [+−-]?\d[\d.]*)*$/;
+const FIGURE = /^[+−-]?\d[\d,]*(\.\d+)?(?=%|\s|$)/; // perhaps with an interval behind it
 
 function compare(a, b) {
   if (FIGURE.test(a) && FIGURE.test(b)) {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from siamese_utils import allpairs, verification
+from siamese_utils.measuring import counts
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def loop(embeddings, labels):
 
 
 def test_all_pairs_are_counted_once(cloud, monkeypatch):
-    monkeypatch.setattr(allpairs, "ROWS", 7)  # blocks that do not divide the classes
-    found = allpairs.count_pairs(*cloud, step=0.5)
+    monkeypatch.setattr(counts, "ROWS", 7)  # blocks that do not divide the classes
+    found = counts.count_pairs(*cloud, step=0.5)
     expected = np.zeros_like(found.counts)
     for a, b, distance in loop(*cloud):
         i, j = sorted((found.classes.index(a), found.classes.index(b)))
@@ -34,49 +34,49 @@ def test_all_pairs_are_counted_once(cloud, monkeypatch):
 
 
 def test_the_exact_area_is_that_of_scikit_learn_with_equal_classes(cloud):
-    found = allpairs.count_pairs(*cloud, step=0.001).curve_of_classes((0, 3, 7))
+    found = counts.count_pairs(*cloud, step=0.001).curve_of_classes((0, 3, 7))
     rows = list(loop(*cloud))
     cells = [tuple(sorted((a, b))) for a, b, _ in rows]
     weights = [1 / cells.count(cell) for cell in cells]
     different = [a != b for a, b in cells]
     distances = [distance for *_, distance in rows]
     expected = roc_auc_score(different, distances, sample_weight=weights)
-    assert verification.area_under_roc(found) == pytest.approx(expected, abs=2e-3)
+    assert found.auc == pytest.approx(expected, abs=2e-3)
 
 
 def test_close_embeddings_far_from_the_origin_keep_their_distance():
     embeddings = np.float32([[1000, 0], [1000, 0.01], [1000, 0.03]])
-    found = allpairs.count_pairs(embeddings, np.zeros(3, dtype=int), step=0.001)
+    found = counts.count_pairs(embeddings, np.zeros(3, dtype=int), step=0.001)
     places = np.flatnonzero(found.cell(0, 0))
     assert np.abs(places - [10, 20, 30]).max() <= 1  # on an edge: one step either way
 
 
 def test_groups_share_no_image_and_hold_all(cloud):
     embeddings, labels = cloud
-    groups = allpairs.deal_into_groups(labels, 5)
+    groups = counts.deal_into_groups(labels, 5)
     assert [np.bincount(groups[labels == c]).tolist() for c in (0, 3, 7)] == [
         [2] * 5,
         [4] * 5,
         [6] * 5,
     ]
-    found = allpairs.count_in_groups(embeddings, labels, groups, step=0.5)
+    found = counts.count_in_groups(embeddings, labels, groups, step=0.5)
     assert [int(one.counts.sum()) for one in found] == [12 * 11 // 2] * 5
 
 
 def test_an_image_stays_in_its_group_whatever_the_split(fashion_mnist):
-    groups = allpairs.deal_into_groups(fashion_mnist.labels, 20)
+    groups = counts.deal_into_groups(fashion_mnist.labels, 20)
     assert np.array_equal(np.bincount(groups), [3500] * 20)
 
 
 def test_thresholds_lie_on_the_edges_of_bins():
     embeddings = np.float32([[0, 0], [0.3, 0.4]])
     for margin in (0.5, 1.0, 5.0):
-        step = allpairs.choose_step(embeddings, margin)
+        step = counts.choose_step(embeddings, margin)
         assert (margin / 2) / step == pytest.approx(round((margin / 2) / step))
         assert 0.5 / step == pytest.approx(round(0.5 / step))
-        assert 0.5 / step >= allpairs.STEPS / 2
+        assert 0.5 / step >= counts.STEPS / 2
 
 
 def test_embeddings_that_coincide_have_no_distance():
     with pytest.raises(ValueError, match="coincide"):
-        allpairs.choose_step(np.ones((5, 2)), 1.0)
+        counts.choose_step(np.ones((5, 2)), 1.0)

@@ -1,0 +1,123 @@
+"""The split lottery: how far the results move with the choice of seen classes, and how far by chance."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from siamese_utils.images import pairs
+from siamese_utils.images.dataset import TEST_SETS
+from siamese_utils.learning import training
+from siamese_utils.learning.objectives import STUDY_THRESHOLD
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring import baselines, distances
+from siamese_utils.measuring.curve import Curve
+from siamese_utils.measuring.intervals import CONFIDENCE, Interval, Measured, measured
+
+OWN, CLASSES = "study's choice", "unseen classes"  # columns of the outcomes
+NETWORK, PIXELS = "AUC, unseen", "AUC of pixels, unseen"
+FIGURES = tuple(f"{kind}, {s}" for kind in ("accuracy", "AUC") for s in TEST_SETS)
+
+
+def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what each training came to, a row each, on pairs drawn as in the study.
+
+    Columns: the names of its unseen classes, whether its choice is the study's, the accuracy at 0.5
+    in % and the AUC on each test set, and the AUC of raw pixels by cosine on the unseen pairs.
+    """
+    return pd.DataFrame([_outcome(run) for run in runs])
+
+
+def levels(found: pd.DataFrame) -> pd.DataFrame:
+    """Return where each figure lies, a row each: with the study's choice, and with the others.
+
+    The last column counts the other choices below the mean of the study's. found: as `outcomes`
+    returns it.
+    """
+    rows = {}
+    for figure, (own, others) in _by_choice(found).items():
+        rows[figure] = {
+            "study's choice": measured(own, _unit(figure)),
+            "other choices": measured(others, _unit(figure)),
+            "lowest of them": measured([others.min()], _unit(figure)),
+            "highest": measured([others.max()], _unit(figure)),
+            "below the study's": int((others < own.mean()).sum()),
+        }
+    return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
+
+
+def spreads(found: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each figure moves, a row each: SD of a training over choices, and over seeds.
+
+    The ends of their ratio's 95 % interval, by Fisher's F, take chance as equally large for every
+    choice. found: as `outcomes` returns it.
+    """
+    rows = {}
+    for figure, (own, others) in _by_choice(found).items():
+        unit = "points" if _unit(figure) else ""
+        sizes = {"SD of choices": others.std(), "SD of seeds": own.std()}
+        rows[figure] = {name: measured([size], unit) for name, size in sizes.items()}
+        ratio = ratio_of_spreads(others, own)
+        rows[figure] |= dict(zip(("ratio", "at least", "at most"), ratio, strict=True))
+    return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
+
+
+def ratio_of_spreads(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
+    """Return the ratio of two standard deviations and the ends of its 95 % interval.
+
+    The values are taken as independent and normally distributed.
+    """
+    ratio = float(np.std(first, ddof=1) / np.std(second, ddof=1))
+    ends = [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2]
+    low, high = ratio / np.sqrt(stats.f.ppf(ends, len(first) - 1, len(second) - 1))
+    return ratio, float(low), float(high)
+
+
+def extremes(found: pd.DataFrame, count: int = 3) -> pd.DataFrame:
+    """Return the other choices with the lowest and the highest AUC on their unseen classes."""
+    ordered = found[~found[OWN]].sort_values(NETWORK).set_index(CLASSES)
+    count = min(count, len(ordered) // 2)
+    columns = ["accuracy, unseen", NETWORK, PIXELS]
+    ends = pd.concat([ordered.head(count), ordered.tail(count)])[columns]
+    return ends.apply(lambda column: [measured([v], _unit(column.name)) for v in column])
+
+
+def against_pixels(found: pd.DataFrame) -> tuple[int, Interval, Measured]:
+    """Return in how many other choices raw pixels judge unseen pairs better than the network.
+
+    Then the share of these choices in %, with its exact 95 % interval, and the difference in AUC,
+    pixels minus network, with its interval over the choices.
+    """
+    others = found[~found[OWN]]
+    lost = int((others[PIXELS] > others[NETWORK]).sum())
+    share = stats.binomtest(lost, len(others)).proportion_ci(CONFIDENCE)
+    percent = 100 * lost / len(others), 100 * share.low, 100 * share.high
+    difference = measured(others[PIXELS]) - measured(others[NETWORK])
+    return lost, Interval(*percent, seeds=len(others), unit="%"), difference
+
+
+def _outcome(run: Run) -> dict[str, object]:
+    experiment = training.experiment_of(run)
+    dataset = training.load_data(experiment)
+    [one] = distances.of_runs([run])
+    curves = {s: one.curve_of_drawn(s) for s in TEST_SETS}
+    split = dataset.split(experiment.seed)
+    drawn = distances.draw_test_pairs(dataset, split, experiment.seed)["unseen"]
+    pixels = baselines.to_unit_length(baselines.pixels)(dataset.images)
+    compared = Curve.of_pairs(pairs.distances(pixels, drawn), drawn.different)
+    row = {CLASSES: ", ".join(dataset.class_names[c] for c in dataset.unseen)}
+    row |= {OWN: experiment.seen is None}
+    row |= {f"accuracy, {s}": 100 * c.accuracy(STUDY_THRESHOLD) for s, c in curves.items()}
+    row |= {f"AUC, {s}": curve.auc for s, curve in curves.items()}
+    return row | {PIXELS: compared.auc}
+
+
+def _by_choice(found: pd.DataFrame) -> dict[str, tuple[pd.Series, pd.Series]]:
+    """Return the values of each figure: with the study's choice, and with the others."""
+    own, others = found[found[OWN]], found[~found[OWN]]
+    return {figure: (own[figure], others[figure]) for figure in FIGURES}
+
+
+def _unit(figure: str) -> str:
+    return "%" if figure.startswith("accuracy") else ""

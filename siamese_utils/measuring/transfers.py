@@ -1,0 +1,116 @@
+"""Study B measured: how well its encoders, and what learns from no pair, judge pairs of textures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from siamese_utils.images import pairs
+from siamese_utils.learning import store, transfer
+from siamese_utils.learning.objectives import STUDY_THRESHOLD
+from siamese_utils.learning.plans import Plan
+from siamese_utils.learning.store import Arrays
+from siamese_utils.learning.transfer import Transfer
+from siamese_utils.measuring.curve import Curve
+from siamese_utils.measuring.intervals import measured
+from siamese_utils.measuring.panel import RULES, unit_of
+
+FROZEN, UNTRAINED, PIXELS = "pretrained, frozen", "untrained encoder", "raw pixels"
+WITHOUT_PAIRS = (FROZEN, UNTRAINED, PIXELS)  # what learns from no pair
+
+
+def panels(plan: Plan) -> pd.DataFrame:
+    """Return the panels of a plan's transfers, and of what learns from no pair.
+
+    Rows (encoder, pairs), columns figures. A transfer that is not in the store is trained. What
+    learns from no pair has the same row for each number of pairs.
+    """
+    found: dict[tuple[str, int], list[Arrays]] = {}
+    for (kind, number), steps in plan.transfers().items():
+        for step in steps:
+            of_encoder = found.setdefault((f"{step.start}, {kind}", number), [])
+            of_encoder.append(transfer.train(step).distances)
+    rows = {place: panel(of_encoder) for place, of_encoder in found.items()}
+    untaught = [distances_without_pairs(seed) for seed in range(plan.profile.repeats)]
+    for name in WITHOUT_PAIRS:
+        same = panel([of_seed[name] for of_seed in untaught])
+        rows |= {(name, number): same for number in plan.profile.pair_numbers}
+    return pd.DataFrame(rows).T.rename_axis(index=["encoder", "pairs"], columns="figure")
+
+
+def panel(distances: Sequence[Arrays]) -> pd.Series:
+    """Return figure -> Measured of judging the test pairs: one entry a seed, 0, 1, ...
+
+    distances: of the validation and the test pairs of each seed. The threshold is tuned on the
+    validation pairs.
+    """
+    rows = []
+    for seed, found in enumerate(distances):
+        step = Transfer(seed=seed)
+        curves = {
+            name: Curve.of_pairs(found[name], transfer.draw_pairs(step, name)[2].different)
+            for name in transfer.PAIR_SETS[1:]
+        }
+        tuned = curves["validation"].best_threshold
+        row = {RULES["0.5"]: 100 * curves["test"].accuracy(STUDY_THRESHOLD)}
+        row |= {RULES["tuned"]: 100 * curves["test"].accuracy(tuned), "AUC": curves["test"].auc}
+        rows.append(row)
+    return pd.Series({f: measured([row[f] for row in rows], unit_of(f)) for f in rows[0]})
+
+
+def gains(auc: pd.Series) -> pd.DataFrame:
+    """Return the AUC of the pretrained encoder after its transfer minus that of others, by seed.
+
+    auc: (encoder, pairs) -> Measured, as in `panels`. Rows (training, pairs), a column for each other.
+    """
+    rows = {}
+    for name, number in auc.index:
+        start, _, kind = name.partition(", ")
+        if start == "scratch":
+            ours = auc[f"pretrained, {kind}", number]
+            rows[kind, number] = {"minus scratch": ours - auc[name, number]} | {
+                f"minus {other}": ours - auc[other, number] for other in (PIXELS, UNTRAINED)
+            }
+    return pd.DataFrame(rows).T.rename_axis(["training", "pairs"])
+
+
+def endings(plan: Plan) -> pd.DataFrame:
+    """Return how the trainings on the study's number of pairs ended: rows (training, start).
+
+    Columns: the epochs at most, those run (mean over seeds), and how many trainings ran them all.
+    """
+    rows = {}
+    for (kind, number), steps in plan.transfers().items():
+        for start in transfer.STARTS if number == transfer.STUDY_PAIRS else ():
+            runs = [transfer.train(step) for step in steps if step.start == start]
+            lengths = [len(run.history["loss"]) for run in runs]
+            limit = steps[0].epochs
+            row = {"epochs at most": limit, "epochs run, mean": np.mean(lengths)}
+            rows[kind, start] = row | {"cut off": lengths.count(limit)}
+    return pd.DataFrame(rows).T.rename_axis(["training", "start"])
+
+
+def distances_without_pairs(seed: int) -> dict[str, Arrays]:
+    """Return the distances of a seed's pairs by what learns from no pair: name -> set -> (pairs,)."""
+    return {
+        FROZEN: _before_training(Transfer(start="pretrained", seed=seed)),
+        UNTRAINED: _before_training(Transfer(start="scratch", seed=seed)),
+        PIXELS: _of_pixels(Transfer(seed=seed)),
+    }
+
+
+def _before_training(step: Transfer) -> Arrays:
+    """Return the distances by the encoder that a transfer begins with, from the store if there."""
+    return store.kept(
+        {"before training": step.start, "seed": step.seed},
+        ["learning.transfer.build_encoder", "learning.transfer.measure_distances"],
+        lambda: transfer.measure_distances(transfer.build_encoder(step.start, step.seed), step),
+    )
+
+
+def _of_pixels(step: Transfer) -> Arrays:
+    found = {}
+    for name in transfer.PAIR_SETS[1:]:
+        images, _, drawn = transfer.draw_pairs(step, name)
+        found[name] = pairs.distances(images.reshape(len(images), -1), drawn)
+    return found

@@ -1,0 +1,120 @@
+"""The figures and tables that several pages show, each drawn in one way."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from siamese_utils.images.dataset import TEST_SETS, Dataset
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring import distances
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.telling import plots, results, show, study, tables
+
+CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
+
+
+def learning_curves(runs: Mapping[str, Sequence[Run]], caption: str) -> None:
+    """Show accuracy and contrastive loss of training and validation against the epoch."""
+    frame = tables.learning_curves(runs, CURVES)
+    show.figure(plots.lines, frame, f"{caption} Thin lines: single seeds.", x="epoch")
+
+
+def roc(found: Mapping[str, Sequence[Distances]]) -> None:
+    """Show the ROC curves of seed 0 on the study's pairs, one for each encoder and test set."""
+    show.figure(
+        plots.lines,
+        tables.roc({name: of[0] for name, of in found.items()}),
+        "ROC curves, seed 0: the share of different pairs called different, against that of same pairs.",
+        x="same pairs called different",
+        diagonal=True,
+    )
+
+
+def histograms(
+    judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    caption: str,
+    explorer: dict[str, object] | None = None,
+    **thresholds: float,
+) -> None:
+    """Show the distances of same and different pairs, subplot by subplot, and thresholds by name."""
+    lines = {name.replace("_", " "): value for name, value in thresholds.items()}
+    show.figure(
+        plots.histograms,
+        tables.histogram(judged),
+        caption,
+        explorer=explorer,
+        thresholds={"0.5": 0.5} | lines,
+        x="distance D",
+    )
+
+
+def reliability(found: Mapping[str, Sequence[Distances]], dataset: Dataset) -> None:
+    """Show whether D / m is the probability that a pair is different: all pairs, seed 0."""
+    stated = {
+        (pair_set, name): of[0].curve(classes).reliability(of[0].margin)
+        for name, of in found.items()
+        for pair_set, classes in dataset.classes_of.items()
+    }
+    show.figure(
+        plots.lines,
+        tables.points({names: (r.stated, r.observed) for names, r in stated.items()}),
+        "The share of different pairs, observed against stated, in ten bins; all pairs, seed 0.",
+        x="stated: D / m, at most 1",
+        diagonal=True,
+    )
+
+
+def accuracy(
+    drawn: pd.DataFrame, experiments: Mapping[str, Experiment], dataset: Dataset
+) -> pd.DataFrame:
+    """Show the study's table of each encoder, and ours minus the study's; return the latter.
+
+    drawn: their panels from the study's pairs. What is returned is empty where the study has no
+    figures.
+    """
+    published = {name: study.published(one, dataset) for name, one in experiments.items()}
+    rows = {
+        name: tables.accuracy(drawn.loc[name], one.margin, published[name])
+        for name, one in experiments.items()
+    }
+    caption = "Accuracy in %, and AUC, on pairs drawn as in the study."
+    show.table(pd.concat(rows, names=["network"]), caption)
+    gaps = {name: tables.gaps(drawn.loc[name], of) for name, of in published.items() if of}
+    if not gaps:
+        return pd.DataFrame()
+    found = pd.concat(gaps, names=["network"])
+    show.table(
+        found, "Accuracy in % at threshold 0.5, and whether our mean is near the study's run."
+    )
+    results.add(found[["ours minus 2019"]].rename_axis("figure", axis="columns"), "gaps")
+    return found
+
+
+def panel(figures: pd.Series, name: str) -> None:
+    """Show the panel of an encoder, from all pairs: a row for each figure, a column for each set."""
+    known = figures[[not np.isnan(figure.whole).all() for figure in figures]]
+    show.table(
+        known.unstack("set", sort=False),
+        f"The panel of the {name}. AUC and average precision 0 to 1, all else in %.",
+    )
+
+
+def worst_pairs(found: Sequence[Distances], dataset: Dataset, name: str) -> None:
+    """Show the pairs of unseen classes that an encoder of seed 0 judges worst."""
+    drawn = distances.draw_test_pairs(dataset, dataset.split(0), 0)["unseen"]
+    distance, different = found[0].judged("unseen")
+    show.pairs(
+        dataset,
+        drawn,
+        tables.worst_pairs(distance, different),
+        f"The unseen pairs that the {name} of seed 0 judges worst. Above: one class, farthest apart. "
+        "Below: two classes, nearest.",
+        distance,
+    )
+
+
+def sets_of(found: Sequence[Distances]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the distances and labels of seed 0's pairs of each test set, for `histograms`."""
+    return {pair_set: found[0].judged(pair_set) for pair_set in TEST_SETS}

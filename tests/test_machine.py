@@ -1,0 +1,81 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from siamese_utils.learning import machine, store
+
+VARIABLES = {*machine.THREAD_VARIABLES, "TF_ENABLE_ONEDNN_OPTS"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+PROGRAM = """
+import json, os, sys
+if sys.argv[1:]:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from siamese_utils.learning.machine import describe_machine
+print(json.dumps(describe_machine()))
+"""
+
+
+def describe(*arguments, **environment):
+    """The record of this machine in a process with these variables alone."""
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_machine_says_what_changes_the_last_digits():
+    found = machine.describe_machine()
+    wanted = {"system", "architecture", "cores", "cores allowed", "features", "gpus", "oneDNN"}
+    wanted |= {"threads within an operation", "threads between operations", "thread variables"}
+    assert wanted <= set(found)
+    assert 1 <= found["cores allowed"] <= found["cores"]
+    assert set(found["features"]) <= set(machine.FEATURES)
+    versions = store.library_versions()
+    assert set(versions) == set(store.LIBRARIES) == {*versions, "tensorflow", "keras", "numpy"}
+    assert {name: found[name] for name in versions} == versions
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_one_thread_is_another_machine():
+    plain, one = describe(), describe(**ONE_THREAD)
+    assert plain["thread variables"] == []
+    assert sorted(one["thread variables"]) == [f"{n}={v}" for n, v in sorted(ONE_THREAD.items())]
+    assert plain != one
+    assert plain == describe()
+
+
+def test_a_machine_without_onednn_is_another_one():
+    assert describe()["oneDNN"] is True
+    assert describe(TF_ENABLE_ONEDNN_OPTS="0")["oneDNN"] is False
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be held back here")
+def test_cores_that_may_not_be_used_are_not_counted_as_allowed():
+    found = describe("one core")
+    assert found["cores allowed"] == 1
+    assert found["cores"] == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ((), "float32"),
+        (("avx2", "avx512f"), "float32"),
+        (("avx512_bf16",), "mixed_bfloat16"),
+        (("avx2", "amx_bf16"), "mixed_bfloat16"),
+    ],
+)
+def test_bfloat16_is_for_processors_that_compute_in_it(monkeypatch, flags, precision):
+    monkeypatch.setattr(machine, "GPU_DEVICES", ())
+    monkeypatch.setattr(machine, "_processor_flags", lambda: flags)
+    machine.best_precision.cache_clear()
+    assert machine.best_precision() == precision
+    machine.best_precision.cache_clear()

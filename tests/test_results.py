@@ -1,0 +1,301 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from siamese_utils.images.dataset import SETS
+from siamese_utils.learning import store as keep
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.intervals import Interval, Measured, measured
+from siamese_utils.telling import results as kept
+
+SAMPLE = [96.18417917560162, 0.1 + 0.2, 100 / 3]  # no two digits are to be lost
+SMALL = PairCounts(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
+UNITS = {"", "%", "points"}
+
+
+def make_run(**changes):
+    """A run of two epochs."""
+    experiment = Experiment(**{"dataset": "digits", "epochs": 2, "precision": "float32"} | changes)
+    record = {"experiment": asdict(experiment), "key": "a run"}
+    return Run(record, {"loss": [0.2, 0.1], "accuracy": [0.5, 0.75]}, [])
+
+
+def make_distances(margin=1.0):
+    """Four pairs a set: same at 0.1 and 0.6 margins, different at 0.4 and 0.9."""
+    drawn = dict.fromkeys(SETS, np.float32([0.1, 0.6, 0.4, 0.9]) * margin)
+    return Distances(drawn, SMALL, np.zeros(0), 0.5, margin)
+
+
+def add_run(**changes):
+    run = make_run(**changes)
+    kept.add_runs([run], [make_distances(run.record["experiment"]["margin"])])
+
+
+def assert_numbers_alone(text):
+    for sign in ("±", "\N{MINUS SIGN}", "95 %", "interval"):
+        assert sign not in text
+
+
+def assert_figures_are_numbers(rows):
+    for column in ("mean", "low", "high", "seeds"):
+        assert pd.api.types.is_numeric_dtype(rows[column]), column
+    assert set(rows["unit"].fillna("")) <= UNITS
+
+
+SHAPES = {
+    "a series": pd.Series({"a": measured(SAMPLE, "%"), "b": measured([0.5])}).rename_axis("of"),
+    "two names": pd.Series({("a", "b"): measured(SAMPLE) - 1.0}).rename_axis(["set", "figure"]),
+    "a frame": pd.DataFrame({"seen": [measured(SAMPLE)], "all": [measured([-2, -1])]}, ["base"]),
+    "a panel": pd.DataFrame({("seen", "AUC"): {"base": measured(SAMPLE)}}).rename_axis("encoder"),
+    "beside words": pd.DataFrame({"ours": [measured([1, 2], "%")], "near": ["yes"], "2019": [3.5]}),
+    "intervals": pd.Series({"a": Interval(-0.5, -1.0, 0.0, 3, "points", True)}).rename_axis("of"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_files_of_measured_figures_hold_numbers_and_names_alone(results, shape):
+    kept.save(SHAPES[shape], "sample")
+    text = (results / "sample.csv").read_text(encoding="utf-8")
+    assert_numbers_alone(text)
+    assert text.splitlines()[0].endswith("mean,low,high,seeds,unit")
+    assert_figures_are_numbers(kept.read("sample"))
+    assert not list(results.glob(".*"))  # no scratch file is left
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_figures_come_back_to_the_last_digit(results, shape):
+    kept.save(SHAPES[shape], "sample")
+    found = kept.read_figures("sample")
+    wanted = [f for f in SHAPES[shape].to_numpy().ravel() if isinstance(f, Measured | Interval)]
+    assert len(found) == len(wanted)
+    for one, figure in zip(found, wanted, strict=True):
+        expected = getattr(figure, "interval", figure)
+        assert [one.mean, one.seeds, one.unit] == [expected.mean, expected.seeds, expected.unit]
+        assert [one.low, one.high] == pytest.approx([expected.low, expected.high], 0, 0, True)
+
+
+def test_figures_come_back_by_what_they_are_of(results):
+    panel = pd.DataFrame(
+        {("seen", "AUC"): {"a": measured([0.5]), "b": measured([0.75])}}
+        | {("all", "AUC"): {"a": measured([0.25]), "b": measured([1.0])}}
+    )
+    kept.save(panel.rename_axis("encoder").rename_axis(["set", "figure"], axis=1), "panel")
+    found = kept.read_figures("panel")
+    assert found.index.names == ["encoder", "set", "figure"]
+    assert found["b", "seen", "AUC"].mean == 0.75
+    assert found.xs("AUC", level="figure").unstack("set").loc["a", "all"].mean == 0.25
+    assert kept.read_figures("panel", results)["b", "all", "AUC"].mean == 1.0
+
+
+def test_one_seed_has_no_ends_in_a_file_either(results):
+    kept.save(pd.Series({"a": measured([0.5], "%")}).rename_axis("of"), "sample")
+    assert (results / "sample.csv").read_text().splitlines()[1] == "a,0.5,,,1,%"
+    assert not kept.read_figures("sample")["a",].has_ends
+
+
+def test_a_series_of_figures_becomes_a_row_for_each_by_hand():
+    rows = kept.to_rows(pd.Series({"a": measured([69, 71], "%")}).rename_axis("of"))
+    # one step to either side of 70, t for 1 degree of freedom 12.7062
+    assert rows[["of", "mean", "seeds", "unit"]].to_numpy().tolist() == [["a", 70, 2, "%"]]
+    assert rows[["low", "high"]].to_numpy()[0] == pytest.approx([57.2938, 82.7062])
+
+
+def test_other_columns_than_figures_say_what_these_are_of(results):
+    kept.save(SHAPES["beside words"].rename_axis("set"), "sample")
+    [row] = kept.read("sample").to_dict("records")
+    assert [row["near"], row["2019"], row["figure"], row["mean"]] == ["yes", 3.5, "ours", 1.5]
+
+
+def test_plain_tables_come_back_to_the_last_digit(results):
+    kept.save(pd.DataFrame({"value": SAMPLE}), "sample")
+    assert kept.read("sample")["value"].tolist() == SAMPLE
+    kept.save(pd.Series({"a": 0.1}, name="share").rename_axis("of"), "sample")
+    assert kept.read("sample").to_dict("records") == [{"of": "a", "share": 0.1}]
+
+
+def test_what_is_not_there_cannot_be_read(results):
+    with pytest.raises(FileNotFoundError):
+        kept.read("sample")
+
+
+def test_figures_are_added_in_place_of_those_of_the_same_things(results):
+    def panel_of(encoder, value):
+        figures = pd.Series({("seen", "accuracy, 0.5"): measured([value, value], "%")})
+        return pd.DataFrame({encoder: figures.rename_axis(["set", "figure"])}).T.rename_axis(
+            "encoder"
+        )
+
+    for encoder, value in (("b", 80), ("a", 90), ("a", 91)):
+        kept.add(panel_of(encoder, value), "panel")
+    assert kept.read("panel")[["encoder", *kept.FIGURES[:4]]].to_numpy().tolist() == [
+        ["a", 91, 91, 91, 2],
+        ["b", 80, 80, 80, 2],
+    ]
+
+
+def test_rows_can_give_way_all_together(results):
+    def rows(of, *names):
+        return pd.DataFrame({"of": of, "figure": names, "mean": range(len(names))})
+
+    for of, *names in (("b", "z", "y", "x"), ("a", "v"), ("b", "w", "u")):
+        kept.add(rows(of, *names), "sample", "of")
+    assert kept.read("sample").to_numpy().tolist() == [["a", "v", 0], ["b", "w", 0], ["b", "u", 1]]
+
+
+def test_a_run_is_measured_by_hand(results):
+    add_run(margin=5.0)
+    table = kept.read("accuracy")
+    assert len(table) == 5 * 3
+    seen = table[table["set"] == "seen"].set_index("rule")
+    # at 0.5 all four but none at exactly 0.5: 0.5 is not above 0.5, so 1 same is right; 2 different are
+    assert seen.loc["0.5", "accuracy"] == 75
+    # at 2.5: same 0.5 right, same 3.0 wrong, different 2.0 wrong, different 4.5 right
+    assert seen.loc["m/2", ["threshold", "accuracy"]].tolist() == [2.5, 50]
+    assert seen.loc["tuned", "accuracy"] == 75
+    # of four (different, same) couples three have the different one farther apart
+    assert seen["AUC"].tolist() == [0.75] * 3
+
+
+def test_accuracies_and_histories_are_named_by_the_whole_experiment(results):
+    add_run()
+    fields = list(asdict(Experiment()))
+    assert list(kept.read("accuracy")) == [*fields, "set", "rule", "threshold", "accuracy", "AUC"]
+    history = kept.read("histories")
+    assert list(history) == [*fields, "epoch", "loss", "accuracy"]
+    assert history["epoch"].tolist() == [1, 2]
+    assert history["accuracy"].tolist() == [0.5, 0.75]
+    assert not list(results.glob(".*"))
+
+
+ELSE = [
+    {"objective": "triplet"},
+    {"pairs": "anew"},
+    {"seen": (1, 2)},
+    {"batch": 64},
+    {"images_per_class": 1000},
+    {"dataset": "fashion-mnist"},
+    {"model": "complex"},
+    {"margin": 5.0},
+    {"optimizer": "adam"},
+    {"learning_rate": 0.01},
+    {"epochs": 3},
+    {"seed": 1},
+    {"precision": "mixed_bfloat16"},
+]
+
+
+@pytest.mark.parametrize("changes", ELSE, ids=str)
+def test_runs_that_differ_in_one_thing_alone_both_keep_their_rows(results, changes):
+    for each in ({}, changes, {}, changes):  # and each stands once, however often it is added
+        add_run(**each)
+    accuracy, history = kept.read("accuracy"), kept.read("histories")
+    assert len(accuracy) == 2 * 15
+    assert len(history) == 2 * 2
+    [field] = changes
+    for table in (accuracy, history):
+        assert table[field].nunique(dropna=False) == 2
+
+
+def test_every_field_of_an_experiment_tells_two_apart():
+    assert {field for changes in ELSE for field in changes} == set(asdict(Experiment()))
+
+
+def test_many_runs_added_in_any_order_stand_once_each(results):
+    for changes in ({}, *ELSE, *reversed(ELSE), {}):
+        add_run(**changes)
+    text = (results / "accuracy.csv").read_text()
+    assert len(kept.read("accuracy")) == 15 * (1 + len(ELSE))
+    assert not kept.read("accuracy").duplicated().any()
+    add_run(**ELSE[0])
+    assert (results / "accuracy.csv").read_text() == text
+
+
+def test_several_runs_are_added_at_once(results):
+    runs = [make_run(seed=seed) for seed in (0, 1, 2)]
+    kept.add_runs(runs, [make_distances()] * 3)
+    assert kept.read("accuracy")["seed"].value_counts().to_dict() == {0: 15, 1: 15, 2: 15}
+    with pytest.raises(ValueError, match="shorter"):
+        kept.add_runs(runs, [make_distances()])
+
+
+def test_a_run_from_the_store_is_the_same_run(results, store):
+    run = make_run(seen=(3, 1), images_per_class=1000)
+    keep.save(run)
+    for one in (run, keep.load("a run")):
+        kept.add_runs([one], [make_distances()])
+    accuracy = kept.read("accuracy")
+    assert len(accuracy) == 15
+    assert set(accuracy["seen"]) == {"1 3"}
+    assert set(accuracy["images_per_class"]) == {1000}
+
+
+def test_facts_come_back(results):
+    kept.save_facts("sample", one=1, gaps={"seen": 0.5}, words=["a", "b"], no=None)
+    wanted = {"one": 1, "gaps": {"seen": 0.5}, "words": ["a", "b"], "no": None}
+    assert kept.read_facts("sample") == wanted
+
+
+def test_measured_facts_come_back_as_intervals(results):
+    figure = measured(SAMPLE, "%")
+    kept.save_facts("sample", a=figure, of={"b": [figure.interval, 1]}, alone=measured([0.25]))
+    text = (results / "sample.json").read_text(encoding="utf-8")
+    assert_numbers_alone(text)
+    found = kept.read_facts("sample")
+    assert found["a"] == figure.interval == found["of"]["b"][0]
+    assert [found["alone"].mean, found["alone"].seeds] == [0.25, 1]
+    assert not found["alone"].has_ends
+    told = json.loads(text)["a"]
+    assert set(told) == set(kept.FIGURES)
+    assert [type(told[name]) for name in kept.FIGURES] == [float, float, float, int, str]
+
+
+def test_a_fact_that_is_no_number_is_refused(results):
+    with pytest.raises(ValueError, match="JSON"):
+        kept.save_facts("sample", a=float("nan"))
+    assert not (results / "sample.json").exists()
+
+
+def note(number, experiment, **circumstances):
+    """Save a training twice, as if it were trained and then loaded: it is noted once."""
+    record = {"experiment": experiment, "key": f"key {number}", "seconds": number}
+    for _ in range(2):
+        keep.save(Run(record | {"precision": "float32"} | circumstances, {}, []))
+
+
+def test_a_report_knows_the_trainings_it_uses(results, store, monkeypatch):
+    monkeypatch.setattr(keep, "_noted", set())
+    short = asdict(Experiment(dataset="digits", epochs=1))
+    other = {"num_pairs": 5, "epochs": 9, "seed": 0}
+    longer = other | {"epochs": 10}  # trained anew, not on the way
+    for number, experiment in enumerate((short | {"epochs": 2}, short, other, longer)):
+        note(number, experiment)
+    table = kept.read_trainings()
+    assert table["kind"].tolist() == ["base, contrastive"] * 2 + ["transfer to textures"] * 2
+    assert table["on_the_way"].tolist() == [True, False, False, False]
+    assert table["seconds"].tolist() == [1, 0, 2, 3]
+
+
+def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store, monkeypatch):
+    monkeypatch.setattr(keep, "_noted", set())
+    machines = [{"cpu": "one", "gpu": None}, {"gpu": None, "cpu": "one"}, {"cpu": "two"}]
+    experiments = [
+        asdict(Experiment(model="complex", objective="triplet", seen=(1, 2))),
+        asdict(Experiment(images_per_class=1000)),
+        {"epochs": 3, "seed": 0},
+    ]
+    for number, (experiment, machine) in enumerate(zip(experiments, machines, strict=True)):
+        note(number, experiment, machine=machine)
+    table = kept.read_trainings().set_index("seconds")
+    assert table.loc[[0, 1, 2], "kind"].tolist() == [
+        "complex, triplet, a choice of classes",
+        "base, contrastive, 1,000 images a class",
+        "pretraining on digits",
+    ]
+    # the same machine in another order of its parts is the same
+    assert table.loc[0, "setting"] == table.loc[1, "setting"] != table.loc[2, "setting"]
