@@ -167,6 +167,8 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
         assert rows["figure"].tolist() == [f"{n}, {p}" for n in figures for p in ("first", "last")]
     # of other images the study's values say nothing
     assert claims.judge(number, found, digits) == claims.verdict_on(number) == "not decidable"
+    assert html.escape("The study's value is of other images.") in shown[1]
+    assert "other images" not in shown[0]
 
 
 def test_as_many_values_as_are_claimed_are_wanted(results, shown, as_in_2019):

@@ -49,3 +49,23 @@ def test_groups_are_measured_by_themselves():
     found = fewshot.accuracies_of_groups(embeddings, labels, groups, 1, 100, rng)
     assert found[0] == 1
     assert found[1] == pytest.approx(0.5, abs=0.1)
+
+
+def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
+    labels = digits.labels
+    by_label = [np.eye(10)[labels] + noise for noise in (0.0, 0.1)]  # seeds of one that knows all
+    monkeypatch.setattr(fewshot, "of_run", lambda run, _, rows: by_label[run][rows])
+    blind = np.random.default_rng(0).normal(size=(len(labels), 3))
+    monkeypatch.setattr(fewshot, "of_untrained", lambda _, seed, __, rows: blind[rows])
+    monkeypatch.setattr(fewshot, "EPISODES", 80)
+    found = fewshot.accuracies({"knows": [0, 1]}, digits)
+    assert found.loc["knows", "1-shot"].whole.tolist() == [100, 100]
+    assert found.loc["untrained base model", "1-shot"].interval.mean == pytest.approx(25, abs=4)
+    # digits may not be named by what was pretrained on them
+    assert list(found.index) == ["knows", "untrained base model", "raw pixels"]
+    pixels = found.loc["raw pixels"]
+    assert 25 < pixels["1-shot"].interval.mean < pixels["5-shot"].interval.mean < 100
+    # 174 images of the smallest class make eight groups with enough for an episode
+    assert pixels["5-shot"].groups.shape == (2, 8)
+    assert pixels["5-shot"].whole == pytest.approx(pixels["5-shot"].groups.mean(axis=1))
+    assert (pixels["5-shot"].unit, found.columns.tolist()) == ("%", ["1-shot", "5-shot"])

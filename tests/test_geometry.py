@@ -40,3 +40,14 @@ def test_maps_keep_far_clouds_apart():
     for name, places in geometry.flatten(embeddings).items():
         assert places.shape == (80, 2), name
         assert geometry.scatter_ratio(places, labels) < 0.5, name
+
+
+def test_maps_are_kept(store, monkeypatch):
+    embeddings = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    first = geometry.maps(embeddings)
+    monkeypatch.setattr(geometry, "flatten", lambda _: pytest.fail("flattened again"))
+    again = geometry.maps(embeddings)
+    assert set(first) == set(again) == {"PCA", "t-SNE"}
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    with pytest.raises(pytest.fail.Exception, match="again"):
+        geometry.maps(embeddings + 1)

@@ -2,33 +2,41 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
 from siamese_utils.learning import machine, store
 
-VARIABLES = {*machine.THREAD_VARIABLES, "TF_ENABLE_ONEDNN_OPTS"}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 PROGRAM = """
-import json, os, sys
-if sys.argv[1:]:
+import json, os
+if hasattr(os, "sched_setaffinity") and "ONE_CORE" in os.environ:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from siamese_utils.learning.machine import describe_machine
 print(json.dumps(describe_machine()))
 """
 
 
-def describe(*arguments, **environment):
+@cache
+def describe(**environment):
     """The record of this machine in a process with these variables alone."""
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    variables = {*machine.THREAD_VARIABLES, ONEDNN}
+    kept = {name: value for name, value in os.environ.items() if name not in variables}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        env=kept | environment,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", PROGRAM], env=kept | environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def plain():
+    return describe()
+
+
+def held_back():
+    return describe(**ONE_THREAD, **{ONEDNN: "0"}, ONE_CORE="yes")
 
 
 def test_a_machine_says_what_changes_the_last_digits():
@@ -45,23 +53,27 @@ def test_a_machine_says_what_changes_the_last_digits():
 
 
 def test_one_thread_is_another_machine():
-    plain, one = describe(), describe(**ONE_THREAD)
-    assert plain["thread variables"] == []
-    assert sorted(one["thread variables"]) == [f"{n}={v}" for n, v in sorted(ONE_THREAD.items())]
-    assert plain != one
-    assert plain == describe()
+    assert plain()["thread variables"] == []
+    found = held_back()["thread variables"]
+    assert sorted(found) == [f"{name}={value}" for name, value in sorted(ONE_THREAD.items())]
 
 
 def test_a_machine_without_onednn_is_another_one():
-    assert describe()["oneDNN"] is True
-    assert describe(TF_ENABLE_ONEDNN_OPTS="0")["oneDNN"] is False
+    assert plain()["oneDNN"] is True
+    assert held_back()["oneDNN"] is False
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be held back here")
 def test_cores_that_may_not_be_used_are_not_counted_as_allowed():
-    found = describe("one core")
-    assert found["cores allowed"] == 1
-    assert found["cores"] == os.cpu_count()
+    assert plain()["cores allowed"] == len(os.sched_getaffinity(0))
+    assert held_back()["cores allowed"] == 1
+    assert held_back()["cores"] == plain()["cores"] == os.cpu_count()
+
+
+def test_nothing_else_tells_the_same_machine_from_itself():
+    told = {name for name in plain() if plain()[name] != held_back()[name]}
+    assert told <= {"thread variables", "oneDNN", "cores allowed"}
+    assert machine.describe_machine() == machine.describe_machine()
 
 
 @pytest.mark.parametrize(

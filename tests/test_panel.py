@@ -1,25 +1,28 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from siamese_utils.training import Experiment
 
-from siamese_utils import baselines, data, panel, training, verification
+from siamese_utils.images import dataset as data
+from siamese_utils.learning import training
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.measuring import distances, panel
+from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.curve import Curve
+from siamese_utils.measuring.distances import Distances
 
 SHORT = Experiment(dataset="digits", epochs=1, precision="float32")
 
 
 def test_the_exact_panel_is_that_of_all_pairs_laid_out(store, digits):
     run = training.train(SHORT)
-    [counted] = panel.count_trained([run], digits)
-    found = panel.measure([counted], digits)
-    rows = data.split(digits, 0).unseen
+    [counted] = distances.of_runs([run])
+    found = panel.panel([counted], digits)
+    rows = digits.split(0).unseen
     embeddings = training.embed(training.rebuild_encoder(run, (28, 28, 1)), digits.images[rows])
     first, second = np.triu_indices(len(rows), k=1)
     distance = np.linalg.norm(embeddings[first] - embeddings[second], axis=1)
     different = digits.labels[rows][first] != digits.labels[rows][second]
     # classes of the digits are of nearly one size, so that weights hardly matter
-    expected = verification.panel(verification.make_curve(distance, different), counted.tuned, 1.0)
+    expected = Curve.of_pairs(distance, different).figures(counted.tuned, 1.0)
     for figure in ("accuracy, 0.5", "accuracy, tuned", "EER", "ECE"):
         assert found["unseen", figure].whole[0] == pytest.approx(100 * expected[figure], abs=0.3)
     assert found["unseen", "AUC"].whole[0] == pytest.approx(expected["AUC"], abs=0.003)
@@ -28,36 +31,79 @@ def test_the_exact_panel_is_that_of_all_pairs_laid_out(store, digits):
     assert groups.mean() == pytest.approx(expected["AUC"], abs=0.02)
 
 
-def test_nothing_is_counted_twice(store, digits, monkeypatch):
-    run = training.train(SHORT)
-    [first] = panel.count_trained([run], digits)
-    monkeypatch.setattr(panel, "_count", lambda *_: pytest.fail("counted again"))
-    [second] = panel.count_trained([run], digits)
-    assert np.array_equal(first.whole.counts, second.whole.counts)
-    assert first.tuned == second.tuned
+def by_hand(margin, scale=1.0):
+    """Four pairs a set: same at 0.1 and 0.6 scales, different at 0.4 and 0.9."""
+    drawn = {name: np.float32([0.1, 0.6, 0.4, 0.9]) * scale for name in data.SETS}
+    whole = PairCounts(np.zeros((2, 2, 1)), 1.0, (0, 1))
+    return Distances(drawn, whole, np.zeros(0), np.nan, margin)
 
 
-def test_an_encoder_before_training_has_no_margin(store, digits):
-    counted = panel.count_untrained("base", digits, seeds=2)
-    found = panel.measure(counted, digits)
-    assert np.isnan(found["seen", "accuracy, 0.5"].whole).all()
-    assert (found["seen", "AUC"].whole > 0.6).all()
-    assert len(list(store.iterdir())) == 2
+def test_the_panel_of_the_studys_pairs_by_hand():
+    found = panel.panel_of_drawn([by_hand(5.0, scale=5.0), by_hand(5.0, scale=10.0)])
+    # at 0.5, of the first: same 0.5 is not above it, so right, and 3.0 wrong; different both right
+    # of the second, twice as wide: same both wrong, different both right
+    assert found["seen", "accuracy, 0.5"].whole.tolist() == [75, 50]
+    # at 2.5: of the first same 0.5 right, 3.0 wrong, different 2.0 wrong, 4.5 right;
+    # of the second same 1 right, 6 wrong, different 4 and 9 right
+    assert found["seen", "accuracy, m/2"].whole.tolist() == [50, 75]
+    # tuned by itself, on pairs alike: between the nearest two
+    assert found["seen", "accuracy, tuned"].whole.tolist() == [75, 75]
+    # of four (different, same) couples three have the different one farther apart
+    assert found["seen", "AUC"].whole.tolist() == [0.75, 0.75]
+    assert {pair_set for pair_set, _ in found.index} == set(data.SETS)
+    assert found["seen", "AUC"].groups is None
+    assert (found["seen", "AUC"].unit, found["seen", "accuracy, 0.5"].unit) == ("", "%")
 
 
-def test_baselines_are_kept_apart_by_name_and_seed(store, digits):
-    for seed in (0, 1):
-        panel.count("pixels", lambda _: baselines.pixels, digits, seed)
-        panel.count("pca", baselines.fit_pca, digits, seed)
-    assert len(list(store.iterdir())) == 4
+def test_the_studys_pairs_are_tuned_on_those_of_validation():
+    one = by_hand(1.0)
+    one.drawn["validation"] = np.float32([0.9, 0.92, 0.97, 0.99])  # all others lie below
+    found = panel.panel_of_drawn([one])
+    assert found["validation", "accuracy, tuned"].whole.tolist() == [100]
+    assert found["seen", "accuracy, tuned"].whole.tolist() == [50]
+    assert found["seen", "accuracy, oracle"].whole.tolist() == [75]
+
+
+def test_panels_stand_beside_each_other_and_are_subtracted(store, digits):
+    found = {name: distances.of_baseline(name, digits, 2) for name in ("raw pixels", "silhouette")}
+    every = panel.panels(found, digits)
+    assert every.index.tolist() == ["raw pixels", "silhouette"]
+    alone = panel.panel(found["silhouette"], digits)
+    auc = every["unseen", "AUC"]
+    assert auc["silhouette"].whole.tolist() == alone["unseen", "AUC"].whole.tolist()
+    gain = auc - auc["raw pixels"]
+    expected = auc["silhouette"].groups - auc["raw pixels"].groups
+    assert np.array_equal(gain["silhouette"].groups, expected)
+    assert not gain["raw pixels"].whole.any()
+    drawn = panel.panels_of_drawn(found)
+    assert drawn.index.tolist() == ["raw pixels", "silhouette"]
+    assert drawn.loc["silhouette", ("validation", "AUC")].whole.shape == (2,)
+    # both ways of measuring are of the same pairs' kind
+    assert drawn.loc["silhouette", ("unseen", "AUC")].whole == pytest.approx(
+        auc["silhouette"].whole, abs=0.05
+    )
+
+
+def test_figures_have_units(store, digits):
+    found = panel.panel(distances.of_baseline("raw pixels", digits, 1), digits)
+    for (_, figure), measured in found.items():
+        assert measured.unit == panel.unit_of(figure)
+        top = 100 if measured.unit == "%" else 1
+        assert np.isnan(measured.whole).all() or 0 <= measured.whole[0] <= top
+    assert {figure for _, figure in found.index} >= set(panel.RULES.values())
+    assert {pair_set for pair_set, _ in found.index} == set(data.TEST_SETS)
 
 
 def test_classes_are_told_apart_one_pair_at_a_time(store, digits):
-    counted = [panel.count("pixels", lambda _: baselines.pixels, digits, 0)]
-    found = panel.auc_by_classes(counted, digits)
+    counted = distances.of_baseline("raw pixels", digits, 1)
+    rows = panel.auc_by_classes(counted, digits)
+    assert len(rows) == 100
+    found = rows.pivot(index="y", columns="x", values="value").to_numpy()
     assert np.isnan(np.diag(found)).all()
     assert np.array_equal(found, found.T, equal_nan=True)
     assert found[1, 8] < found[0, 1]  # a one is more like an eight than like a nought
+    [curve] = [counted[0].whole.curve([(0, 0), (1, 1)], [(0, 1)])]
+    assert found[0, 1] == curve.auc
 
 
 def test_kinds_of_pairs_make_up_the_whole(digits):
@@ -70,33 +116,10 @@ def test_share_right_by_hand(digits):
     counts = np.zeros((10, 10, 4), dtype=np.int64)
     counts[0, 1] = [1, 0, 0, 3]  # of the pairs of classes 0 and 1 a quarter is near
     counts[2, 3] = [1, 1, 0, 0]
-    whole = panel.PairCounts(counts, 0.5, digits.classes)
-    one = panel.Counted(whole, np.zeros((2, 3, 2, 4)), tuned=0.5, margin=1.0)
+    whole = PairCounts(counts, 0.5, digits.classes)
+    one = Distances({}, whole, np.zeros((2, 3, 2, 4)), tuned=0.5, margin=1.0)
     cells = [(0, 1), (2, 3)]
     # accepted: 1/4 and 1/2, each class pair weighing the same
-    assert panel.share_right([one], cells, different=True).tolist() == [62.5]
-    assert panel.share_right([one], cells, different=False).tolist() == [37.5]
-
-
-def test_another_seed_of_a_run_is_another_split(store, digits):
-    counted = panel.count_trained([training.train(replace(SHORT, seed=s)) for s in (0, 1)], digits)
-    assert counted[0].tuned != counted[1].tuned
-
-
-def test_an_untrained_encoder_is_where_training_begins(store):
-    hardly = training.train(replace(SHORT, learning_rate=1e-12, seed=3))
-    encoder = panel.untrained_encoder("base", 3, (28, 28, 1))
-    for before, after in zip(encoder.get_weights(), hardly.weights, strict=True):
-        assert np.allclose(before, after, atol=1e-9)
-
-
-def test_cosine_does_not_see_length(store, digits):
-    run = training.train(SHORT)
-    doubled = replace(run, weights=[*run.weights[:-2], *(2 * w for w in run.weights[-2:])])
-    found = [
-        panel.measure(panel.count_trained([one], digits, cosine=True), digits)["seen", "AUC"].whole[
-            0
-        ]
-        for one in (run, doubled)
-    ]
-    assert found[0] == pytest.approx(found[1], abs=1e-3)
+    assert panel.share_right([one], cells, different=True).whole.tolist() == [62.5]
+    assert panel.share_right([one], cells, different=False).whole.tolist() == [37.5]
+    assert panel.share_right([one], cells, different=True).unit == "%"

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -233,6 +233,21 @@ def test_a_run_from_the_store_is_the_same_run(results, store):
     assert len(accuracy) == 15
     assert set(accuracy["seen"]) == {"1 3"}
     assert set(accuracy["images_per_class"]) == {1000}
+
+
+def test_what_is_measured_of_trainings_is_kept_by_name(results, digits, monkeypatch):
+    counts = np.ones((10, 10, 4), dtype=np.int64)
+    whole = PairCounts(counts, 0.25, digits.classes)
+    one = replace(make_distances(), whole=whole, groups=np.ones((2, 3, 2, 4)))
+    monkeypatch.setattr(kept.distances, "of_runs", lambda runs: [one] * len(runs))
+    runs = {name: [make_run(model=name, seed=s) for s in (0, 1)] for name in ("base", "complex")}
+    found, drawn, counted = kept.record(runs, digits, "{}, m = 1")
+    assert found == {"base": [one, one], "complex": [one, one]}
+    assert drawn.index.tolist() == counted.index.tolist() == ["base", "complex"]
+    assert f"{drawn.loc['base', ('seen', 'AUC')]}" == "0.750 ± 0.000"
+    assert len(kept.read("accuracy")) == 4 * 15
+    assert kept.read_figures("panel-of-drawn")["base, m = 1", "seen", "AUC"].mean == 0.75
+    assert kept.read_figures("panel")["complex, m = 1", "unseen", "AUC"].mean == 0.5
 
 
 def test_facts_come_back(results):

@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from siamese_utils.transfer import Pretraining, Transfer
 
-from siamese_utils import transfer
+from siamese_utils.images import pairs
+from siamese_utils.learning import losses, models, training, transfer
+from siamese_utils.learning import store as keep
+from siamese_utils.learning.transfer import Pretraining, Transfer
 
 FEW = Transfer(num_pairs=6, start="scratch", epochs=2)
 
@@ -25,29 +27,79 @@ def test_other_images_take_the_encoders_form():
 
 
 def test_pretraining_learns_digits_and_is_kept(store, monkeypatch):
-    run = transfer.pretrain(Pretraining(epochs=2))
+    run = transfer.train(Pretraining(epochs=2))
     assert run.record["held_out"] > 0.9
+    assert run.key == transfer.key_of(Pretraining(epochs=2))
     monkeypatch.setattr(transfer, "_fit", lambda *_: pytest.fail("trained again"))
-    assert transfer.pretrain(Pretraining(epochs=2)).record == run.record
-    assert transfer.rebuild_encoder(run.weights).output_shape == (None, 256)
+    assert transfer.train(Pretraining(epochs=2)).record == run.record
+    encoder = models.build_digit_encoder()
+    encoder.set_weights(run.weights)
+    assert encoder.output_shape == (None, 256)
+    # a transfer begins with the pretraining of its seed: as if this were the one
+    key = transfer.key_of(Pretraining())
+    keep.save(replace(run, record=run.record | {"key": key}))
+    begun = transfer.build_encoder("pretrained", 0).get_weights()
+    assert all(map(np.array_equal, begun, run.weights))
+    fresh = transfer.build_encoder("scratch", 0).get_weights()
+    assert not np.array_equal(fresh[0], run.weights[0])
 
 
 @pytest.mark.parametrize("objective", ["contrastive", "triplet"])
 def test_a_transfer_does_not_depend_on_those_before_it(store, objective):
     plan = replace(FEW, objective=objective)
-    first = transfer.fine_tune(plan)
-    transfer.fine_tune(replace(plan, seed=1))
+    first = transfer.train(plan)
+    transfer.train(replace(plan, seed=1))
+    # nor on one that left nothing but what is no number
+    with pytest.raises(training.TrainingDivergedError):
+        transfer.train(replace(plan, learning_rate=1e30))
     for path in store.iterdir():
         path.unlink()
-    again = transfer.fine_tune(plan)
+    again = transfer.train(plan)
     assert first.history == again.history
     assert np.array_equal(first.distances["test"], again.distances["test"])
 
 
+@pytest.mark.parametrize("objective", ["contrastive", "triplet"])
+def test_a_transfer_that_diverges_raises_and_stores_nothing(store, objective):
+    with pytest.raises(training.TrainingDivergedError, match="numbers?"):
+        transfer.train(replace(FEW, objective=objective, learning_rate=1e30))
+    assert not store.exists() or not list(store.iterdir())
+
+
+def test_a_transfer_is_kept(store, monkeypatch):
+    run = transfer.train(FEW)
+    assert set(run.distances) == {"validation", "test"}
+    assert run.weights == []
+    monkeypatch.setattr(transfer, "_fit", lambda *_: pytest.fail("trained again"))
+    again = transfer.train(FEW)
+    assert again.record == run.record
+    assert np.array_equal(again.distances["test"], run.distances["test"])
+
+
+def test_every_field_names_a_step():
+    changes = {"num_pairs": 7, "start": "pretrained", "objective": "triplet", "seed": 1}
+    changes |= {"epochs": 3, "batch": 4, "learning_rate": 0.5, "margin": 2.0}
+    assert set(changes) == set(vars(FEW))
+    steps = [FEW, *(replace(FEW, **{field: value}) for field, value in changes.items())]
+    steps += [Pretraining(), Pretraining(1), Pretraining(epochs=2), Pretraining(batch=64)]
+    assert len({transfer.key_of(step) for step in steps}) == len(steps)
+
+
 def test_a_transfer_starts_where_it_should(store):
-    still = transfer.fine_tune(replace(FEW, learning_rate=1e-12))
-    untouched = transfer.distances_without_pairs(0)["untrained encoder"]
+    still = transfer.train(replace(FEW, learning_rate=1e-12))
+    untouched = transfer.measure_distances(transfer.build_encoder("scratch", 0), FEW)
+    assert set(untouched) == {"validation", "test"}
     assert np.allclose(still.distances["test"], untouched["test"], rtol=1e-3)
+
+
+def test_distances_are_those_of_the_networks():
+    encoder = transfer.build_encoder("scratch", 0)
+    images, _, drawn = transfer.draw_pairs(FEW, "validation")
+    embeddings = np.asarray(encoder(images))
+    expected = losses.euclidean_distance(embeddings[drawn.first], embeddings[drawn.second])
+    assert np.allclose(pairs.distances(embeddings, drawn), expected, rtol=1e-6)
+    found = transfer.measure_distances(encoder, FEW)["validation"]
+    assert np.allclose(found, expected, rtol=1e-4)
 
 
 def test_sets_of_a_seed_share_no_image():
@@ -55,14 +107,6 @@ def test_sets_of_a_seed_share_no_image():
     images = np.concatenate(drawn).reshape(-1, 32 * 32)
     assert len(images) == 2 * (6 + transfer.VALIDATION_PAIRS + transfer.TEST_PAIRS)
     assert len(np.unique(images, axis=0)) == len(images)
-
-
-def test_distances_are_judged_with_a_threshold_from_validation():
-    sets = ("validation", "test")
-    different = {name: transfer.draw_pairs(FEW, name)[2].different for name in sets}
-    # right order, but in another scale: only a tuned threshold can tell
-    found = transfer.judge({name: 7 + 2 * y for name, y in different.items()}, seed=0)
-    assert found == {"accuracy, 0.5": 50, "accuracy, tuned": 100, "AUC": 1}
 
 
 @pytest.mark.parametrize("mistake", [{"start": "pretraind"}, {"objective": "contrastiv"}])

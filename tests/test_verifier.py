@@ -90,7 +90,7 @@ def test_copies_of_one_image_cannot_be_held_out():
 def test_an_interrupted_fit_answers_nothing(digits, two, monkeypatch):
     judge = SiameseVerifier(epochs=1).fit(digits.images[:300], digits.labels[:300])
     monkeypatch.setattr(
-        verifier.training, "fit_encoder", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        verifier.training, "fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         judge.fit(digits.images[:300], digits.labels[:300])

@@ -55,6 +55,14 @@ def after(experiment: Experiment, epochs: int, dataset: Dataset, rows: np.ndarra
     return of_run(training.train(replace(experiment, epochs=epochs)), dataset, rows)
 
 
+def before_and_after(
+    experiment: Experiment, dataset: Dataset, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the embeddings before the first step of a training, and after its last."""
+    moments = {"before training": 0, "after training": experiment.epochs}
+    return {when: after(experiment, n, dataset, rows) for when, n in moments.items()}
+
+
 def pick(dataset: Dataset, rows: np.ndarray, number: int) -> np.ndarray:
     """Return the first so many of these rows for each class: seen classes first, then unseen ones."""
     labels = dataset.labels[rows]
@@ -62,9 +70,9 @@ def pick(dataset: Dataset, rows: np.ndarray, number: int) -> np.ndarray:
 
 
 def collapse(
-    experiment: Experiment, seeds: int, epochs: Sequence[int], dataset: Dataset, number: int
+    experiment: Experiment, seeds: int, epochs: Sequence[int], dataset: Dataset, number: int = 300
 ) -> pd.DataFrame:
-    """Return the figures of `geometry.describe` after so many epochs, rows (set, epochs trained).
+    """Return the figures of `geometry.describe` after so many epochs: rows (set, epochs trained).
 
     number: of test images of each class, at most.
     """

@@ -19,7 +19,7 @@ class Interval:
     mean: float
     low: float
     high: float
-    seeds: int = 1
+    seeds: int = 1  # 0: a single value, such as a highest one, and no mean over seeds
     unit: str = ""  # "%", "points" (of %), or "" for what is 0..1 or a plain number
     signed: bool = False  # a difference, written with its sign
 

@@ -1,5 +1,6 @@
 """The split lottery: how far the results move with the choice of seen classes, and how far by chance."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,8 +41,8 @@ def levels(found: pd.DataFrame) -> pd.DataFrame:
         rows[figure] = {
             "study's choice": measured(own, _unit(figure)),
             "other choices": measured(others, _unit(figure)),
-            "lowest of them": measured([others.min()], _unit(figure)),
-            "highest": measured([others.max()], _unit(figure)),
+            "lowest of them": _single(others.min(), _unit(figure)),
+            "highest": _single(others.max(), _unit(figure)),
             "below the study's": int((others < own.mean()).sum()),
         }
     return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
@@ -57,7 +58,7 @@ def spreads(found: pd.DataFrame) -> pd.DataFrame:
     for figure, (own, others) in _by_choice(found).items():
         unit = "points" if _unit(figure) else ""
         sizes = {"SD of choices": others.std(), "SD of seeds": own.std()}
-        rows[figure] = {name: measured([size], unit) for name, size in sizes.items()}
+        rows[figure] = {name: _single(size, unit) for name, size in sizes.items()}
         ratio = ratio_of_spreads(others, own)
         rows[figure] |= dict(zip(("ratio", "at least", "at most"), ratio, strict=True))
     return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
@@ -80,7 +81,7 @@ def extremes(found: pd.DataFrame, count: int = 3) -> pd.DataFrame:
     count = min(count, len(ordered) // 2)
     columns = ["accuracy, unseen", NETWORK, PIXELS]
     ends = pd.concat([ordered.head(count), ordered.tail(count)])[columns]
-    return ends.apply(lambda column: [measured([v], _unit(column.name)) for v in column])
+    return ends.apply(lambda column: [_single(v, _unit(column.name)) for v in column])
 
 
 def against_pixels(found: pd.DataFrame) -> tuple[int, Interval, Measured]:
@@ -121,3 +122,8 @@ def _by_choice(found: pd.DataFrame) -> dict[str, tuple[pd.Series, pd.Series]]:
 
 def _unit(figure: str) -> str:
     return "%" if figure.startswith("accuracy") else ""
+
+
+def _single(value: float, unit: str) -> Interval:
+    """Return a value that is no mean, so that a table prints it as it does the means."""
+    return Interval(float(value), math.nan, math.nan, 0, unit)

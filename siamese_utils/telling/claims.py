@@ -125,8 +125,7 @@ _REASONS = {
     "value": {
         verdicts.HOLDS: "The whole interval of the mean agrees with the value, to its last digit.",
         verdicts.FAILS: "The whole interval of the mean lies beside the value.",
-        verdicts.UNDECIDED: "The interval of the mean reaches from the value beyond it, or there is "
-        "none to hold against it.",
+        verdicts.UNDECIDED: "The interval of the mean holds the value and others too, or there is none.",
     },
 }
 _ALSO = {verdicts.HOLDS: "bears it out", verdicts.FAILS: "says the opposite"}
@@ -219,6 +218,8 @@ _JUDGES = {"sign": _judge_sign, "threshold": _judge_threshold, "value": _judge_v
 def _tell(claim: Claim, verdict: str, figures: dict[str, Measured], applies: bool) -> str:
     """Return the claim, its verdict, figures and reason as HTML, under the claim's anchor."""
     reason = _REASONS["value" if claim.rule == "value" else "sign"][verdict]
+    if claim.rule == "value" and not applies:
+        reason = "The study's value is of other images."
     if claim.rule == "threshold":
         tuned, auc = (
             _ALSO.get(verdicts.judge(figures[name], claim.sign), "leaves it open")
@@ -227,7 +228,7 @@ def _tell(claim: Claim, verdict: str, figures: dict[str, Measured], applies: boo
         reason += f" The tuned threshold {tuned}; the AUC, which needs none, {auc}."
     measured = "; ".join(f"{name}: {figure:±}" for name, figure in figures.items())
     published = f" In 2019: {claim.published}." if claim.published and applies else ""
-    words = html.escape(f"{measured}. {reason}{published}")
+    words = html.escape(f"{measured[:1].upper()}{measured[1:]}. {reason}{published}")
     statement = html.escape(f"{claim.statement}, {claim.scope}")
     return (
         f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}: {verdict}.'

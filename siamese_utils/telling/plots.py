@@ -71,18 +71,17 @@ def lines(
 ) -> Figure:
     """Draw y against x, a line for each series, a thin one for each seed where there are several.
 
-    Series of one name but for what follows a comma share a colour. Points with `low` and `high`
+    Training and validation of one network share a colour. Points with `low` and `high`
     have bars, x that is text is spaced evenly. x, y: labels; at: an upright guide line.
     """
     figure, axes = _figure(_subplots(frame), height=2.9)
     names = list(dict.fromkeys(frame["series"]))
-    colours = dict.fromkeys(name.split(",")[0] for name in names)
-    colours = dict(zip(colours, SERIES * 2, strict=False))
+    colours = dict(zip(dict.fromkeys(map(_network, names)), SERIES * 2, strict=False))
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
         places = list(dict.fromkeys(part["x"]))
         for i, name in enumerate(names):
             rows = part[part["series"] == name]
-            look = {"color": colours[name.split(",")[0]], "ls": _dash(name, i, names)}
+            look = {"color": colours[_network(name)], "ls": _dash(name, i, names)}
             _draw_series(ax, rows, name, look, places, shift=0.06 * i)
         if diagonal:
             ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
@@ -268,6 +267,10 @@ def _parts(frame: pd.DataFrame) -> Any:
 
 def _is_named(frame: pd.DataFrame) -> bool:
     return not pd.api.types.is_numeric_dtype(frame["x"])
+
+
+def _network(name: str) -> str:
+    return name.removesuffix(", training").removesuffix(", validation")
 
 
 def _dash(name: str, place: int, names: Sequence[str]) -> object:

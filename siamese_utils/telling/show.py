@@ -137,8 +137,8 @@ def _explain(frame: pd.DataFrame) -> str:
     if not figures:
         return ""
     if not any(found.has_ends for found in intervals):
-        return " One seed, so no interval."
-    numbers = sorted({found.seeds for found in intervals})
+        return " One seed, so no interval." if any(found.seeds for found in intervals) else ""
+    numbers = sorted({found.seeds for found in intervals if found.has_ends})
     over = f"{numbers[0]} seeds" if len(numbers) == 1 else "the seeds"
     images = any(isinstance(f, Measured) and f.groups is not None for f in figures)
     with_images = ", over seeds and images" if images else ""

@@ -231,9 +231,13 @@ def maps(embeddings: np.ndarray, rows: np.ndarray, dataset: Dataset) -> pd.DataF
     return _told(frame, f"Variance within classes over that between them: {'; '.join(ratios)}.")
 
 
-def spectra(clouds: Mapping[tuple[str, str], np.ndarray]) -> pd.DataFrame:
-    """Return the shares of variance by direction: (subplot, series) -> embeddings."""
-    shares = {names: geometry.spectrum(cloud) for names, cloud in clouds.items()}
+def spectra(clouds: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """Return the shares of variance by direction: subplot -> series -> embeddings."""
+    shares = {
+        (subplot, series): geometry.spectrum(cloud)
+        for subplot, of_subplot in clouds.items()
+        for series, cloud in of_subplot.items()
+    }
     firsts = [f"{', '.join(names)}: {of[:3].sum():.0%}" for names, of in shares.items()]
     frame = points({names: (np.arange(1, len(of) + 1), of) for names, of in shares.items()})
     return _told(frame, f"Share of the first three directions: {'; '.join(firsts)}.")

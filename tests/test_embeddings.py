@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from siamese_utils.learning import training, transfer
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.measuring import embeddings, geometry
+
+SHORT = Experiment(dataset="digits", epochs=2, precision="float32", images_per_class=60)
+
+
+@pytest.fixture
+def part():
+    """The data set of the short training."""
+    return training.load_data(SHORT)
+
+
+def test_chosen_images_have_the_embeddings_of_their_encoder(store, part, monkeypatch):
+    run = training.train(SHORT)
+    rows = part.split(0).unseen[:7]
+    found = embeddings.of_run(run, part, rows)
+    encoder = training.rebuild_encoder(run, (28, 28, 1))
+    assert np.allclose(found, encoder(part.images[rows]), atol=1e-4)
+    monkeypatch.setattr(training, "embed", lambda *_: pytest.fail("embedded again"))
+    assert np.array_equal(embeddings.of_run(run, part, rows), found)
+    with pytest.raises(pytest.fail.Exception, match="again"):
+        embeddings.of_run(run, part, rows[::-1])  # in another order they are others
+
+
+def test_before_the_first_step_and_after_each_epoch(store, part):
+    training.train(SHORT, milestones=(1,))
+    rows = part.split(0).unseen[:5]
+    clouds = [embeddings.after(SHORT, epochs, part, rows) for epochs in (0, 1, 2)]
+    begun = training.untrained_encoder("base", 0, (28, 28, 1))
+    assert np.allclose(clouds[0], begun(part.images[rows]), atol=1e-4)
+    assert np.array_equal(clouds[0], embeddings.of_untrained("base", 0, part, rows))
+    run = training.train(replace(SHORT, epochs=1))
+    assert np.array_equal(clouds[1], embeddings.of_run(run, part, rows))
+    assert not np.allclose(clouds[1], clouds[2])
+    other = embeddings.after(replace(SHORT, seed=1), 0, part, rows)
+    assert not np.allclose(clouds[0], other)
+
+
+def test_the_second_studys_encoder_takes_other_images(store, part, monkeypatch):
+    begun = transfer.build_encoder("scratch", 0)
+    monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
+    found = embeddings.of_digits_encoder(0, part, np.arange(3))
+    assert found.shape == (3, 256)
+    assert np.allclose(found, begun(transfer.resize(part.images[:3])), atol=1e-4)
+
+
+def test_so_many_rows_of_each_class_are_picked_seen_classes_first(digits):
+    rows = digits.split(0).all
+    found = embeddings.pick(digits, rows, 3)
+    expected = np.repeat([*digits.seen, *digits.unseen], 3)
+    assert digits.labels[found].tolist() == expected.tolist()
+    assert set(found) <= set(rows)
+    assert found[:3].tolist() == [i for i in rows if digits.labels[i] == digits.seen[0]][:3]
+
+
+def test_the_collapse_is_described_set_by_set_and_epoch_by_epoch(store, part):
+    found = embeddings.collapse(SHORT, 1, (0, 2), part, number=6)
+    assert found.index.tolist() == [(s, n) for s in ("seen", "unseen") for n in (0, 2)]
+    rows = embeddings.pick(part, part.split(0).all, 6)
+    inside = rows[np.isin(part.labels[rows], part.unseen)]
+    cloud = training.embed(
+        training.rebuild_encoder(training.train(SHORT), (28, 28, 1)), part.images[inside]
+    )
+    expected = geometry.describe(cloud, part.labels[inside])
+    measured = found.loc[("unseen", 2)]
+    assert {name: of.whole[0] for name, of in measured.items()} == pytest.approx(expected, rel=1e-3)

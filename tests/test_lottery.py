@@ -1,0 +1,97 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from siamese_utils.learning import training
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.measuring import distances, lottery
+
+SHORT = Experiment(dataset="digits", epochs=1, precision="float32", images_per_class=60)
+
+
+def made(own, others, pixels=0.5):
+    """Outcomes with these values of every figure, in the order of the study's choice and others."""
+    values = np.array([*own, *others], dtype=float)
+    table = pd.DataFrame({figure: values for figure in lottery.FIGURES})
+    table[lottery.CLASSES] = [f"choice {i}" for i in range(len(values))]
+    table[lottery.OWN] = np.arange(len(values)) < len(own)
+    table[lottery.PIXELS] = pixels
+    return table
+
+
+def test_a_training_comes_to_what_scikit_learn_says(store):
+    runs = [training.train(replace(SHORT, seen=seen)) for seen in (None, (0, 1, 2, 3, 4, 5))]
+    found = lottery.outcomes(runs)
+    assert found[lottery.OWN].tolist() == [True, False]
+    assert found[lottery.CLASSES].tolist() == ["3, 6, 7, 8", "6, 7, 8, 9"]
+    [one] = distances.of_runs([runs[1]])
+    distance, different = one.judged("unseen")
+    row = found.iloc[1]
+    assert row["AUC, unseen"] == pytest.approx(roc_auc_score(different, distance))
+    expected = 100 * accuracy_score(different, distance > 0.5)
+    assert row["accuracy, unseen"] == pytest.approx(expected)
+    # raw pixels by cosine, on the same pairs
+    dataset = training.load_data(training.experiment_of(runs[1]))
+    drawn = distances.draw_test_pairs(dataset, dataset.split(0), 0)["unseen"]
+    flat = dataset.images.reshape(len(dataset.images), -1) / 255
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    cosine = np.sum(flat[drawn.first] * flat[drawn.second], axis=1)
+    assert row[lottery.PIXELS] == pytest.approx(roc_auc_score(drawn.different, -cosine), abs=1e-4)
+
+
+def test_levels_by_hand():
+    found = lottery.levels(made(own=[60, 62], others=[50, 61, 61.5, 70]))
+    row = found.loc["accuracy, unseen"]
+    assert row["study's choice"].whole.tolist() == [60, 62]
+    assert row["other choices"].whole.tolist() == [50, 61, 61.5, 70]
+    assert (row["lowest of them"].interval.mean, row["highest"].interval.mean) == (50, 70)
+    assert row["below the study's"] == 1  # below the mean of 61
+    assert found.index.tolist() == list(lottery.FIGURES)
+    assert [found.loc[f, "highest"].unit for f in ("accuracy, seen", "AUC, seen")] == ["%", ""]
+
+
+def test_spreads_by_hand():
+    row = lottery.spreads(made(own=[60, 62], others=[50, 60, 70])).loc["accuracy, all"]
+    # (60, 62): standard deviation sqrt(2); (50, 60, 70): 10
+    assert row["SD of seeds"].interval.mean == pytest.approx(np.sqrt(2))
+    assert row["SD of choices"].interval.mean == pytest.approx(10)
+    assert row["ratio"] == pytest.approx(10 / np.sqrt(2))
+    assert row["at least"] < row["ratio"] < row["at most"]
+
+
+def test_the_ratio_of_two_spreads_has_fishers_interval():
+    first, second = np.random.default_rng(0).normal(size=(2, 8)) * [[3], [1]]
+    ratio, low, high = lottery.ratio_of_spreads(first, second[:5])
+    assert ratio == pytest.approx(np.std(first, ddof=1) / np.std(second[:5], ddof=1))
+    # the ends are where the test of equal variances, at that ratio, is just refused
+    for end, probability in ((low, 0.975), (high, 0.025)):
+        assert stats.f.cdf((ratio / end) ** 2, 7, 4) == pytest.approx(probability)
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(1000):
+        _, low, high = lottery.ratio_of_spreads(2 * rng.normal(size=8), rng.normal(size=5))
+        covered.append(low <= 2 <= high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
+
+
+def test_extremes_are_other_choices_alone():
+    found = lottery.extremes(made(own=[99, 1], others=[50, 61, 62, 70]), count=1)
+    assert found.index.tolist() == ["choice 2", "choice 5"]
+    assert found["AUC, unseen"].iloc[1].whole.tolist() == [70]
+    assert len(lottery.extremes(made(own=[99, 1], others=[50, 61, 62]), count=3)) == 2
+
+
+def test_pixels_are_held_against_the_network_by_choice():
+    table = made(own=[0.1, 0.1], others=[0.6, 0.7, 0.4, 0.9], pixels=0.65)
+    lost, share, difference = lottery.against_pixels(table)
+    assert lost == 2
+    # two of four: an exact interval (Clopper, Pearson 1934)
+    low, high = stats.beta.ppf([0.025, 0.975], [2, 3], [3, 2])
+    assert (share.mean, share.seeds, share.unit) == (50, 4, "%")
+    assert (share.low, share.high) == pytest.approx((100 * low, 100 * high))
+    assert difference.whole.tolist() == pytest.approx([0.05, -0.05, 0.25, -0.25])
+    assert difference.signed

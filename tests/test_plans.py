@@ -1,0 +1,207 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from siamese_utils.learning import plans, training, transfer
+from siamese_utils.learning import store as keep
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.store import Run
+from siamese_utils.learning.transfer import Pretraining, Transfer
+
+CHAPTERS = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "00"]
+# Of the first study, for each seed: base; complex and its two brakes alone; two more networks of
+# margin 5 and two more margins; four more optimizers; triplets; a classifier.
+FIRST_STUDY = {"03": 1, "04": 1 + 2, "05": 2 + 2, "06": 4, "07": 1, "08": 1}
+# What the others need is passed through: nothing more is trained.
+
+
+@pytest.fixture(params=["quick", "full"])
+def plan(request):
+    return plans.make_plan(request.param, "digits")
+
+
+@pytest.fixture
+def trained(store, monkeypatch):
+    """The steps that are trained, in order; nothing is computed, but all is stored as it would be."""
+    done = []
+
+    def train_experiment(experiment, keys):
+        done.append(experiment)
+        runs = []
+        for epochs, key in keys.items():
+            fields = vars(replace(experiment, epochs=epochs))
+            runs.append(Run({"experiment": fields, "key": key}, {"loss": [0.5]}, []))
+            keep.save(runs[-1])
+        return runs
+
+    def train_step(step, *_):
+        done.append(step)
+        return {}, {"loss": [0.5]}, [], {}
+
+    def no_encoder(start, seed):
+        if start == "pretrained":
+            transfer.train(Pretraining(seed))
+        return SimpleNamespace(get_weights=list)
+
+    monkeypatch.setattr(training, "_train", train_experiment)
+    monkeypatch.setattr(transfer, "_pretrain", train_step)
+    monkeypatch.setattr(transfer, "_fine_tune", train_step)
+    monkeypatch.setattr(transfer, "build_encoder", no_encoder)
+    monkeypatch.setattr(transfer, "describe_machine", dict)
+    return done
+
+
+def settled(steps):
+    return [training.settle(s) if isinstance(s, Experiment) else s for s in steps]
+
+
+def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
+    pending = plans.pending(plan, CHAPTERS)
+    assert list(pending) == CHAPTERS
+    of_first = {
+        chapter: [s for s in steps if isinstance(s, Experiment)]
+        for chapter, steps in pending.items()
+        if chapter != "09"
+    }
+    numbers = {chapter: len(steps) / plan.seeds for chapter, steps in of_first.items() if steps}
+    assert numbers == FIRST_STUDY
+    of_second = [s for s in pending["07"] if not isinstance(s, Experiment)]
+    numbers, repeats = len(plan.profile.pair_numbers), plan.profile.repeats
+    # pretrained; then from each number of pairs with it and without; from 50 in two more ways
+    assert len(of_second) == repeats * (1 + 2 * numbers + 2 * 2)
+    lottery = plan.profile.choices + plan.profile.own_seeds
+    # in the quick profile two seeds of the study's own choice are the base model half-way
+    assert len(pending["09"]) == lottery - (2 if plan.profile.name == "quick" else 0)
+
+
+def test_what_is_pending_is_what_is_trained(plan, trained):
+    pending = plans.pending(plan, CHAPTERS)
+    for steps in pending.values():
+        for step in steps:
+            before = len(trained)
+            run = plans.train(step, plan)
+            assert trained[before:] == settled([step])
+            assert run.key == plans.key_of(step)
+    assert plans.pending(plan, CHAPTERS) == {chapter: [] for chapter in CHAPTERS}
+    # and the notebooks, who ask for it in their own words, find all of it
+    before = len(trained)
+    for experiments in plan.chapters().values():
+        for experiment in experiments:
+            runs = plan.train(experiment)
+            assert len(runs) == plan.seeds
+            assert [training.experiment_of(run) for run in runs] == settled(
+                replace(experiment, seed=seed) for seed in range(plan.seeds)
+            )
+    for experiment in [e for part in plan.lottery() for e in part]:
+        training.train(experiment)
+    for step in [*plan.pretrainings(), *(s for steps in plan.transfers().values() for s in steps)]:
+        transfer.train(step)
+    assert len(trained) == before
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_by_itself_trains_all_that_it_needs(chapter, trained):
+    plan = plans.make_plan("quick", "digits", seeds=1)
+    [pending] = plans.pending(plan, [chapter]).values()
+    for step in pending:
+        plans.train(step, plan)
+    assert trained == settled(pending)
+    for experiment in plan.chapters().get(chapter, ()):
+        plan.train(experiment)
+    assert trained == settled(pending)
+
+
+def test_what_is_stored_is_not_pending(plan, trained):
+    [first, *_] = plans.pending(plan, ["03"])["03"]
+    plans.train(first, plan)
+    assert first not in plans.pending(plan, CHAPTERS)["03"]
+    path = keep.path_of(plans.key_of(first))
+    path.unlink()
+    assert plans.pending(plan, CHAPTERS)["03"][0] == first
+
+
+def test_what_a_longer_training_passes_through_is_not_pending(store, plan):
+    base = plan.experiment()
+    shorter = [replace(base, epochs=n) for n in plan.profile.milestones]
+    assert all(e.epochs < base.epochs for e in shorter)
+    found = plans.pending(plan, ["03", "10"])
+    assert found["10"] == []
+    [alone] = plans.pending(plan, ["10"]).values()
+    assert alone == [replace(base, seed=seed) for seed in range(plan.seeds)]
+    # an epoch of the base model is not on the way of another one
+    assert plan.half(model="dropout") in plans.pending(plan, ["04"])["04"]
+    assert plan.half(model="complex") not in plans.pending(plan, ["04"])["04"]
+
+
+def test_a_seed_that_is_not_stored_is_pending(trained):
+    one, three = (plans.make_plan("quick", "digits", seeds=n) for n in (1, 3))
+    for step in plans.pending(one, ["03"])["03"]:
+        plans.train(step, one)
+    assert [step.seed for step in plans.pending(three, ["03"])["03"]] == [1, 2]
+
+
+def test_every_step_has_a_label_and_takes_time(plan):
+    kinds = set()
+    for chapter in CHAPTERS:
+        steps = list(plan.steps(chapter))
+        assert len(steps) == len(set(steps))
+        for step in steps:
+            kinds.add(type(step))
+            assert step.label
+            assert f"seed {step.seed}" in step.label
+            assert plans.expected_seconds(step) > 0
+    assert kinds == {Experiment, Pretraining, Transfer}
+
+
+def test_more_work_takes_longer(plan):
+    base = plan.experiment()
+    half, part = plan.half(), replace(base, images_per_class=50)
+    assert plans.expected_seconds(half) < plans.expected_seconds(base)
+    assert plans.expected_seconds(part) < plans.expected_seconds(base)
+    long, short = Transfer(50, epochs=100), Transfer(5)
+    assert plans.expected_seconds(short) < plans.expected_seconds(long)
+
+
+def test_longer_trainings_come_before_shorter_ones_that_they_pass_through(plan):
+    for chapter in ("03", "04", "05", "06", "08", "10"):
+        epochs = [step.epochs for step in plan.steps(chapter)]
+        assert epochs == sorted(epochs, reverse=True)
+    steps = list(plan.steps("07"))
+    assert [s for s in steps if isinstance(s, Pretraining)] == steps[: plan.profile.repeats]
+
+
+def test_half_is_half_as_long_where_no_claim_rests_on_it(plan):
+    assert plan.experiment().epochs == plan.profile.epochs
+    assert plan.half().epochs == plan.profile.half < plan.profile.epochs
+    assert plan.half(margin=2.0) == plan.experiment(margin=2.0, epochs=plan.profile.half)
+    assert plan.gently_trained() in plan.chapters()["06"]
+    for margin in plans.CLAIMED_MARGINS:
+        for model in ("base", "complex"):
+            assert plan.experiment(model=model, margin=margin) in plan.chapters()["05"]
+
+
+def test_the_lottery_has_other_choices_of_six_classes_each_once(plan):
+    others, own = plan.lottery()
+    assert len(others) == plan.profile.choices
+    assert len({e.seen for e in others}) == len(others)
+    assert {len(e.seen) for e in others} == {6}
+    assert plan.images.seen not in {e.seen for e in others}
+    assert [e.seed for e in others] == list(range(len(others)))
+    assert [(e.seen, e.seed) for e in own] == [(None, s) for s in range(plan.profile.own_seeds)]
+    assert plan.lottery() == (others, own)
+    # beside the choice and the seed, all of them are the same
+    assert len({replace(e, seen=None, seed=0) for e in (*others, *own)}) == 1
+
+
+def test_a_plan_knows_its_data_and_its_seeds():
+    plan = plans.make_plan("quick", "digits", seeds=5)
+    assert plan.seeds == 5
+    assert plan.images.name == plan.experiment().dataset == "digits"
+    assert np.bincount(plan.images.labels).max() <= plan.profile.images_per_class
+    for mistake in ({"profile": "fast"}, {"profile": "quick", "seeds": 0}):
+        with pytest.raises(ValueError, match=r"fast|seeds"):
+            plans.make_plan(dataset="digits", **mistake)
+    with pytest.raises(ValueError, match="unknown data set"):
+        plans.make_plan("quick", "mnist")

@@ -1,0 +1,486 @@
+import inspect
+import io
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from IPython.display import HTML
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox
+
+from siamese_utils.images.dataset import SETS, TEST_SETS
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring import distances as measuring
+from siamese_utils.measuring import panel
+from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.intervals import Measured, measured
+from siamese_utils.telling import figures, plots, show, tables
+from siamese_utils.telling import results as kept
+
+NAN = float("nan")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """No figure of one test is there for the next."""
+    yield
+    plt.close("all")
+
+
+def frame_of(rows, *columns):
+    return pd.DataFrame(rows, columns=["subplot", "series", *columns])
+
+
+SEEDS = frame_of(
+    [("loss", f"base, {part}", epoch, seed, epoch + seed + shift)
+     for part, shift in (("training", 0), ("validation", 5)) for seed in (0, 1) for epoch in (1, 2)],
+    "x", "seed", "y",
+)  # fmt: skip
+BARS = frame_of(
+    [("AUC", "base", "5", 0.5, 0.4, 0.7), ("AUC", "base", "50", 0.75, 0.7, 0.8),
+     ("AUC", "raw pixels", "50", 0.25, 0.125, 0.375)],
+    "x", "y", "low", "high",
+)  # fmt: skip
+MEANS = frame_of(
+    [("seen", "base", 0.9, 0.8, 1.0), ("all", "base", 0.7, NAN, NAN),
+     ("seen", "raw pixels", 0.5, 0.5, 0.5), ("seen", "base, 2019", 0.95, NAN, NAN)],
+    "x", "low", "high",
+)  # fmt: skip
+SHARES = frame_of(
+    [("seen", name, x, y) for name, of in (("same", (0.75, 0.25)), ("different", (0, 1)))
+     for x, y in zip((0, 0.5), of, strict=True)],
+    "x", "y",
+)  # fmt: skip
+AREAS = pd.DataFrame(
+    [("coat", "coat", NAN), ("coat", "shoe", 0.9), ("shoe", "coat", 0.9), ("shoe", "shoe", NAN)],
+    columns=["x", "y", "value"],
+)
+DRAWS = frame_of([("seen", "others", v) for v in (3, 1, 2)] + [("seen", "the study's", 5)], "x")
+PLACES = frame_of([("PCA", f"{i % 2}", i, -i) for i in range(30)], "x", "y")
+IMAGES = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8, 1), dtype=np.uint8)
+
+DRAWN = {
+    "lines": lambda: plots.lines(SEEDS),
+    "dots": lambda: plots.dots(MEANS),
+    "histograms": lambda: plots.histograms(SHARES, thresholds={"0.5": 0.5}),
+    "heat_map": lambda: plots.heat_map(AREAS, label="AUC"),
+    "lottery": lambda: plots.lottery(DRAWS),
+    "embedding_maps": lambda: plots.embedding_maps(
+        PLACES, pictures=np.repeat(IMAGES[0], 10, axis=0)
+    ),
+    "image_grid": lambda: plots.image_grid(IMAGES, names=["a", "b"]),
+    "pair_gallery": lambda: plots.pair_gallery(IMAGES[:, :2], titles=["a", "b"]),
+}
+
+
+def functions_of(module):
+    """The functions that a module offers, and not those it takes from others, by name."""
+    found = inspect.getmembers(module, inspect.isfunction)
+    return {n: f for n, f in found if f.__module__ == module.__name__ and not n.startswith("_")}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_plot_function_draws(name):
+    before = dict(plt.rcParams)
+    figure = DRAWN[name]()
+    figure.canvas.draw()
+    assert isinstance(figure, Figure)
+    assert figure.get_figwidth() == plots.WIDTH
+    assert dict(plt.rcParams) == before  # nothing outside is changed
+
+
+def test_no_plot_function_is_left_out():
+    assert set(DRAWN) == set(functions_of(plots)) - {"in_words"}
+
+
+def lines_of(ax, named):
+    """The points of the lines of an axes, those with a name or those without."""
+    return [
+        line.get_xydata().tolist()
+        for line in ax.get_lines()
+        if line.get_label().startswith("_") != named
+    ]
+
+
+def test_a_line_is_the_mean_of_thin_ones_for_each_seed():
+    [ax] = plots.lines(SEEDS, x="epoch", y="loss").axes
+    assert lines_of(ax, named=True) == [[[1, 1.5], [2, 2.5]], [[1, 6.5], [2, 7.5]]]
+    training = [[[1, 1], [2, 2]], [[1, 2], [2, 3]]]
+    validation = [[[1, 6], [2, 7]], [[1, 7], [2, 8]]]
+    assert lines_of(ax, named=False) == training + validation
+    widths = {line.get_label().startswith("_"): line.get_linewidth() for line in ax.get_lines()}
+    assert widths[True] < widths[False]
+    assert [ax.get_xlabel(), ax.get_ylabel(), ax.get_title("left")] == ["epoch", "loss", "loss"]
+    assert all(float(at).is_integer() for at in ax.get_xticks())  # there is no half an epoch
+
+
+def test_where_a_seed_ends_sooner_the_mean_is_of_the_others():
+    longer = pd.concat([SEEDS, frame_of([("loss", "base, training", 3, 0, 9)], *SEEDS.columns[2:])])
+    [ax] = plots.lines(longer).axes
+    assert lines_of(ax, named=True)[0] == [[1, 1.5], [2, 2.5], [3, 9]]
+
+
+def test_one_seed_has_no_thin_line():
+    [ax] = plots.lines(SEEDS[SEEDS["seed"] == 0]).axes
+    assert lines_of(ax, named=False) == []
+    assert lines_of(ax, named=True) == [[[1, 1], [2, 2]], [[1, 6], [2, 7]]]
+
+
+def test_a_curve_with_upright_steps_is_drawn_as_it_is():
+    points = [[1, 1], [0.5, 1], [0.5, 0.5], [0, 0.5], [0, 0]]
+    [ax] = plots.lines(frame_of([("seen", "base", *p) for p in points], "x", "y")).axes
+    assert lines_of(ax, named=True) == [points]
+
+
+def test_validation_is_dashed_in_the_colour_of_its_training():
+    more = pd.concat([SEEDS, SEEDS.assign(series=SEEDS["series"].str.replace("base", "complex"))])
+    [ax] = plots.lines(more).axes
+    named = {line.get_label(): line for line in ax.get_lines() if line.get_label()[0] != "_"}
+    dashes = {name: line.get_linestyle() for name, line in named.items()}
+    assert dashes == {
+        f"{model}, {part}": dash
+        for model in ("base", "complex")
+        for part, dash in (("training", "-"), ("validation", "--"))
+    }
+    colours = {name: line.get_color() for name, line in named.items()}
+    assert colours["base, training"] == colours["base, validation"] == plots.BLUE
+    assert colours["complex, training"] == colours["complex, validation"] == plots.VERMILION
+
+
+def test_names_with_a_comma_are_not_of_one_colour_for_that():
+    rows = [("", name, x, x) for name in ("scratch, frozen", "scratch, free") for x in (0, 0.5)]
+    [ax] = plots.lines(frame_of(rows, "x", "y")).axes
+    assert [line.get_color() for line in ax.get_lines()] == [plots.BLUE, plots.VERMILION]
+
+
+def test_without_training_each_series_has_its_own_dashes():
+    rows = [("", name, x, x) for name in ("a", "b", "c") for x in (0, 0.5)]
+    [ax] = plots.lines(frame_of(rows, "x", "y")).axes
+    assert [line.get_linestyle() for line in ax.get_lines()] == ["-", "--", "-."]
+
+
+def bars_of(ax):
+    """The points of each series with bars, and the ends of these."""
+    found = {}
+    for container in ax.containers:
+        points, _, [bars] = container.lines
+        ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+        found[container.get_label()] = points.get_xydata().tolist(), ends
+    return found
+
+
+def test_points_have_bars_above_their_own_names():
+    [ax] = plots.lines(BARS, x="pairs").axes
+    bars = bars_of(ax)
+    assert bars["base"][0] == [[0, 0.5], [1, 0.75]]
+    assert np.allclose(bars["base"][1], [[0.4, 0.7], [0.7, 0.8]])
+    # beside the other, above 50, though it is the first point of its series
+    assert np.allclose(bars["raw pixels"][0], [[1.06, 0.25]])
+    assert np.allclose(bars["raw pixels"][1], [[0.125, 0.375]])
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["5", "50"]
+
+
+def test_names_are_spaced_evenly_whatever_the_numbers_in_them():
+    [ax] = plots.lines(BARS.assign(low=NAN, high=NAN).iloc[:2]).axes
+    assert not ax.containers
+    [line] = ax.get_lines()
+    assert line.get_xdata(orig=False).tolist() == [0, 1]
+    assert line.get_xdata().tolist() == ["5", "50"]
+
+
+def test_guides_are_drawn_and_are_no_data():
+    rows = [(s, "base", x, x) for s in ("seen", "all") for x in (0, 0.5)]
+    figure = plots.lines(frame_of(rows, "x", "y"), at=0.25, diagonal=True, ylim=(0, 2))
+    for ax in figure.axes:
+        assert [[0, 0], [1, 1]] in lines_of(ax, named=False)
+        assert [[0.25, 0], [0.25, 1]] in lines_of(ax, named=False)
+        assert ax.get_ylim() == (0, 2)
+    assert [ax.get_title("left") for ax in figure.axes] == ["seen", "all"]
+    assert not figure.legends  # one series needs none
+
+
+def test_the_legend_names_each_series_once():
+    both = pd.concat([SEEDS, SEEDS.assign(subplot="accuracy")])
+    [legend] = plots.lines(both).legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "base, training",
+        "base, validation",
+    ]
+
+
+def test_dots_have_rows_bars_and_the_studys_diamonds():
+    seen, other = plots.dots(MEANS, x="AUC").axes
+    assert [tick.get_text() for tick in seen.get_yticklabels()] == ["raw pixels", "base"]
+    points = {tuple(c.lines[0].get_xydata()[0]): c.lines[2] for c in seen.containers}
+    assert list(points) == [(0.9, 1), (0.5, 0)]
+    [bars] = points[0.9, 1]
+    assert np.allclose(bars.get_segments()[0], [[0.8, 1], [1.0, 1]])
+    diamonds = [line for line in seen.get_lines() if line.get_marker() == "D"]
+    assert [line.get_xydata().tolist() for line in diamonds] == [[[0.95, 1]]]
+    assert [line.get_markerfacecolor() for line in diamonds] == ["none"]
+    [alone] = other.containers
+    assert alone.lines[2] == ()  # one seed has no bar
+    assert seen.get_xlim() != other.get_xlim()
+
+
+def test_dots_of_one_scale_can_be_compared():
+    seen, other = plots.dots(MEANS, one_scale=True).axes
+    assert seen.get_xlim() == other.get_xlim()
+
+
+def test_histograms_show_shares_and_thresholds():
+    [ax] = plots.histograms(SHARES, thresholds={"0.5": 0.5, "tuned": 0.4}, x="distance").axes
+    found = {patch.get_label(): patch.get_data() for patch in ax.patches}
+    assert found["same"].values.tolist() == [0.75, 0.25]
+    assert found["same"].edges.tolist() == [0, 0.5, 1]
+    assert found["different"].values.tolist() == [0, 1]
+    marks = {line.get_label(): line for line in ax.get_lines()}
+    assert {name: line.get_xdata()[0] for name, line in marks.items()} == {"0.5": 0.5, "tuned": 0.4}
+    assert len({line.get_linestyle() for line in marks.values()}) == 2
+    assert ax.get_yscale() == "log"
+
+
+def test_a_heat_map_names_its_cells():
+    ax, bar = plots.heat_map(AREAS, label="AUC", marked=["shoe"]).axes
+    assert [text.get_text() for text in ax.texts] == ["0.90"] * 2  # none of a class with itself
+    ticks = ax.get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["coat", "shoe"]
+    assert [tick.get_style() for tick in ticks] == ["normal", "italic"]
+    assert [tick.get_color() for tick in ax.get_yticklabels()] == [plots.BLUE, plots.VERMILION]
+    assert bar.get_ylabel() == "AUC"
+
+
+def test_a_lottery_has_a_circle_for_each_training():
+    [ax] = plots.lottery(DRAWS, x="accuracy").axes
+    others, own = (line.get_xydata() for line in ax.get_lines())
+    assert others[:, 0].tolist() == [1, 2, 3]
+    assert (np.diff(others[:, 1]) > 0).all()  # none hides another
+    assert own.tolist() == [[5, 1]]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["others", "the study's"]
+
+
+def test_maps_have_dots_of_each_class_and_some_pictures():
+    pictures = np.repeat(IMAGES[0], 10, axis=0)
+    figure = plots.embedding_maps(PLACES, pictures=pictures, every=10)
+    [ax] = figure.axes
+    assert [len(dots.get_offsets()) for dots in ax.collections] == [15, 15]
+    shown = [child for child in ax.get_children() if isinstance(child, AnnotationBbox)]
+    assert [tuple(picture.xy) for picture in shown] == [(7, -7), (17, -17), (27, -27)]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0", "1"]
+
+
+def test_examples_stand_in_rows_by_name():
+    figure = plots.image_grid(IMAGES, names=["coat", "shoe"], marked=["shoe"])
+    assert len(figure.axes) == 2 * 3
+    first, second = figure.axes[0], figure.axes[3]
+    assert [first.get_ylabel(), second.get_ylabel()] == ["coat", "shoe"]
+    assert second.yaxis.label.get_style() == "italic"
+    assert np.array_equal(second.images[0].get_array(), IMAGES[1, 0, ..., 0])
+
+
+def test_pairs_stand_six_a_row_side_by_side():
+    pairs = np.repeat(IMAGES[:1, :2], 7, axis=0)
+    figure = plots.pair_gallery(pairs, titles=list("abcdefg"))
+    assert len(figure.axes) == 12
+    assert [ax.get_title() for ax in figure.axes] == [*"abcdefg", *[""] * 5]
+    drawn = figure.axes[6].images[0].get_array()
+    assert np.array_equal(drawn[:, :8], pairs[0, 0, ..., 0])
+    assert np.array_equal(drawn[:, -8:], pairs[0, 1, ..., 0])
+
+
+def test_pictures_in_colour_are_drawn_too():
+    colours = np.repeat(IMAGES, 3, axis=-1)
+    plots.image_grid(colours, names=["a", "b"]).canvas.draw()
+    plots.pair_gallery(colours[:, :2], titles=["a", "b"]).canvas.draw()
+
+
+def test_what_a_frame_shows_in_words():
+    assert plots.in_words(SEEDS) == (
+        "Where the lines end. loss, base, training: 2.5; loss, base, validation: 7.5."
+    )
+    assert plots.in_words(BARS) == "Where the lines end. AUC, base: 0.75; AUC, raw pixels: 0.25."
+    assert plots.in_words(MEANS) == (
+        "seen, base: 0.9; all, base: 0.7; seen, raw pixels: 0.5; seen, base, 2019: 0.95."
+    )
+    assert plots.in_words(DRAWS) == "seen, others: 2; seen, the study's: 5."
+    pairs = {"coat and shoe": 0.9, "coat and shirt": 0.7, "shoe and shirt": 0.8}
+    rows = [(*name.split(" and ")[::way], v) for way in (1, -1) for name, v in pairs.items()]
+    assert plots.in_words(pd.DataFrame(rows, columns=["x", "y", "value"])) == (
+        "A value for each two of 3 classes. Lowest: coat and shirt: 0.7; shoe and shirt: 0.8."
+    )
+
+
+def test_an_empty_bin_at_the_end_is_no_end_of_a_line():
+    frame = frame_of([("", "base", 0.5, 0.25), ("", "base", NAN, NAN)], "x", "y")
+    assert plots.in_words(frame) == "Where the lines end. base: 0.25."
+
+
+def test_a_frames_own_words_go_first():
+    frame = SEEDS.copy()
+    frame.attrs["alt"] = "As it says."
+    assert plots.in_words(frame) == "As it says."
+
+
+# The figures that several pages show -------------------------------------------------
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a page gets: each displayed thing and its metadata."""
+    outputs = []
+    monkeypatch.setattr(
+        show, "display", lambda item, metadata=None: outputs.append((item, metadata))
+    )
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def found(digits):
+    """Made-up distances of the digits' pairs: of same ones small, of different ones larger."""
+    rng = np.random.default_rng(0)
+    drawn = {}
+    for name, of_set in measuring.draw_test_pairs(digits, digits.split(0), 0).items():
+        drawn[name] = np.float32(0.3 + 0.4 * of_set.different + 0.2 * rng.random(len(of_set)))
+    counts = rng.integers(1, 9, (10, 10, 20))
+    counts[np.arange(10), np.arange(10), 10:] = 0
+    groups = rng.random((3, 3, 2, 20))
+    one = Distances(drawn, PairCounts(counts, 0.05, digits.classes), groups, 0.5, 1.0)
+    return {"base": [one, one], "complex": [one, one]}
+
+
+KEYS = ("accuracy", "val_accuracy", "contrastive", "val_contrastive")
+RUNS = {"base": [Run({}, {key: [0.5, 0.25 * seed] for key in KEYS}, []) for seed in (1, 2)]}
+
+WITH_DATA = {
+    "learning_curves": lambda found, digits: figures.learning_curves(RUNS, "Curves."),
+    "roc": lambda found, digits: figures.roc(found),
+    "histograms": lambda found, digits: figures.histograms(
+        figures.sets_of(found["base"]), "Distances.", tuned=0.5
+    ),
+    "reliability": lambda found, digits: figures.reliability(found, digits),
+}
+FRAMES = {
+    "learning_curves": lambda found: tables.learning_curves(RUNS, figures.CURVES),
+    "roc": lambda found: tables.roc({name: of[0] for name, of in found.items()}),
+    "histograms": lambda found: tables.histogram(figures.sets_of(found["base"])),
+}
+
+
+def test_no_figure_function_is_left_out():
+    others = {"accuracy", "panel", "worst_pairs", "sets_of"}
+    assert set(functions_of(figures)) == set(WITH_DATA) | others
+
+
+@pytest.mark.parametrize("name", WITH_DATA)
+def test_every_figure_of_several_pages_has_caption_words_and_data(shown, found, digits, name):
+    WITH_DATA[name](found, digits)
+    (_, metadata), (caption, _) = shown
+    told = metadata["image/svg+xml"]
+    assert caption.data == f"*{told['caption']}*"
+    assert told["caption"].endswith(".")
+    assert told["alt"].endswith(".")
+    assert "nan" not in told["alt"]
+    data = pd.read_csv(io.StringIO(told["data"]))
+    assert {"subplot", "series", "x", "y"} <= set(data)
+    if name in FRAMES:
+        wanted = FRAMES[name](found)
+        pd.testing.assert_frame_equal(data, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
+
+
+def test_words_and_options_of_the_figures_of_several_pages(shown, found, digits):
+    figures.learning_curves(RUNS, "Curves.")
+    figures.histograms(figures.sets_of(found["base"]), "Distances.", {"base": 1}, half_margin=0.5)
+    figures.roc(found)
+    curves, histograms, roc = (metadata["image/svg+xml"] for _, metadata in shown[::2])
+    assert curves["caption"] == "Curves. Thin lines: single seeds."
+    # the seeds end at 0.25 and 0.5
+    assert "accuracy at 0.5, base, validation: 0.375" in curves["alt"]
+    assert histograms["explorer"] == {"base": 1}
+    assert "half margin" in shown[2][0].data  # a threshold, by name
+    assert "seen, base: 1.000" in roc["alt"]
+    assert curves["explorer"] is roc["explorer"] is None
+
+
+def test_stated_probabilities_are_those_of_all_pairs(shown, found, digits):
+    figures.reliability(found, digits)
+    data = pd.read_csv(io.StringIO(shown[0][1]["image/svg+xml"]["data"]))
+    assert len(data) == 2 * 3 * 10
+    expected = found["base"][0].curve(digits.seen).reliability(1.0)
+    one = data[(data["subplot"] == "seen") & (data["series"] == "base")]
+    assert one["y"].to_numpy() == pytest.approx(expected.observed, rel=1e-5, nan_ok=True)
+
+
+def test_the_panel_shows_what_is_known(shown):
+    def both(values):
+        return Measured(np.array(values, float), np.outer(values, [1, 1]))
+
+    panel_of_one = pd.Series(
+        {(s, name): both(values) for s in TEST_SETS
+         for name, values in (("AUC", [0.5, 0.5]), ("EER", [60, 60]), ("ECE", [NAN, NAN]))}
+    ).rename_axis(["set", "figure"])  # fmt: skip
+    figures.panel(panel_of_one, "base model")
+    [(page, _)] = shown
+    assert isinstance(page, HTML)
+    soup = BeautifulSoup(page.data, "html.parser")
+    assert soup.caption.text.startswith("The panel of the base model.")
+    assert [cell.text for cell in soup.thead("th")] == ["figure", *TEST_SETS]
+    rows = [[cell.text for cell in row("td")] for row in soup.tbody("tr")]
+    assert rows == [["AUC", *["0.500 ± 0.000"] * 3], ["EER", *["60.000 ± 0.000"] * 3]]
+
+
+def test_the_worst_pairs_are_shown(shown, found, digits):
+    figures.worst_pairs(found["base"], digits, "base model")
+    told = shown[0][1]["image/svg+xml"]
+    assert told["caption"].startswith(
+        "The unseen pairs that the base model of seed 0 judges worst."
+    )
+    assert told["data"] == ""
+    titles = told["alt"].removeprefix("Pairs of images: ").removesuffix(".").split("; ")
+    names = [title.split(", D = ")[0] for title in titles]
+    assert [" / " in name for name in names] == [False] * 6 + [True] * 6
+    assert {part for name in names for part in name.split(" / ")} <= {str(c) for c in digits.unseen}
+    distance, different = found["base"][0].judged("unseen")
+    apart = [float(title.split("D = ")[1]) for title in titles]
+    assert apart[0] == round(float(distance[~different].max()), 2)
+    assert apart[6] == round(float(distance[different].min()), 2)
+
+
+def accuracies_of(*values):
+    """A row of panels from the study's pairs, with these accuracies in % on every set."""
+    found = {(s, f): measured(values, "%") for s in SETS for f in panel.RULES.values()}
+    return found | {(s, "AUC"): measured(np.divide(values, 100)) for s in SETS}
+
+
+def test_accuracies_stand_beside_the_study_and_their_gaps_are_kept(shown, results, digits):
+    drawn = pd.DataFrame({"base": accuracies_of(80, 80), "gentle": accuracies_of(70, 70)}).T
+    experiments = {"base": Experiment(), "gentle": Experiment(margin=2.0)}
+    gaps = figures.accuracy(drawn, experiments, replace(digits, has_study_figures=True))
+    assert gaps["within 2 points"].to_dict() == {
+        ("base", "seen"): "no",
+        ("base", "all"): "yes",  # 80 and 79.85
+        ("base", "unseen"): "no",
+    }
+    first, second = (BeautifulSoup(page.data, "html.parser") for page, _ in shown)
+    rows = [[cell.text for cell in row("td")][:2] for row in first.tbody("tr")]
+    rules = ["0.5 = m/2", "tuned", "none: AUC", "0.5, in 2019"]
+    assert rows == [["base", rule] for rule in rules] + [
+        ["gentle", rule] for rule in ("0.5", "m/2", "tuned", "none: AUC")
+    ]
+    assert len(second.tbody("tr")) == 3
+    kept_gaps = kept.read_figures("gaps")
+    assert kept_gaps["base", "unseen", "ours minus 2019"].mean == pytest.approx(80 - 61.43)
+
+
+def test_without_figures_of_the_study_there_are_no_gaps(shown, results, digits):
+    drawn = pd.DataFrame({"base": accuracies_of(80, 80)}).T
+    gaps = figures.accuracy(drawn, {"base": Experiment()}, digits)
+    assert gaps.empty
+    assert tables.say_gaps(gaps) == ("The study has no figures for this.", "")
+    [(page, _)] = shown
+    assert "2019" not in page.data
+    assert not results.exists()

@@ -1,0 +1,125 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from siamese_utils.learning import transfer
+from siamese_utils.learning.transfer import Transfer
+from siamese_utils.measuring import transfers
+from siamese_utils.measuring.intervals import measured
+
+SETS = ("validation", "test")
+
+
+def perfect(seed):
+    """Distances in the right order, but in another scale: only a tuned threshold can tell."""
+    different = {s: transfer.draw_pairs(Transfer(seed=seed), s)[2].different for s in SETS}
+    return {s: 7 + 2 * y for s, y in different.items()}
+
+
+def blind(seed):
+    """Distances that say nothing, and all of them below 0.5."""
+    return {s: np.full_like(distance, 0.1) for s, distance in perfect(seed).items()}
+
+
+def test_distances_are_judged_with_a_threshold_from_validation():
+    found = transfers.panel([perfect(0), perfect(1)])
+    assert {figure: of.whole.tolist() for figure, of in found.items()} == {
+        "accuracy, 0.5": [50, 50],
+        "accuracy, tuned": [100, 100],
+        "AUC": [1, 1],
+    }
+    assert [of.unit for of in found] == ["%", "%", ""]
+
+
+def test_a_threshold_is_not_tuned_on_test_pairs():
+    distances = perfect(0)
+    distances["test"] = distances["test"] / 2  # of another scale than those of validation
+    found = transfers.panel([distances])
+    assert found["accuracy, tuned"].whole.tolist() == [50]
+    assert found["AUC"].whole.tolist() == [1]
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """A plan of two numbers of pairs and two seeds; only what was pretrained tells pairs apart."""
+
+    def train(step):
+        distances = (perfect if step.start == "pretrained" else blind)(step.seed)
+        epochs = step.epochs if step.seed else step.epochs - 3
+        return SimpleNamespace(distances=distances, history={"loss": [0.5] * epochs})
+
+    def steps(number, **changes):
+        return [
+            Transfer(number, start=start, seed=seed, **changes)
+            for start in transfer.STARTS
+            for seed in (0, 1)
+        ]
+
+    planned = {("contrastive", 10): steps(10), ("contrastive", 50): steps(50)}
+    planned["to the end", 50] = steps(50, epochs=100)
+    monkeypatch.setattr(transfer, "train", train)
+    untaught = {transfers.FROZEN: perfect, transfers.UNTRAINED: blind, transfers.PIXELS: blind}
+    monkeypatch.setattr(
+        transfers,
+        "distances_without_pairs",
+        lambda seed: {name: of(seed) for name, of in untaught.items()},
+    )
+    profile = SimpleNamespace(repeats=2, pair_numbers=(10, 50))
+    return SimpleNamespace(transfers=lambda: planned, profile=profile)
+
+
+def test_panels_of_all_that_judges_textures(plan):
+    found = transfers.panels(plan)
+    assert len(found) == 3 * 2 + len(transfers.WITHOUT_PAIRS) * 2
+    assert found.loc[("pretrained, contrastive", 10), "AUC"].whole.tolist() == [1, 1]
+    assert found.loc[("scratch, to the end", 50), "AUC"].whole.tolist() == [0.5, 0.5]
+    assert found.loc[(transfers.FROZEN, 10), "AUC"].whole.tolist() == [1, 1]
+    assert found.loc[(transfers.PIXELS, 50), "AUC"].whole.tolist() == [0.5, 0.5]
+
+
+def test_gains_are_differences_by_seed():
+    names = ["pretrained, contrastive", "scratch, contrastive", transfers.PIXELS]
+    values = [[0.9, 0.8], [0.7, 0.5], [0.6, 0.6], [0.5, 0.75]]
+    auc = pd.Series(
+        {
+            (name, 50): measured(of)
+            for name, of in zip([*names, transfers.UNTRAINED], values, strict=True)
+        }
+    )
+    found = transfers.gains(auc).loc[("contrastive", 50)]
+    assert found["minus scratch"].whole.tolist() == pytest.approx([0.2, 0.3])
+    assert found["minus raw pixels"].whole.tolist() == pytest.approx([0.3, 0.2])
+    assert found["minus untrained encoder"].whole.tolist() == pytest.approx([0.4, 0.05])
+    assert found["minus scratch"].signed
+
+
+def test_endings_are_those_of_the_studys_number_of_pairs(plan):
+    found = transfers.endings(plan)
+    assert found.index.tolist() == [
+        (kind, start) for kind in ("contrastive", "to the end") for start in transfer.STARTS
+    ]
+    row = found.loc[("to the end", "scratch")]
+    # seed 0 stops three epochs before the end, seed 1 is cut off
+    assert row.tolist() == [100, 98.5, 1]
+
+
+def test_raw_pixels_by_hand():
+    found = transfers._of_pixels(Transfer(seed=1))
+    images, _, drawn = transfer.draw_pairs(Transfer(seed=1), "test")
+    gap = images[drawn.first[7]].astype(float) - images[drawn.second[7]]
+    assert found["test"][7] == pytest.approx(np.sqrt(np.sum(gap**2)), rel=1e-5)
+
+
+def test_what_learns_from_no_pair_is_kept(store, monkeypatch):
+    begun = transfer.build_encoder("scratch", 0)
+    monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
+    found = transfers.distances_without_pairs(0)
+    assert set(found) == set(transfers.WITHOUT_PAIRS)
+    assert np.array_equal(found[transfers.FROZEN]["test"], found[transfers.UNTRAINED]["test"])
+    expected = transfer.measure_distances(begun, Transfer(start="scratch"))
+    assert np.array_equal(found[transfers.UNTRAINED]["test"], expected["test"])
+    monkeypatch.setattr(transfer, "build_encoder", lambda *_: pytest.fail("measured again"))
+    again = transfers.distances_without_pairs(0)
+    assert np.array_equal(again[transfers.FROZEN]["test"], found[transfers.FROZEN]["test"])
