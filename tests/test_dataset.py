@@ -97,6 +97,8 @@ def test_seen_classes_that_leave_no_pairs_are_refused(digits, seen):
 
 
 def test_a_split_is_named_by_its_images(digits):
-    assert (
-        digits.split(0).digest == digits.split(0).digest != digits.split(1).digest
-    )
+    assert digits.split(0).digest == digits.split(0).digest != digits.split(1).digest
+
+
+def test_classes_have_names(digits):
+    assert digits.names_of((9, 1)) == ["9", "1"]

@@ -123,3 +123,17 @@ def test_share_right_by_hand(digits):
     assert panel.share_right([one], cells, different=True).whole.tolist() == [62.5]
     assert panel.share_right([one], cells, different=False).whole.tolist() == [37.5]
     assert panel.share_right([one], cells, different=True).unit == "%"
+
+
+def test_every_kind_of_pairs_is_judged(store, digits):
+    found = distances.of_baseline("raw pixels", digits, 2)
+    right = panel.right_by_kind(found, digits)
+    kinds = panel.kinds_of_pairs(digits)
+    assert list(right.index) == list(kinds)
+    for kind, measured in right.items():
+        alone = panel.share_right(found, kinds[kind], different=kind.startswith("different"))
+        assert measured.whole.tolist() == alone.whole.tolist()
+    # the accuracy is the mean of the shares of same and different pairs, all classes weighing the same
+    tuned = panel.panel(found, digits)["unseen", "accuracy, tuned"].whole
+    both = right["same, unseen"].whole + right["different, both unseen"].whole
+    assert both / 2 == pytest.approx(tuned, abs=1e-6)

@@ -307,7 +307,7 @@ def test_the_lottery_becomes_points_by_choice():
 
 def test_spectra_become_points_by_direction():
     cloud = np.diag([3.0, 2.0, 1.0, 0.0])
-    frame = tables.spectra({("seen", "before"): cloud})
+    frame = tables.spectra({"seen": {"before": cloud}})
     assert frame["x"].tolist() == list(range(1, len(frame) + 1))
     assert frame["y"].sum() == pytest.approx(1)
     assert frame["y"].is_monotonic_decreasing

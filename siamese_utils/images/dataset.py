@@ -1,6 +1,7 @@
 """Labelled images, and which of them train, tune and test. Nothing here knows where they come from."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -108,6 +109,10 @@ class Dataset:
     def classes_of(self) -> dict[str, tuple[int, ...]]:
         """The class numbers in each test set."""
         return {"seen": self.seen, "all": self.classes, "unseen": self.unseen}
+
+    def names_of(self, classes: Iterable[int]) -> list[str]:
+        """Return the names of classes."""
+        return [self.class_names[c] for c in classes]
 
     @property
     def classes(self) -> tuple[int, ...]:

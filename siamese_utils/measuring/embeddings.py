@@ -85,7 +85,8 @@ def collapse(
             ]
             values = {figure: [of_seed[figure] for of_seed in found] for figure in found[0]}
             rows[pair_set, epoch] = {figure: measured(of) for figure, of in values.items()}
-    return pd.DataFrame(rows).T.rename_axis(["set", "epochs trained"])
+    frame = pd.DataFrame(rows).T.rename_axis(["set", "epochs trained"])
+    return frame.rename_axis(columns="figure")
 
 
 def _describe(

@@ -94,6 +94,15 @@ def kinds_of_pairs(dataset: Dataset) -> dict[str, list[tuple[int, int]]]:
     }
 
 
+def right_by_kind(found: Sequence[Distances], dataset: Dataset) -> pd.Series:
+    """Return the share of each kind of pairs on the right side of the tuned threshold, in %."""
+    shares = {
+        kind: share_right(found, cells, kind.startswith("different"))
+        for kind, cells in kinds_of_pairs(dataset).items()
+    }
+    return pd.Series(shares, name="judged rightly", dtype=object).rename_axis("pairs")
+
+
 def share_right(
     found: Sequence[Distances], cells: list[tuple[int, int]], different: bool
 ) -> Measured:

@@ -162,6 +162,11 @@ def learning_curves(
     return pd.DataFrame(rows)
 
 
+def histories(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the learning curves of one training's seeds: a row a seed, a column for each figure."""
+    return pd.DataFrame([run.history for run in runs]).rename_axis("seed")
+
+
 def histogram(judged: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     """Return the shares of same and different pairs by distance: subplot -> distances and labels.
 
