@@ -136,8 +136,8 @@ def judge(number: str, evidence: Evidence, dataset: Dataset, **also: Measured) -
     """Judge a claim, keep the verdict and its figures, display them, and return the verdict.
 
     evidence: for `sign` the difference; for `threshold` a panel minus another, of which the
-    claim's set counts; for `value` the figures by what they might be of, where the source does not
-    say: one of them must have the values, and the study's figures must apply to the dataset.
+    claim's set counts; for `value` the figure, or the figures by what they might be of, where the
+    source does not say: one of them must have the values, and these must apply to the dataset.
     also: other figures to stand beside. The place has the claim's own anchor.
     """
     claim = CLAIMS[number]
@@ -192,8 +192,10 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, dict[str, 
 
 
 def _judge_value(
-    claim: Claim, evidence: Mapping[str, Sequence[Measured]]
+    claim: Claim, evidence: Measured | Mapping[str, Sequence[Measured]]
 ) -> tuple[str, dict[str, Measured]]:
+    if isinstance(evidence, Measured):
+        evidence = {claim.figure: [evidence]}
     found, figures = [], {}
     for name, of_name in evidence.items():
         told = {
