@@ -40,6 +40,8 @@ def test_every_baseline_embeds_images(images):
         found = fit(images)(images[:7])
         assert found.shape[0] == 7, name
         assert np.isfinite(found).all(), name
-    assert np.array_equal(baselines.BASELINES["raw pixels"](images)(images), baselines.pixels(images))
+    assert np.array_equal(
+        baselines.BASELINES["raw pixels"](images)(images), baselines.pixels(images)
+    )
     outlines = baselines.BASELINES["silhouette"](images)(images)
     assert np.array_equal(outlines, baselines.silhouette(images))

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def best_threshold_by_plain_loop(distance, different):
     """Every cut between two neighbouring distances in turn, and the first of the best, in whole numbers."""
     values = sorted(set(distance.tolist()))
     cuts = [np.nextafter(values[0], -np.inf)]
-    cuts += [(low + high) / 2 for low, high in zip(values, values[1:], strict=False)]
+    cuts += [(low + high) / 2 for low, high in itertools.pairwise(values)]
     cuts += [values[-1]]
     right = [int(np.sum((distance > cut) == different)) for cut in cuts]
     return cuts[right.index(max(right))]

@@ -8,7 +8,6 @@ from siamese_utils.measuring.intervals import (
     crossed_interval,
     interval_over,
     measured,
-    prediction_interval,
 )
 
 NAN = float("nan")
@@ -26,9 +25,6 @@ def test_interval_by_hand():
     assert found.half_width == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
     assert (found.low, found.high) == interval_over([1, 2, 3])
     assert (found.low + found.high) / 2 == pytest.approx(2)
-    wider = prediction_interval([1, 2, 3])
-    assert half_width(wider) == pytest.approx(4.302653 * np.sqrt(1 + 1 / 3), rel=1e-6)
-    assert sum(wider) / 2 == pytest.approx(2)
 
 
 def test_one_value_has_no_interval():
@@ -36,10 +32,8 @@ def test_one_value_has_no_interval():
     assert found.mean == 3
     assert not found.has_ends
     assert np.isnan([found.low, found.high]).all()
-    assert np.isnan(prediction_interval([3.0])).all()
-    for ends in (interval_over, prediction_interval):
-        with pytest.raises(ValueError, match="at least one"):
-            ends([])
+    with pytest.raises(ValueError, match="at least one"):
+        interval_over([])
 
 
 def test_crossed_interval_by_hand():

@@ -19,7 +19,7 @@ from siamese_utils.measuring import panel
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Measured, measured
-from siamese_utils.telling import figures, plots, show, tables
+from siamese_utils.telling import figures, frames, plots, show, tables
 from siamese_utils.telling import results as kept
 
 NAN = float("nan")
@@ -365,9 +365,9 @@ WITH_DATA = {
     "reliability": lambda found, digits: figures.reliability(found, digits),
 }
 FRAMES = {
-    "learning_curves": lambda found: tables.learning_curves(RUNS, figures.CURVES),
-    "roc": lambda found: tables.roc({name: of[0] for name, of in found.items()}),
-    "histograms": lambda found: tables.histogram(figures.sets_of(found["base"])),
+    "learning_curves": lambda found: frames.learning_curves(RUNS, figures.CURVES),
+    "roc": lambda found: frames.roc({name: of[0] for name, of in found.items()}),
+    "histograms": lambda found: frames.histogram(figures.sets_of(found["base"])),
 }
 
 

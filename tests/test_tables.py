@@ -11,7 +11,7 @@ from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import measured
 from siamese_utils.measuring.panel import panel_of_drawn
-from siamese_utils.telling import tables
+from siamese_utils.telling import frames, tables
 
 BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
 MARGIN_5 = {"seen": 81.96, "all": 67.78, "unseen": 55.43}
@@ -160,7 +160,7 @@ FIGURES = (
 
 
 def test_figures_become_points_for_rows_of_dots():
-    frame = tables.tidy(FIGURES, series="encoder", subplot="set")
+    frame = frames.tidy(FIGURES, series="encoder", subplot="set")
     assert frame.columns.tolist() == ["subplot", "series", "x", "low", "high"]
     assert frame[["subplot", "series", "x"]].to_numpy().tolist() == [
         ["seen", "base", 0.9],
@@ -171,30 +171,30 @@ def test_figures_become_points_for_rows_of_dots():
     # 0.9 ± 12.7062 x 0.1
     assert frame.loc[0, ["low", "high"]].tolist() == pytest.approx([-0.37062, 2.17062], abs=1e-5)
     assert frame.loc[2:, ["low", "high"]].isna().all(axis=None)
-    assert set(tables.tidy(FIGURES["seen", "AUC"], series="encoder")["subplot"]) == {""}
+    assert set(frames.tidy(FIGURES["seen", "AUC"], series="encoder")["subplot"]) == {""}
 
 
 def test_figures_become_points_above_what_they_are_of():
     by_number = pd.Series({("base", 5): measured([1, 3]), ("base", 50): measured([2, 2])})
-    frame = tables.tidy(by_number.rename_axis(["encoder", "pairs"]), series="encoder", x="pairs")
+    frame = frames.tidy(by_number.rename_axis(["encoder", "pairs"]), series="encoder", x="pairs")
     assert frame[["series", "x", "y"]].to_numpy().tolist() == [["base", "5", 2], ["base", "50", 2]]
     assert frame.columns.tolist() == ["subplot", "series", "x", "y", "low", "high"]
 
 
 def test_the_studys_figures_stand_beside():
-    frame = tables.tidy(FIGURES, series="encoder", subplot="set")
-    both = tables.with_published(frame, {"base": {"seen": 0.95, "all": 0.7}, "pixels": {}})
+    frame = frames.tidy(FIGURES, series="encoder", subplot="set")
+    both = frames.with_published(frame, {"base": {"seen": 0.95, "all": 0.7}, "pixels": {}})
     assert both.iloc[4:][["subplot", "series", "x"]].to_numpy().tolist() == [
         ["seen", "base, 2019", 0.95],
         ["all", "base, 2019", 0.7],
     ]
     assert both.iloc[4:]["low"].isna().all()
-    assert tables.with_published(frame, {"base": {}}) is frame
+    assert frames.with_published(frame, {"base": {}}) is frame
 
 
 def test_figures_become_a_point_for_each_seed():
     columns = {("AUC", "seen"): [measured([0.5, 0.6]), measured([0.7, 0.8])]}
-    frame = tables.by_seed(pd.DataFrame(columns), x=[0, 20])
+    frame = frames.by_seed(pd.DataFrame(columns), x=[0, 20])
     assert frame.columns.tolist() == ["subplot", "series", "x", "y", "seed"]
     assert frame.to_numpy().tolist() == [
         ["AUC", "seen", "0", 0.5, 0],
@@ -203,18 +203,18 @@ def test_figures_become_a_point_for_each_seed():
         ["AUC", "seen", "20", 0.8, 1],
     ]
     with pytest.raises(ValueError, match="zip"):
-        tables.by_seed(pd.DataFrame(columns), x=[0])
+        frames.by_seed(pd.DataFrame(columns), x=[0])
 
 
 def test_lines_become_points():
-    frame = tables.points({("p", "a"): ([0, 1], [2, 3]), ("q", "a"): ([5], [6])})
+    frame = frames.points({("p", "a"): ([0, 1], [2, 3]), ("q", "a"): ([5], [6])})
     assert frame.to_numpy().tolist() == [["p", "a", 0, 2], ["p", "a", 1, 3], ["q", "a", 5, 6]]
 
 
 def test_learning_curves_have_a_point_an_epoch_and_seed():
     runs = [Run({}, {"a": [3.0, 1.0], "val_a": [3.0, 2.0]}, []) for _ in range(2)]
     runs[1].history.update(a=[9.0], val_a=[4.0])
-    frame = tables.learning_curves({"base": runs}, {"a": "loss"})
+    frame = frames.learning_curves({"base": runs}, {"a": "loss"})
     assert frame.columns.tolist() == ["subplot", "series", "seed", "x", "y"]
     assert frame.to_numpy().tolist() == [
         ["loss", "base, training", 0, 1, 3.0],
@@ -224,14 +224,14 @@ def test_learning_curves_have_a_point_an_epoch_and_seed():
         ["loss", "base, validation", 0, 2, 2.0],
         ["loss", "base, validation", 1, 1, 4.0],
     ]
-    alone = tables.learning_curves({"base": runs}, {"a": "loss"}, ["validation"])
+    alone = frames.learning_curves({"base": runs}, {"a": "loss"}, ["validation"])
     assert set(alone["series"]) == {"base"}  # of one part, which needs no name
     assert alone["y"].tolist() == [3, 2, 4]
 
 
 def test_histograms_hold_shares_that_sum_to_1():
     distance, different = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, False, True, True])
-    frame = tables.histogram({"seen": (distance, different), "all": (2 * distance, different)})
+    frame = frames.histogram({"seen": (distance, different), "all": (2 * distance, different)})
     assert len(frame) == 2 * 2 * tables.BINS
     shares = frame.groupby(["subplot", "series"])["y"].sum()
     assert shares.tolist() == pytest.approx([1] * 4)
@@ -247,13 +247,13 @@ def test_histograms_hold_shares_that_sum_to_1():
 
 def test_of_many_distances_a_thousandth_is_left_out():
     distance = np.append(np.linspace(0, 1, 9999), 50.0)  # one pair far beyond
-    frame = tables.histogram({"": (distance, np.arange(10_000) % 2 == 1)})
+    frame = frames.histogram({"": (distance, np.arange(10_000) % 2 == 1)})
     assert frame["x"].max() < 1
     assert 0.998 < frame.groupby("series")["y"].sum().mean() < 1
 
 
 def test_a_roc_curve_by_hand():
-    frame = tables.roc({"base": make_distances()}, ["seen"])
+    frame = frames.roc({"base": make_distances()}, ["seen"])
     assert set(frame["subplot"]) == {"seen"}
     # from the threshold below all distances to that of the farthest: x same, y different beyond
     assert frame[["x", "y"]].to_numpy().tolist() == [
@@ -267,7 +267,7 @@ def test_a_roc_curve_by_hand():
 
 
 def test_a_long_roc_curve_is_thinned_but_for_its_ends():
-    frame = tables.roc({"a": make_distances(np.random.default_rng(0).random(3000))})
+    frame = frames.roc({"a": make_distances(np.random.default_rng(0).random(3000))})
     assert frame["subplot"].drop_duplicates().tolist() == list(TEST_SETS)
     one = frame[frame["subplot"] == "all"]
     assert len(one) == tables.POINTS
@@ -277,7 +277,7 @@ def test_a_long_roc_curve_is_thinned_but_for_its_ends():
 def test_accuracies_by_threshold_by_hand():
     relative = np.array([0.0, 0.2, 0.5, 0.7])  # in margins
     seeds = [make_distances(margin=5.0), make_distances((0.6, 0.6, 0.9, 0.9), margin=5.0)]
-    frame = tables.accuracy_by_threshold({"m = 5": seeds}, relative)
+    frame = frames.accuracy_by_threshold({"m = 5": seeds}, relative)
     one = frame[frame["subplot"] == "unseen"]
     assert one["x"].tolist() == relative.tolist()
     # seed 0: half, one same more, one different less, one same more; seed 1: half, half, half, all
@@ -288,7 +288,7 @@ def test_accuracies_by_threshold_by_hand():
 def test_where_each_line_is_highest():
     curves = {("seen", "b"): ([0.5, 1, 2], [1, 3, 2]), ("seen", "a"): ([0.5, 1, 2], [4, 4, 1])}
     curves |= {("all", name): ([0.5, 1, 2], [0, 1, 2]) for name in "ab"}
-    found = tables.tops(tables.points(curves))
+    found = frames.tops(frames.points(curves))
     assert found.columns.tolist() == ["seen", "all"]  # as they are drawn
     assert found.loc["b"].tolist() == [1, 2]
     assert found.loc["a"].tolist() == [0.5, 2]  # the first of equals
@@ -298,7 +298,7 @@ def test_the_lottery_becomes_points_by_choice():
     found = pd.DataFrame({lottery.OWN: [True, True, False, False]})
     for shift, pair_set in enumerate(TEST_SETS):
         found[f"accuracy, {pair_set}"] = np.array([60.0, 62.0, 70.0, 50.0]) + shift
-    frame = tables.by_choice(found)
+    frame = frames.by_choice(found)
     assert frame.columns.tolist() == ["subplot", "series", "x"]
     assert frame.loc[frame["series"] == "the study's", "x"].tolist() == [60, 62, 61, 63, 62, 64]
     assert len(frame) == 3 * 4
@@ -307,7 +307,7 @@ def test_the_lottery_becomes_points_by_choice():
 
 def test_spectra_become_points_by_direction():
     cloud = np.diag([3.0, 2.0, 1.0, 0.0])
-    frame = tables.spectra({"seen": {"before": cloud}})
+    frame = frames.spectra({"seen": {"before": cloud}})
     assert frame["x"].tolist() == list(range(1, len(frame) + 1))
     assert frame["y"].sum() == pytest.approx(1)
     assert frame["y"].is_monotonic_decreasing
@@ -317,7 +317,7 @@ def test_spectra_become_points_by_direction():
 def test_maps_have_a_point_for_each_image(digits, store):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:8] for c in digits.classes])
     embeddings = digits.images[rows].reshape(len(rows), -1).astype(np.float32)
-    frame = tables.maps(embeddings, rows, digits)
+    frame = frames.maps(embeddings, rows, digits)
     assert frame["subplot"].drop_duplicates().tolist() == ["PCA", "t-SNE"]
     assert frame["series"].nunique() == 10
     assert {name for name in frame["series"] if "unseen" in name} == {

@@ -142,7 +142,7 @@ def test_a_loss_that_is_no_number_raises_and_stores_nothing(store):
 def test_a_training_that_diverges_raises_and_stores_nothing(store, objective):
     # ReLU turns what is no number into 0: the loss may be finite all the while
     experiment = replace(SHORT, objective=objective, learning_rate=1e30)
-    with pytest.raises(training.TrainingDivergedError, match="numbers?"):
+    with pytest.raises(training.TrainingDivergedError, match="number"):
         training.train(experiment, milestones=(1,))
     assert not store.exists() or not list(store.iterdir())
 

@@ -82,9 +82,7 @@ def key_of(experiment: Experiment) -> str:
     parts |= {"encoder": asdict(MODELS[experiment.model])}
     parts |= {"optimizer": OPTIMIZERS[experiment.optimizer]}
     objective = f"learning.objectives.{OBJECTIVES[experiment.objective].__name__}"
-    return store.make_key(
-        parts, [objective, "learning.models.build_encoder", "learning.training.fit"]
-    )
+    return store.make_key(parts, [objective, "learning.training._begin", "learning.training.fit"])
 
 
 def rebuild_encoder(run: Run, image_shape: tuple[int, ...]) -> keras.Model:

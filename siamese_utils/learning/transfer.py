@@ -94,10 +94,12 @@ def train(step: Pretraining | Transfer) -> Run:
 
 
 def key_of(step: Pretraining | Transfer) -> str:
-    """Return the name of a step in the store; a transfer rests on the pretraining of its seed."""
-    work = ["_pretrain"] if isinstance(step, Pretraining) else ["_pretrain", "_fine_tune"]
-    code = [f"learning.transfer.{name}" for name in work]
-    return store.make_key({"step": type(step).__name__} | asdict(step), code)
+    """Return the name of a step in the store."""
+    parts, work = {"step": type(step).__name__} | asdict(step), ["_pretrain"]
+    if isinstance(step, Transfer):  # it rests on the pretraining of its seed
+        parts |= {"pretraining": asdict(Pretraining(step.seed))}
+        work.append("_fine_tune")
+    return store.make_key(parts, [f"learning.transfer.{name}" for name in work])
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:

@@ -60,8 +60,9 @@ class Curve:
 
     def accuracy(self, threshold: float | np.ndarray) -> float | np.ndarray:
         """Return the share of pairs on the right side of a threshold, or of several, 0..1."""
-        # an edge such as 1000 x 0.0005 may miss 0.5 by a last digit
-        reach = np.asarray(threshold) + 1e-9 * np.abs(threshold)
+        # an edge such as 1000 x 0.0005 may miss 0.5 by a last digit; distances of pairs are exact
+        slack = 0.0 if np.isinf(self.threshold[0]) else 1e-9
+        reach = np.asarray(threshold) + slack * np.abs(threshold)
         at = np.maximum(np.searchsorted(self.threshold, reach, side="right") - 1, 0)
         found = 0.5 * (self.same[at] + 1 - self.different[at])
         return found if np.ndim(threshold) else float(found)
@@ -72,7 +73,8 @@ class Curve:
 
         Choose it on validation pairs only.
         """
-        cut = int(np.argmax(self.same - self.different))
+        # rounded, since shares that are equal may differ in a last digit
+        cut = int(np.argmax(np.round(self.same - self.different, 12)))
         if cut == len(self.threshold) - 1:
             return float(self.threshold[cut])
         if np.isinf(self.threshold[cut]):

@@ -145,6 +145,7 @@ def _of_run(run: Run, cosine: bool) -> Distances:
         dataset,
         experiment.seed,
         experiment.margin if on_distances else None,
+        code=["learning.training.embed"],
     )
 
 

@@ -1,7 +1,7 @@
 """A measured figure with its interval: the one form in which results travel."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,12 +112,15 @@ def interval_over(values: Sequence[float]) -> tuple[float, float]:
     Seeds differ in their split, pairs and first weights, which the pairs of one seed share. Both
     ends are NaN for one value. Raises ValueError where there is none.
     """
-    return _t_interval(values, lambda n: 1 / n)
-
-
-def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return where one more seed's value lies with 95 % probability. Raises as `interval_over`."""
-    return _t_interval(values, lambda n: 1 + 1 / n)
+    values = np.asarray(values, dtype=float)
+    n = values.size
+    if not n:
+        raise ValueError("an interval needs at least one value")
+    if n == 1:
+        return math.nan, math.nan
+    mean, quantile = float(values.mean()), stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    half_width = float(quantile * values.std(ddof=1) / math.sqrt(n))
+    return mean - half_width, mean + half_width
 
 
 def crossed_interval(values: np.ndarray, centre: float) -> tuple[float, float]:
@@ -136,17 +139,3 @@ def crossed_interval(values: np.ndarray, centre: float) -> tuple[float, float]:
     ends = [interval_over(values.mean(axis=axis)) for axis in (0, 1)]
     half_width = math.hypot(*((high - low) / 2 for low, high in ends))
     return centre - half_width, centre + half_width
-
-
-def _t_interval(
-    values: Sequence[float], variance_factor: Callable[[int], float]
-) -> tuple[float, float]:
-    values = np.asarray(values, dtype=float)
-    n = values.size
-    if not n:
-        raise ValueError("an interval needs at least one value")
-    if n == 1:
-        return math.nan, math.nan
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    half_width = float(quantile * values.std(ddof=1) * math.sqrt(variance_factor(n)))
-    return float(values.mean()) - half_width, float(values.mean()) + half_width

@@ -63,20 +63,8 @@ def execute(
     for name in ("papermill", "asyncio"):  # the exception says it; after Ctrl-C theirs is noise
         logging.getLogger(name).setLevel(logging.CRITICAL)
     QuietKernelManager.stderr_path = target.with_suffix(".log")
-    total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
     try:
-        notebook = papermill.execute_notebook(
-            _literal(chapter.path),
-            _literal(target),
-            parameters=parameters,
-            kernel_name=KERNEL,
-            cwd=str(chapter.path.parent),
-            progress_bar=False,
-            log_output=False,
-            execution_timeout=CELL_TIMEOUT_SECONDS,
-            kernel_manager_class=QuietKernelManager,
-            on_cell_start=lambda cell, cell_index, **_: on_cell(cell_index + 1, total),
-        )
+        notebook = _run(chapter, parameters, target, on_cell)
     except PapermillExecutionError as error:
         raise _failure(chapter, error.cell_index, error.ename, error.evalue) from error
     except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
@@ -85,6 +73,27 @@ def execute(
         raise NotebookError(f"{chapter.path.name}: the kernel stopped: {reason}") from error
     _refuse_errors(chapter, notebook)
     _fix_ids(notebook, target)
+
+
+def _run(
+    chapter: Chapter,
+    parameters: dict[str, Any],
+    target: Path,
+    on_cell: Callable[[int, int], None],
+) -> nbformat.NotebookNode:
+    total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
+    return papermill.execute_notebook(
+        _literal(chapter.path),
+        _literal(target),
+        parameters=parameters,
+        kernel_name=KERNEL,
+        cwd=str(chapter.path.parent),
+        progress_bar=False,
+        log_output=False,
+        execution_timeout=CELL_TIMEOUT_SECONDS,
+        kernel_manager_class=QuietKernelManager,
+        on_cell_start=lambda cell, cell_index, **_: on_cell(cell_index + 1, total),
+    )
 
 
 def _literal(path: Path) -> str:

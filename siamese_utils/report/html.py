@@ -126,12 +126,7 @@ def render_pages(
     The drawings lie inside the pages, and once more in the folder `figures`, to be downloaded.
     facts: of the report that these are all pages of, if they are.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=jinja2.select_autoescape(["html.j2", "html"]),
-        undefined=jinja2.StrictUndefined,
-    )
-    template = environment.get_template("page.html.j2")
+    template = _page_template()
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     chapters = [body.chapter for body in bodies]
@@ -154,6 +149,15 @@ def render_pages(
         path.write_text(page, encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def _page_template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html.j2", "html"]),
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html.j2")
 
 
 def _answer_first(notebook: NotebookNode) -> None:

@@ -10,14 +10,14 @@ from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances
 from siamese_utils.measuring.distances import Distances
-from siamese_utils.telling import plots, results, show, study, tables
+from siamese_utils.telling import frames, plots, results, show, study, tables
 
 CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
 
 
 def learning_curves(runs: Mapping[str, Sequence[Run]], caption: str) -> None:
     """Show accuracy and contrastive loss of training and validation against the epoch."""
-    frame = tables.learning_curves(runs, CURVES)
+    frame = frames.learning_curves(runs, CURVES)
     show.figure(plots.lines, frame, f"{caption} Thin lines: single seeds.", x="epoch")
 
 
@@ -25,7 +25,7 @@ def roc(found: Mapping[str, Sequence[Distances]]) -> None:
     """Show the ROC curves of seed 0 on the study's pairs, one for each encoder and test set."""
     show.figure(
         plots.lines,
-        tables.roc({name: of[0] for name, of in found.items()}),
+        frames.roc({name: of[0] for name, of in found.items()}),
         "ROC curves, seed 0: the share of different pairs called different, against that of same pairs.",
         x="same pairs called different",
         diagonal=True,
@@ -42,7 +42,7 @@ def histograms(
     lines = {name.replace("_", " "): value for name, value in thresholds.items()}
     show.figure(
         plots.histograms,
-        tables.histogram(judged),
+        frames.histogram(judged),
         caption,
         explorer=explorer,
         thresholds={"0.5": 0.5} | lines,
@@ -59,7 +59,7 @@ def reliability(found: Mapping[str, Sequence[Distances]], dataset: Dataset) -> N
     }
     show.figure(
         plots.lines,
-        tables.points({names: (r.stated, r.observed) for names, r in stated.items()}),
+        frames.points({names: (r.stated, r.observed) for names, r in stated.items()}),
         "The share of different pairs, observed against stated, in ten bins; all pairs, seed 0.",
         x="stated: D / m, at most 1",
         diagonal=True,
