@@ -77,6 +77,7 @@ def test_the_readme_table_is_that_of_the_report(tmp_path):
 
 
 def test_no_committed_result_holds_a_number_as_text():
+    committed("reports/results/panel-of-drawn.csv")  # skips a report from before there was one
     names = subprocess.run(
         ["git", "ls-files", "reports/results"], cwd=settings.ROOT, capture_output=True, text=True
     ).stdout.split()

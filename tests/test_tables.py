@@ -232,7 +232,7 @@ def test_learning_curves_have_a_point_an_epoch_and_seed():
 def test_histograms_hold_shares_that_sum_to_1():
     distance, different = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, False, True, True])
     frame = frames.histogram({"seen": (distance, different), "all": (2 * distance, different)})
-    assert len(frame) == 2 * 2 * tables.BINS
+    assert len(frame) == 2 * 2 * frames.BINS
     shares = frame.groupby(["subplot", "series"])["y"].sum()
     assert shares.tolist() == pytest.approx([1] * 4)
     same = frame[(frame["subplot"] == "all") & (frame["series"] == "same")]
@@ -270,7 +270,7 @@ def test_a_long_roc_curve_is_thinned_but_for_its_ends():
     frame = frames.roc({"a": make_distances(np.random.default_rng(0).random(3000))})
     assert frame["subplot"].drop_duplicates().tolist() == list(TEST_SETS)
     one = frame[frame["subplot"] == "all"]
-    assert len(one) == tables.POINTS
+    assert len(one) == frames.POINTS
     assert one[["x", "y"]].iloc[[0, -1]].to_numpy().tolist() == [[1, 1], [0, 0]]
 
 
