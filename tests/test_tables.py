@@ -125,6 +125,16 @@ def test_gaps_are_said_in_a_short_answer():
     )
 
 
+def test_an_open_gap_is_said_to_be_open():
+    wide = tables.gaps(drawn_panel([80, 80, 80]), {"seen": 80.0, "all": 80.0, "unseen": 80.0})
+    wide.loc["unseen", "within 2 points"] = "open"
+    first, where = tables.say_gaps(wide)
+    assert first == "Surely only on seen and all classes."
+    assert where.endswith(
+        "+0.0 points on unseen. Where the interval reaches farther than 2 points, that stays open."
+    )
+
+
 def test_layers_of_an_encoder():
     layer = SimpleNamespace(
         name="dense", output=SimpleNamespace(shape=(None, 4, 2)), count_params=lambda: 20

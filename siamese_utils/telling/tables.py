@@ -62,8 +62,12 @@ def say_gaps(found: pd.DataFrame) -> tuple[str, str]:
         return "Yes.", "On all three sets that is within 2 points of the study's single run."
     near = [s for s in found.index if s not in others.index]
     words = [f"{gap['ours minus 2019']:+.1f} points on {s}" for s, gap in others.iterrows()]
-    answer = f"Only on {' and '.join(near)} classes." if near else "On no set."
-    return answer, f"Ours minus the study's is {', '.join(words)}."
+    is_open = " Where the interval reaches farther than 2 points, that stays open."
+    is_open = is_open if (others["within 2 points"] == "open").any() else ""
+    missed = (others["within 2 points"] == "no").any()
+    surely = "Only" if missed else "Surely only"
+    answer = f"{surely} on {' and '.join(near)} classes." if near else "On no set."
+    return answer, f"Ours minus the study's is {', '.join(words)}.{is_open}"
 
 
 def layers(encoder: keras.Model) -> pd.DataFrame:
