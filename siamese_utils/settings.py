@@ -23,7 +23,7 @@ class Profile:
     name: str
     seeds: int  # repetitions of the first study
     epochs: int
-    half: int  # epochs of the comparisons that no claim of the study rests on
+    short: int  # epochs of the comparisons beside the study's tables
     milestones: tuple[int, ...]  # epochs after which a long training is looked at on its way
     images_per_class: int | None  # None: all of them
     choices: int  # of seen classes, in the split lottery
@@ -38,7 +38,7 @@ PROFILES = {
         "full",
         seeds=3,
         epochs=20,
-        half=10,
+        short=5,
         milestones=(1, 2, 5, 10),
         images_per_class=None,
         choices=40,
@@ -51,7 +51,7 @@ PROFILES = {
         "quick",
         seeds=2,
         epochs=3,
-        half=2,
+        short=2,
         milestones=(1, 2),
         images_per_class=1000,
         choices=6,

@@ -77,17 +77,19 @@ def test_nothing_else_tells_the_same_machine_from_itself():
 
 
 @pytest.mark.parametrize(
-    ("flags", "precision"),
+    ("vendor", "flags", "precision"),
     [
-        ((), "float32"),
-        (("avx2", "avx512f"), "float32"),
-        (("avx512_bf16",), "mixed_bfloat16"),
-        (("avx2", "amx_bf16"), "mixed_bfloat16"),
+        ("", "", "float32"),
+        ("AuthenticAMD", "avx2 avx512f", "float32"),
+        ("AuthenticAMD", "avx512f avx512_bf16", "mixed_bfloat16"),
+        ("GenuineIntel", "avx512f avx512_bf16", "float32"),
+        ("GenuineIntel", "avx512_bf16 amx_bf16", "mixed_bfloat16"),
     ],
 )
-def test_bfloat16_is_for_processors_that_compute_in_it(monkeypatch, flags, precision):
+def test_bfloat16_is_for_processors_that_are_faster_in_it(monkeypatch, vendor, flags, precision):
+    told = {"vendor_id": vendor, "flags": flags}
     monkeypatch.setattr(machine, "GPU_DEVICES", ())
-    monkeypatch.setattr(machine, "_processor_flags", lambda: flags)
+    monkeypatch.setattr(machine, "_read_processor", told.get)
     machine.best_precision.cache_clear()
     assert machine.best_precision() == precision
     machine.best_precision.cache_clear()

@@ -9,6 +9,7 @@ from siamese_utils.learning import store as keep
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Run
 from siamese_utils.learning.transfer import Pretraining, Transfer
+from siamese_utils.telling import study
 
 CHAPTERS = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "00"]
 # Of the first study, for each seed: base; complex and its two brakes alone; two more networks of
@@ -131,8 +132,8 @@ def test_what_a_longer_training_passes_through_is_not_pending(store, plan):
     [alone] = plans.pending(plan, ["10"]).values()
     assert alone == [replace(base, seed=seed) for seed in range(plan.seeds)]
     # an epoch of the base model is not on the way of another one
-    assert plan.half(model="dropout") in plans.pending(plan, ["04"])["04"]
-    assert plan.half(model="complex") not in plans.pending(plan, ["04"])["04"]
+    assert plan.short(model="dropout") in plans.pending(plan, ["04"])["04"]
+    assert plan.short(model="complex") not in plans.pending(plan, ["04"])["04"]
 
 
 def test_a_seed_that_is_not_stored_is_pending(trained):
@@ -157,8 +158,8 @@ def test_every_step_has_a_label_and_takes_time(plan):
 
 def test_more_work_takes_longer(plan):
     base = plan.experiment()
-    half, part = plan.half(), replace(base, images_per_class=50)
-    assert plans.expected_seconds(half) < plans.expected_seconds(base)
+    short, part = plan.short(), replace(base, images_per_class=50)
+    assert plans.expected_seconds(short) < plans.expected_seconds(base)
     assert plans.expected_seconds(part) < plans.expected_seconds(base)
     long, short = Transfer(50, epochs=100), Transfer(5)
     assert plans.expected_seconds(short) < plans.expected_seconds(long)
@@ -172,14 +173,15 @@ def test_longer_trainings_come_before_shorter_ones_that_they_pass_through(plan):
     assert [s for s in steps if isinstance(s, Pretraining)] == steps[: plan.profile.repeats]
 
 
-def test_half_is_half_as_long_where_no_claim_rests_on_it(plan):
+def test_the_tables_of_the_study_are_trained_in_full_and_comparisons_are_short(plan):
     assert plan.experiment().epochs == plan.profile.epochs
-    assert plan.half().epochs == plan.profile.half < plan.profile.epochs
-    assert plan.half(margin=2.0) == plan.experiment(margin=2.0, epochs=plan.profile.half)
+    assert plan.short().epochs == plan.profile.short < plan.profile.epochs
+    assert plan.short() == plan.experiment(epochs=plan.profile.short)
+    assert plan.profile.short in plan.profile.milestones  # longer trainings pass through it
     assert plan.gently_trained() in plan.chapters()["06"]
-    for margin in plans.CLAIMED_MARGINS:
-        for model in ("base", "complex"):
-            assert plan.experiment(model=model, margin=margin) in plan.chapters()["05"]
+    every = [e for chapter in plan.chapters().values() for e in chapter]
+    for table in study.TABLES.itertuples():
+        assert plan.experiment(model=table.model, margin=table.margin) in every
 
 
 def test_the_lottery_has_other_choices_of_six_classes_each_once(plan):
