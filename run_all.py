@@ -1,6 +1,7 @@
 """Run all notebooks in order and render the report. `python run_all.py --help` says how."""
 
 import argparse
+import os
 import signal
 import sys
 import webbrowser
@@ -36,7 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full: 20 epochs on all images, about 100 minutes on two cores; quick: 3 epochs on a part, about 7 minutes",
+        help="full: 20 epochs on all images, an hour or two; quick: 3 epochs on a part, some minutes",
     )
     parser.add_argument(
         "--dataset",
@@ -59,9 +60,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers",
         type=int,
-        default=1,
+        default=min(2, os.cpu_count() or 1),
         metavar="N",
-        help="train in N processes ahead of the notebooks, for machines of many cores (1)",
+        help="train in N processes, which share the cores (2, or 1 where there is one core)",
+    )
+    parser.add_argument(
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="train on the workers of a Dask scheduler, such as tcp://host:8786",
     )
     parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
     parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
@@ -103,6 +110,7 @@ def make_order(options: argparse.Namespace) -> build.Order:
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
         workers=options.workers,
+        scheduler=options.scheduler,
     )
 
 

@@ -10,7 +10,8 @@ REPORTS = ROOT / "reports"
 
 # The environment carries these from run_all.py into the notebooks' kernels.
 STORE_VARIABLE = "SIAMESE_STORE_DIR"
-RESULTS_VARIABLE = "SIAMESE_RESULTS_DIR"
+RESULTS_VARIABLE = "SIAMESE_RESULTS_DIR"  # of one notebook, which writes there
+REPORT_VARIABLE = "SIAMESE_REPORT_RESULTS_DIR"  # of those before it, which the summary reads
 PROGRESS_VARIABLE = "SIAMESE_PROGRESS_FILE"
 FRESH_VARIABLE = "SIAMESE_FRESH_SINCE"
 DATA_VARIABLE = "SIAMESE_DATA_DIR"
@@ -31,6 +32,7 @@ class Profile:
     lottery_epochs: int
     repeats: int  # of the second study: most of its trainings take seconds
     pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
+    to_the_end: int  # epochs in which such a training should end by itself
 
 
 PROFILES = {
@@ -46,6 +48,7 @@ PROFILES = {
         lottery_epochs=5,
         repeats=10,
         pair_numbers=(5, 10, 20, 50, 100, 200, 500),
+        to_the_end=100,
     ),
     "quick": Profile(
         "quick",
@@ -53,12 +56,13 @@ PROFILES = {
         epochs=3,
         short=2,
         milestones=(1, 2),
-        images_per_class=1000,
-        choices=6,
-        own_seeds=3,
+        images_per_class=500,
+        choices=4,
+        own_seeds=2,
         lottery_epochs=2,
         repeats=2,
         pair_numbers=(10, 50),
+        to_the_end=30,
     ),
 }
 LOTTERY_IMAGES = 1000  # of each class, in either profile
@@ -95,4 +99,5 @@ def results_dir() -> Path:
 
 def published_results_dir() -> Path:
     """Return the folder that the summary reads: this run's tables, else the committed ones."""
-    return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "results")
+    told = os.environ.get(REPORT_VARIABLE) or os.environ.get(RESULTS_VARIABLE)
+    return Path(told or REPORTS / "results")

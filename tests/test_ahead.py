@@ -1,9 +1,14 @@
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,9 +16,11 @@ from siamese_utils import settings
 from siamese_utils.learning import plans, store, transfer
 from siamese_utils.learning.transfer import Pretraining, Transfer
 from siamese_utils.report import ahead
+from siamese_utils.report.ahead import Ahead
 
 PROFILE = replace(settings.get_profile("quick", 2), epochs=2, milestones=(1,))
 PLAN = plans.Plan(PROFILE, "digits")
+STEPS = list(PLAN.steps("03"))
 
 
 @pytest.fixture
@@ -24,35 +31,101 @@ def kept(tmp_path, monkeypatch):
     return tmp_path / "progress"
 
 
-def test_workers_train_what_notebooks_then_find(kept):
-    steps = [*PLAN.steps("03"), Transfer(10, seed=0)]
-    ahead.train_ahead(PLAN, steps, workers=2, say=pytest.fail)
+@pytest.fixture
+def order():
+    """A function that orders steps, and notes what is said of them."""
+
+    def make(steps):
+        done, said = [], []
+        return SimpleNamespace(
+            work=Ahead(PLAN, steps, done.append, said.append), done=done, said=said
+        )
+
+    return make
+
+
+def kill_in_mid_training(progress, pid):
+    """Kill a process once a first epoch is over."""
+
+    def kill_it():
+        while not progress.exists() or '"training", "epoch": 1' not in progress.read_text():
+            time.sleep(0.02)
+        os.kill(pid(), signal.SIGKILL)
+
+    threading.Thread(target=kill_it, daemon=True).start()
+
+
+def test_workers_train_what_notebooks_then_find(kept, order):
+    steps = [*STEPS, Transfer(10, seed=0)]
+    ordered = order([Pretraining(0), *steps])
+    ahead.train_here(ordered.work, workers=2)
+    assert ordered.done[0] == Pretraining(0)  # on which the transfer rests
+    assert set(ordered.done) == {Pretraining(0), *steps}
+    assert not ordered.said
     found = [store.load(plans.key_of(step)) for step in steps]
     assert all(found)
     threads = max(1, os.cpu_count() // 2)
     assert f"OMP_NUM_THREADS={threads}" in found[0].record["machine"]["thread variables"]
-    assert store.has(transfer.key_of(Pretraining(0)))  # on which the transfer rests
     # a length on the way, and the distances of each run, are there too
-    assert all(store.has(plans.key_of(replace(step, epochs=1))) for step in steps[:2])
+    assert all(store.has(plans.key_of(replace(step, epochs=1))) for step in STEPS)
     assert len(list(settings.store_dir().glob("*.npz"))) == 2 * 3 + 2
 
 
-def test_a_lost_worker_costs_its_training_and_nothing_else(kept):
-    def kill_one():
-        while not kept.exists() or '"training", "epoch": 1' not in kept.read_text():
-            time.sleep(0.02)
-        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-
-    said = []
-    threading.Thread(target=kill_one, daemon=True).start()
-    steps = list(PLAN.steps("03"))
-    ahead.train_ahead(PLAN, steps, workers=2, say=said.append)
-    assert all(store.load(plans.key_of(step)) for step in steps)
-    assert len(said) == 1
-    assert "a worker was lost" in said[0]
+def test_a_lost_worker_costs_its_training_and_nothing_else(kept, order):
+    ordered = order(STEPS)
+    kill_in_mid_training(kept, lambda: multiprocessing.active_children()[0].pid)
+    ahead.train_here(ordered.work, workers=2)
+    assert all(store.load(plans.key_of(step)) for step in STEPS)
+    assert sorted(ordered.done, key=STEPS.index) == STEPS
+    [said] = ordered.said
+    assert "a worker was lost" in said
 
 
-def test_workers_that_die_again_and_again_end_the_run(kept, monkeypatch):
-    monkeypatch.setattr(ahead, "_train_until_lost", lambda *_: set())
+def test_workers_that_die_again_and_again_end_the_run(kept, order, monkeypatch):
+    monkeypatch.setattr(ahead, "_train_until_lost", lambda _, steps, __: steps)
     with pytest.raises(ahead.WorkersLostError, match="died 3 times"):
-        ahead.train_ahead(PLAN, list(PLAN.steps("03")), workers=2, say=lambda _: None)
+        ahead.train_here(order(STEPS).work, workers=2)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Dask scheduler on this machine, and a function that starts a worker of it."""
+    file = tmp_path / "scheduler.json"
+    with ExitStack() as processes:
+
+        def start(*arguments):
+            command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            process = subprocess.Popen([*command, "--scheduler-file", str(file)], **silent)
+            processes.callback(process.wait)
+            processes.callback(process.terminate)
+            return process
+
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        while not file.exists() or not file.read_text().endswith("}"):
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        options = ("--nthreads", "1", "--no-dashboard", "--no-nanny")
+        yield address, lambda: start("dask_worker", *options)
+
+
+def test_a_cluster_trains_and_shares_no_disk(kept, order, cluster):
+    address, start_worker = cluster
+    first, second = start_worker(), start_worker()
+    ahead.check_scheduler(address)
+    steps = [Pretraining(0), *STEPS, Transfer(10, seed=0)]
+    ordered = order(steps)
+    kill_in_mid_training(kept, lambda: first.pid)  # and its training goes to the second one
+    ahead.train_on_cluster(ordered.work, address)
+    assert second.poll() is None
+    assert set(ordered.done) == set(steps)
+    assert all(store.load(plans.key_of(step)) for step in steps)
+    assert all(store.has(plans.key_of(replace(step, epochs=1))) for step in STEPS)
+    assert transfer.train(Transfer(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
+
+
+def test_a_scheduler_that_is_not_there_is_refused(cluster):
+    with pytest.raises(ValueError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
+        ahead.check_scheduler("tcp://127.0.0.1:9")
+    with pytest.raises(ValueError, match="has no workers"):
+        ahead.check_scheduler(cluster[0])

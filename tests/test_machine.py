@@ -93,3 +93,8 @@ def test_bfloat16_is_for_processors_that_are_faster_in_it(monkeypatch, vendor, f
     machine.best_precision.cache_clear()
     assert machine.best_precision() == precision
     machine.best_precision.cache_clear()
+
+
+def test_the_speed_is_that_of_a_processor():
+    assert 1e9 < machine.float32_speed() < 1e14
+    assert machine.float32_speed() == machine.float32_speed()

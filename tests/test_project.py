@@ -38,7 +38,7 @@ def test_the_lock_holds_every_dependency_in_an_exact_version_and_no_address():
 def test_the_readme_and_ci_agree_on_the_second_command():
     readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"```bash\n(python3 -m venv .+?)\n```", readme)
-    assert commands[0].endswith(".venv/bin/python run_all.py")
+    assert commands[0].endswith(".venv/bin/python run_all.py --profile quick")
     ci = (settings.ROOT / ".ci" / "run").read_text().splitlines()[-1]
     assert commands[1] == ci.replace("install -q", "install")
 

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import gc
+import io
 import json
 import re
 import signal
@@ -17,7 +18,7 @@ from nbformat import v4
 from rich.console import Console
 
 from siamese_utils import settings
-from siamese_utils.report import execute, html, pdf, publish
+from siamese_utils.report import execute, html, pdf, publish, status
 from siamese_utils.report.series import Chapter
 from siamese_utils.report.status import Status, format_seconds
 
@@ -43,7 +44,7 @@ def make_chapter(tmp_path):
 
 def run(chapter, tmp_path, **parameters):
     target = tmp_path / "executed.ipynb"
-    execute.execute(chapter, parameters, target, lambda *_: None)
+    execute.execute(chapter, parameters, target)
     return nbformat.read(target, as_version=4)
 
 
@@ -123,7 +124,7 @@ def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path
     noise = "WARNING:tensorflow:5 out of the last 9 calls"
     code = f"import sys; print('kept'); print({noise!r}); print({noise!r}, file=sys.stderr)"
     chapter = make_chapter(code, "import warnings; warnings.warn('a real warning')")
-    body = html.render_body(chapter, run(chapter, tmp_path), {}, with_code=False)
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
     assert '<pre class="output">kept\n</pre>' in body.html
     assert "a real warning" in body.html
     assert noise not in body.html
@@ -131,11 +132,14 @@ def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path
 
 def test_the_pdf_is_whole(make_chapter, tmp_path):
     chapter = make_chapter(v4.new_markdown_cell("## One\n\n$$L = D^2$$"), SAMPLE)
-    body = html.render_body(chapter, run(chapter, tmp_path), {}, with_code=False)
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
     pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="quick")
     content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
+    time.sleep(1.1)  # of a time stamp a second would show
+    pdf.render_pdf([body], tmp_path / "again.pdf", banner="", subtitle="quick")
+    assert (tmp_path / "again.pdf").read_bytes() == content
 
 
 def test_nbconvert_offers_both(make_chapter, tmp_path):
@@ -279,6 +283,28 @@ def test_a_file_of_another_origin_is_never_replaced(tmp_path):
     publish.refuse_strangers(tmp_path, ["index.html", "results"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"files": ["index.html", "../victim", "results"]}',
+        '{"files": ["index.html", "{folder}/victim", "results"]}',
+        '{"files": ["..", "results"]}',
+        '{"files": [1]}',
+        '{"files": 1}',
+        "[]",
+        "{}",
+        "not JSON",
+    ],
+)
+def test_a_manifest_of_a_stranger_deletes_nothing(tmp_path, text):
+    write(tmp_path, "victim", text="not a report's")
+    output = tmp_path / "report"
+    write(output, "results/report.json", text=text.replace("{folder}", str(tmp_path)))
+    assert publish.list_files(output) == []
+    make_report(output, "index.html", text="new")
+    assert (tmp_path / "victim").read_text() == "not a report's"
+
+
 def test_what_was_not_whole_is_never_taken(tmp_path):
     make_report(tmp_path, "index.html", text="old")
     write(publish.open_staging(tmp_path), "index.html", text="half")
@@ -289,27 +315,47 @@ def test_what_was_not_whole_is_never_taken(tmp_path):
     assert (tmp_path / "index.html").read_text() == "old"
 
 
-def test_the_time_left_follows_the_trainings(tmp_path):
-    progress = tmp_path / "progress"
+def test_the_time_left_follows_the_trainings(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(status.time, "monotonic", lambda: clock[0])
+    told = io.StringIO()
+    run = Status(90.0, 2, tmp_path / "progress", Console(file=told, width=200))
+    pages = 2 * status.SECONDS_PER_NOTEBOOK
+    assert run.seconds_left() == pytest.approx(90 + pages)
+    clock[0] += 20
+    assert run.seconds_left() == pytest.approx(70 + pages)
+    clock[0] += 20
+    run.training_done("base", 20.0)  # twice as long as expected
+    assert run.seconds_left() == pytest.approx(2 * 70 + pages)
+    run.notebook_done("03-base-model", kept=True)
+    clock[0] += 1000  # far beyond what was expected: less than nothing is never left
+    assert run.seconds_left() == status.SECONDS_PER_NOTEBOOK
+    lines = told.getvalue().splitlines()
+    assert lines[0].split() == ["0:40", "trained:", "base", "(about", "2:32", "left)"]
+    assert lines[1].split() == ["0:40", "03-base-model,", "unchanged"]
+
+
+def test_a_terminal_shows_what_is_trained(tmp_path):
+    progress, told = tmp_path / "progress", io.StringIO()
     progress.touch()
-    console = Console(file=(tmp_path / "out").open("w"), width=200)
 
-    def tell(epochs, seconds, start, name="base"):
+    def tell(name, state, epoch):
+        line = {"training": name, "state": state, "epoch": epoch, "epochs": 20, "at": 0.0}
         with progress.open("a") as file:
-            for epoch in range(epochs + 1):
-                told = {"training": name, "state": "training", "epoch": epoch, "epochs": epochs}
-                file.write(json.dumps(told | {"at": start + seconds * epoch}) + "\n")
-        time.sleep(1.2)
+            file.write(json.dumps(line) + "\n")
 
-    with Status([20.0, 70.0, 0.0], progress=progress, console=console) as status:
-        assert status.seconds_left() == pytest.approx(20 + 70 + 3 * 12)
-        tell(epochs=10, seconds=1.0, start=0)
-        assert status.seconds_left() == pytest.approx(10 + 70 + 3 * 12)
-        tell(epochs=5, seconds=6.0, start=100, name="other")  # twice as long as expected in all
-        status.chapter_done()
-        assert status.seconds_left() == pytest.approx(2 * 70 + 2 * 12)
-        status.chapter_done()  # found in the store: the pace stays
-        assert status.seconds_left() == pytest.approx(12)
+    with Status(90.0, 2, progress, Console(file=told, width=200, force_terminal=True)) as run:
+        run.begin("trainings")
+        for name, epoch in (("base", 3), ("complex", 7)):
+            tell(name, "training", epoch)
+        deadline = time.monotonic() + 30
+        while len(run.training) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert "base, epoch 3 of 20, complex, epoch 7 of 20" in run._text()
+        tell("base", "trained", 20)
+        while len(run.training) > 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert run.training == {"complex": "epoch 7 of 20"}
 
 
 def test_durations_as_text():

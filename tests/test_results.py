@@ -314,3 +314,30 @@ def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store
     ]
     # the same machine in another order of its parts is the same
     assert table.loc[0, "setting"] == table.loc[1, "setting"] != table.loc[2, "setting"]
+
+
+def test_results_of_several_notebooks_become_one_each_row_once(tmp_path):
+    first, second, target = (tmp_path / name for name in ("a", "b", "whole"))
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / keep.TRAININGS).write_text('{"key": "shared"}\n')
+        (folder / keep.USED).write_text("not a result\n")
+    (first / "panel.csv").write_text("encoder,mean\nbase,0.30000000000000004\nseen,\n")
+    (second / "panel.csv").write_text("encoder,mean,also\nbase,0.30000000000000004,\nnew,1e-3,x\n")
+    (second / "facts.json").write_text("{}\n")
+    with (second / keep.TRAININGS).open("a") as file:
+        file.write('{"key": "own"}\n')
+    kept.merge([first, second], target)
+    assert (target / "panel.csv").read_text() == (
+        "encoder,mean,also\nbase,0.30000000000000004,\nseen,,\nnew,1e-3,x\n"
+    )
+    assert (target / "facts.json").read_text() == "{}\n"
+    assert (target / keep.TRAININGS).read_text() == '{"key": "shared"}\n{"key": "own"}\n'
+    assert not (target / keep.USED).exists()
+    third = tmp_path / "c"
+    third.mkdir()
+    (third / "headlines.csv").write_text("a\n1\n")
+    (third / "panel.csv").write_text("encoder,mean,also\nlast,2,\n")
+    kept.merge([third], target)  # those that read the others come later
+    assert (target / "panel.csv").read_text().endswith("new,1e-3,x\nlast,2,\n")
+    assert (target / "headlines.csv").read_text() == "a\n1\n"

@@ -21,7 +21,7 @@ from siamese_utils.images.dataset import SETS
 from siamese_utils.learning import plans, store, training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.measuring import distances, verdicts
-from siamese_utils.report import publish, series
+from siamese_utils.report import pdf, publish, series
 from siamese_utils.telling import claims, results
 
 SEEDS = 2  # as in conftest.QUICK
@@ -151,7 +151,7 @@ def test_a_list_names_what_there_is_to_do(whole_run, start):
     assert process.returncode == 0, err
     assert "03-base-model: 2 trainings, 0 to do" in out
     assert "there  base, m = 1, rmsprop, seed 1, 3 epochs" in out
-    assert out.strip().endswith("0 to do, about 0:00 on two cores")
+    assert out.strip().endswith("0 to do, about 0:00 here")
 
 
 RUN_AS_A_SCRIPT = """
@@ -186,8 +186,8 @@ def test_with_all_in_the_store_tensorflow_is_loaded_by_pages_that_show_a_network
 
 def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
     def pages():
-        paths = [path for path in whole_run.report.rglob("*") if path.suffix != ".pdf"]
-        return {path: path.read_bytes() for path in paths if path.is_file()}
+        paths = [path for path in whole_run.report.rglob("*") if path.is_file()]
+        return {path: path.read_bytes() for path in paths}
 
     def stored():
         return {path.name: path.stat().st_mtime for path in whole_run.store.iterdir()}
@@ -197,6 +197,7 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
     out, _ = process.communicate()
     assert process.returncode == 0
     assert "trained: " not in out
+    assert out.count(", unchanged") == len(CHAPTERS)
     assert (pages(), stored()) == before
 
 
@@ -317,3 +318,21 @@ def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, cap
     said = capsys.readouterr().err
     assert "01-a.ipynb, cell 3: AssertionError" in said
     assert (tmp_path / "report" / "index.html").read_text() == "the old report"
+
+
+def test_trouble_with_the_pdf_costs_the_pdf_alone(
+    tmp_path, store, capsys, make_notebook, monkeypatch
+):
+    def refuse(*_, **__):
+        raise RuntimeError("no fonts")
+
+    make_notebook(tmp_path, "print('done')")
+    output = tmp_path / "report"
+    (publish.open_staging(output) / "report.pdf").write_text("the old one")
+    publish.publish(output, {})
+    monkeypatch.setattr(pdf.typst, "compile", refuse)
+    status = run_all.main(["--dataset", "digits", "--output", str(output)])
+    assert status == 1
+    assert "without a PDF: no fonts" in capsys.readouterr().err
+    assert "report.pdf" not in (output / "01-a.html").read_text()
+    assert not (output / "report.pdf").exists()

@@ -312,3 +312,35 @@ def test_a_report_notes_each_training_that_it_uses_once(store, results, monkeypa
     keep.load("key")
     [line] = (results / keep.TRAININGS).read_text(encoding="utf-8").splitlines()
     assert json.loads(line) == RUN.record
+
+
+def test_what_another_store_has_is_taken_whole_or_not_at_all(store, monkeypatch, tmp_path):
+    content = keep.save(RUN).read_bytes()
+    monkeypatch.setenv(settings.STORE_VARIABLE, str(tmp_path / "elsewhere"))
+    for wrong in (content[:-1], content[:50] + b"?" + content[51:], b""):
+        with pytest.raises(ValueError, match="key is damaged"):
+            keep.take("key", wrong)
+    with pytest.raises(ValueError, match="other is damaged"):
+        keep.take("other", content)  # a whole file, of another name
+    assert keep.load("key") is None
+    keep.take("key", content)
+    assert same(keep.load("key"))
+
+
+def test_a_report_notes_what_it_uses_and_whether_that_is_still_the_same(store, results):
+    keep.save(RUN)
+    keep.save_arrays("counts", SMALL)
+    keep.load("key")
+    used = (results / keep.USED).read_text().splitlines()
+    assert [line.split()[0] for line in used] == ["key", "counts"]
+    assert all(map(keep.is_unchanged, used))
+    keep.save_arrays("counts", {"counts": np.arange(4)})
+    assert [keep.is_unchanged(line) for line in used] == [True, False]
+    keep.path_of("key").write_bytes(b"short")
+    keep.path_of("counts").unlink()
+    assert [keep.is_unchanged(line) for line in used] == [False, False]
+
+
+def test_by_hand_nothing_is_noted(store):
+    keep.save_arrays("counts", SMALL)
+    assert [path.name for path in store.iterdir()] == ["counts.npz"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -11,13 +11,15 @@ import numpy as np
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.images.dataset import Dataset
-from siamese_utils.learning import store, training, transfer
+from siamese_utils.learning import machine, store, training, transfer
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Run
 from siamese_utils.learning.transfer import Pretraining, Transfer
 
 Step = Experiment | Pretraining | Transfer
 MARGINS = (0.5, 1.0, 2.0, 5.0)
+OPERATIONS = 63e6  # of an epoch, for each image of the seen classes; some validate and some test
+SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
 # what the optimizers' page compares: name -> optimizer, learning rate
 OPTIMIZERS = {
@@ -60,7 +62,7 @@ class Plan:
 
         Shorter experiments of the plan that it passes through are stored on the way.
         """
-        return training.train_seeds(experiment, self.seeds, self._on_the_way(experiment))
+        return training.train_seeds(experiment, self.seeds, self.on_the_way(experiment))
 
     def chapters(self) -> dict[str, list[Experiment]]:
         """Return what each chapter trains for every seed: number of the notebook -> experiments."""
@@ -107,7 +109,7 @@ class Plan:
             kinds = {"contrastive": Transfer(number)}
             if number == transfer.STUDY_PAIRS:
                 kinds["triplet"] = Transfer(number, objective="triplet")
-                kinds["to the end"] = Transfer(number, epochs=100)
+                kinds["to the end"] = Transfer(number, epochs=self.profile.to_the_end)
             for kind, step in kinds.items():
                 found[kind, number] = [
                     replace(step, start=start, seed=seed)
@@ -126,9 +128,13 @@ class Plan:
         own = sorted(set(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
         yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))
 
-    def _on_the_way(self, experiment: Experiment) -> list[int]:
+    def on_the_way(self, step: Step) -> list[int]:
+        """Return the lengths, in epochs, that a training passes through and the plan asks for."""
+        if not isinstance(step, Experiment):
+            return []
         every = [e for chapter in self.chapters().values() for e in chapter]
-        return [e.epochs for e in every if replace(e, epochs=experiment.epochs) == experiment]
+        same = replace(step, seed=0)
+        return [e.epochs for e in every if replace(e, epochs=step.epochs) == same]
 
 
 def make_plan(profile: str, dataset: str = "auto", seeds: int | None = None) -> Plan:
@@ -136,10 +142,13 @@ def make_plan(profile: str, dataset: str = "auto", seeds: int | None = None) -> 
     return Plan(settings.get_profile(profile, seeds), sources.resolve(dataset))
 
 
-def train(step: Step, plan: Plan) -> Run:
-    """Return the run of a step of a plan, from the store where it is there, else trained."""
+def train(step: Step, milestones: Sequence[int] = ()) -> Run:
+    """Return the run of a step, from the store where it is there, else trained.
+
+    milestones: as `training.train` takes them.
+    """
     if isinstance(step, Experiment):
-        return training.train(step, plan._on_the_way(replace(step, seed=0)))
+        return training.train(step, milestones)
     return transfer.train(step)
 
 
@@ -163,17 +172,16 @@ def pending(plan: Plan, chapters: list[str]) -> dict[str, list[Step]]:
             if step not in met and not store.has(key_of(step)):
                 found[chapter].append(step)
             met |= {step}
-            if isinstance(step, Experiment):
-                lengths = plan._on_the_way(replace(step, seed=0))
-                met |= {replace(step, epochs=n) for n in lengths if n < step.epochs}
+            met |= {replace(step, epochs=n) for n in plan.on_the_way(step) if n < step.epochs}
     return found
 
 
 def expected_seconds(step: Step) -> float:
-    """Return about how long a step takes on two cores with bfloat16."""
+    """Return about how long a step takes here, if it has the machine for itself."""
     if isinstance(step, Pretraining):
         return 10.0
-    if isinstance(step, Transfer):
+    if isinstance(step, Transfer):  # bound by memory
         return 1.5 + 0.026 * step.epochs * step.num_pairs / step.batch
     images = np.isin(training.load_data(step).labels, training.load_data(step).seen).sum()
-    return 3.0 + 10.0 * step.epochs * images / 42_000  # the images of six classes, by the epoch
+    speed = SHARE * machine.float32_speed() * (2 if machine.best_precision() != "float32" else 1)
+    return 3.0 + step.epochs * images * OPERATIONS / speed

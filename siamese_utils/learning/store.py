@@ -18,6 +18,7 @@ from siamese_utils import settings
 from siamese_utils.learning.sources import code_digest
 
 TRAININGS = "trainings.jsonl"  # in a report's results: the record of each training it uses
+USED = "used.txt"  # in a notebook's results: the seal of each stored file that it uses
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")  # that shape what is stored
 Arrays = dict[str, np.ndarray]
 
@@ -81,7 +82,7 @@ def load(key: str) -> Run | None:
     run.distances.update(
         {name.removeprefix("distances "): a for name, a in arrays.items() if "distances " in name}
     )
-    _note(run)
+    _note(TRAININGS, json.dumps(run.record))
     return run
 
 
@@ -90,7 +91,7 @@ def save(run: Run) -> Path:
     arrays = {"text": np.array(json.dumps({"record": run.record, "history": run.history}))}
     arrays |= {f"weight {i:03d}": weight for i, weight in enumerate(run.weights)}
     arrays |= {f"distances {name}": values for name, values in run.distances.items()}
-    _note(run)
+    _note(TRAININGS, json.dumps(run.record))
     return save_arrays(run.key, arrays)
 
 
@@ -118,14 +119,16 @@ def load_arrays(key: str) -> Arrays | None:
         content = path_of(key).read_bytes()
     except OSError:
         return None
-    body, seal = content[: -len(_seal(key, b""))], content[-len(_seal(key, b"")) :]
+    body, seal = content[:-SEAL], content[-SEAL:]
     if seal != _seal(key, body):
         return None  # damaged, or another's: to be made again and replaced
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            return dict(arrays)
+            found = dict(arrays)
     except Exception:  # sealed by someone else: there are too many ways to be no npz file
         return None
+    _note(USED, seal.decode())
+    return found
 
 
 def save_arrays(key: str, arrays: Arrays, compress: bool = False) -> Path:
@@ -133,15 +136,37 @@ def save_arrays(key: str, arrays: Arrays, compress: bool = False) -> Path:
 
     It is an npz file with a seal behind its end, which `numpy.load` passes over.
     """
-    path = path_of(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **arrays)
+    seal = _seal(key, buffer.getvalue())
+    _note(USED, seal.decode())
+    return _write(key, buffer.getvalue() + seal)
+
+
+def take(key: str, content: bytes) -> None:
+    """Store a file that another store has under a key. Raises ValueError where it is not whole."""
+    if content[-SEAL:] != _seal(key, content[:-SEAL]):
+        raise ValueError(f"what came as {key} is damaged")
+    _write(key, content)
+
+
+def is_unchanged(seal: str) -> bool:
+    """Return whether a stored file ends as it did when it was noted in USED."""
+    key = seal.split()[0]
+    if not has(key):
+        return False
+    with path_of(key).open("rb") as file:
+        file.seek(-min(SEAL, path_of(key).stat().st_size), os.SEEK_END)
+        return file.read() == seal.encode()
+
+
+def _write(key: str, content: bytes) -> Path:
+    path = path_of(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{key}-")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getvalue())
-            file.write(_seal(key, buffer.getvalue()))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -155,6 +180,9 @@ def _seal(key: str, body: bytes) -> bytes:
     return f"{key:>20} {hashlib.sha256(body).hexdigest()}".encode()
 
 
+SEAL = len(_seal("", b""))
+
+
 def _part(arrays: Arrays, kind: str) -> list[np.ndarray]:
     return [arrays[name] for name in sorted(arrays) if name.startswith(f"{kind} ")]
 
@@ -162,10 +190,10 @@ def _part(arrays: Arrays, kind: str) -> list[np.ndarray]:
 _noted: set[str] = set()
 
 
-def _note(run: Run) -> None:
-    """Note in a report's results that it uses this training; by hand there is no report."""
-    if settings.RESULTS_VARIABLE in os.environ and run.key not in _noted:
-        _noted.add(run.key)
+def _note(name: str, line: str) -> None:
+    """Note once, in a file of the report's results, what it uses; by hand there is no report."""
+    if settings.RESULTS_VARIABLE in os.environ and line not in _noted:
+        _noted.add(line)
         settings.results_dir().mkdir(parents=True, exist_ok=True)
-        with (settings.results_dir() / TRAININGS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(run.record) + "\n")
+        with (settings.results_dir() / name).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

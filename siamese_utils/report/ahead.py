@@ -1,41 +1,61 @@
-"""Train ahead of the notebooks, in several processes: they then find all in the store."""
+"""Train what the notebooks will ask for: in processes here, or on the machines of a cluster."""
+
+from __future__ import annotations
 
 import os
+import tempfile
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from multiprocessing import get_context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from siamese_utils.learning import plans
+from siamese_utils import settings
+from siamese_utils.learning import plans, store, training, transfer
 from siamese_utils.learning.experiment import Experiment
-from siamese_utils.learning.machine import THREAD_VARIABLES
 from siamese_utils.learning.plans import Plan, Step
-from siamese_utils.learning.transfer import Pretraining
+from siamese_utils.learning.transfer import Pretraining, Transfer
 from siamese_utils.measuring import distances
+from siamese_utils.report.processes import pool
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 LOSSES = 3  # of a worker, in a row, after which the run gives up
 
 
 class WorkersLostError(Exception):
-    """Workers died again and again; finished trainings are kept."""
+    """Workers died again and again, or do not fit; finished trainings are kept."""
 
 
-def train_ahead(
-    plan: Plan, steps: Sequence[Step], workers: int, say: Callable[[str], None]
-) -> None:
-    """Train the steps of a plan and measure them, in so many processes; the longest ones first.
+@dataclass(frozen=True)
+class Ahead:
+    """What is to be trained, and whom to tell."""
+
+    plan: Plan
+    steps: Sequence[Step]
+    done: Callable[[Step], None]  # told of each finished training
+    say: Callable[[str], None]
+
+    def phases(self) -> tuple[list[Step], list[Step]]:
+        """Return what others rest on, then these; in each the longest first."""
+        steps = sorted(self.steps, key=plans.expected_seconds, reverse=True)
+        first = [step for step in steps if isinstance(step, Pretraining)]
+        return first, [step for step in steps if step not in first]
+
+
+def train_here(ahead: Ahead, workers: int) -> None:
+    """Train and measure in so many processes.
 
     A lost worker costs its training, which is begun again. Raises WorkersLostError where that
     happens three times, and what a training raises.
     """
-    first = [step for step in steps if isinstance(step, Pretraining)]  # transfers rest on them
-    for phase in (first, [step for step in steps if step not in first]):
-        waiting = sorted(phase, key=plans.expected_seconds, reverse=True)
+    for waiting in ahead.phases():
         losses = 0
         while waiting:
-            done = _train_until_lost(plan, waiting, workers)
-            waiting = [step for step in waiting if step not in done]
+            waiting = _train_until_lost(ahead, waiting, workers)
             losses = losses + 1 if waiting else 0
             if losses == LOSSES:
                 raise WorkersLostError(
@@ -43,33 +63,104 @@ def train_ahead(
                     "run again, with fewer --workers where memory is short"
                 )
             if waiting:
-                say(f"a worker was lost; {len(waiting)} trainings are begun anew")
+                ahead.say(f"a worker was lost; {len(waiting)} trainings are begun anew")
 
 
-def _train_until_lost(plan: Plan, steps: Sequence[Step], workers: int) -> set[Step]:
-    """Train, and return the steps that were done: all, or those before a worker was lost."""
-    done: set[Step] = set()
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _set_threads, (threads,))
+def _train_until_lost(ahead: Ahead, steps: Sequence[Step], workers: int) -> list[Step]:
+    """Train, and return what is left to do: nothing, unless a worker was lost."""
+    left = list(steps)
+    threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
     try:
-        futures = {pool.submit(partial(_work, plan), step): step for step in steps}
-        for future in as_completed(futures):
-            future.result()
-            done.add(futures[future])
+        with pool(min(workers, len(steps)), threads) as executor:
+            futures = {
+                executor.submit(_train, step, ahead.plan.on_the_way(step)): step for step in steps
+            }
+            for future in as_completed(futures):
+                future.result()
+                left.remove(futures[future])
+                ahead.done(futures[future])
     except BrokenProcessPool:
         pass
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return done
+    return left
 
 
-def _set_threads(threads: int) -> None:
-    """Keep the workers out of each other's way; TensorFlow reads this when it is loaded."""
-    for name in THREAD_VARIABLES:
-        os.environ[name] = str(threads)
+def _train(step: Step, milestones: Sequence[int]) -> None:
+    import keras
 
-
-def _work(plan: Plan, step: Step) -> None:
-    run = plans.train(step, plan)
+    run = plans.train(step, milestones)
     if isinstance(step, Experiment):
         distances.of_runs([run])
+    keras.utils.clear_session()  # or the process would grow with each training
+
+
+def check_scheduler(address: str) -> None:
+    """Raise ValueError where no Dask scheduler with workers is at this address."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("--scheduler needs Dask: pip install -e '.[cluster]'") from None
+    try:
+        with Client(address, timeout="10s") as client:
+            workers = client.scheduler_info(n_workers=-1)["workers"]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--scheduler: no Dask scheduler at {address}: {error}") from error
+    if not workers or any(worker["nthreads"] > 1 for worker in workers.values()):
+        raise ValueError(
+            f"--scheduler: {address} has no workers, or some with several threads, where one would "
+            f"train and the others wait; start them with: dask worker {address} --nthreads 1"
+        )
+
+
+def train_on_cluster(ahead: Ahead, address: str) -> None:
+    """Train and measure on the workers of a Dask scheduler; what they find comes into the store.
+
+    They share no disk with this machine or each other; what they send is checked. A lost worker
+    costs its training, which Dask begins again elsewhere. Raises WorkersLostError where one step
+    loses several workers, or a worker's package differs, and what a training raises.
+    """
+    from distributed import Client, KilledWorker
+    from distributed import as_completed as completed
+
+    with Client(address, timeout="10s") as client:
+        for steps in ahead.phases():
+            futures = {_submit(client, step, ahead.plan): step for step in steps}
+            for future in completed(futures):
+                step = futures[future]
+                try:
+                    for key, content in future.result().items():
+                        store.take(key, content)
+                except KilledWorker as error:
+                    raise WorkersLostError(f"{step.label}: {error}") from error
+                if not store.has(plans.key_of(step)):
+                    raise WorkersLostError(
+                        f"{step.label}: a worker has another state of the package"
+                    )
+                ahead.done(step)
+
+
+def _submit(client: Client, step: Step, plan: Plan) -> Future:
+    """Send a step away, as this machine would train it, with the pretraining that it rests on."""
+    milestones = plan.on_the_way(step)
+    if isinstance(step, Experiment):
+        step = training.settle(step)
+    if not isinstance(step, Transfer):
+        return client.submit(_train_apart, step, milestones, pure=False)
+    key = transfer.key_of(Pretraining(step.seed))
+    content = client.scatter(store.path_of(key).read_bytes())
+    return client.submit(_train_apart, step, milestones, key, content, pure=False)
+
+
+_alone = threading.Lock()  # a training seeds Keras, and finds its store, for the whole process
+
+
+def _train_apart(
+    step: Step, milestones: Sequence[int], known: str = "", content: bytes = b""
+) -> dict[str, bytes]:
+    """Train in a store of its own, in which one file is known, and return what came into it."""
+    with _alone, tempfile.TemporaryDirectory() as folder:
+        os.environ[settings.STORE_VARIABLE] = folder
+        if known:
+            store.take(known, content)
+        _train(step, milestones)
+        files = {path.stem: path.read_bytes() for path in Path(folder).glob("[!.]*.npz")}
+        return {key: found for key, found in files.items() if key != known}

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import nbformat
 from rich.console import Console
 
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.learning import plans
-from siamese_utils.learning.plans import Plan
-from siamese_utils.report import execute, html, pdf, publish
-from siamese_utils.report.ahead import train_ahead
+from siamese_utils.learning.plans import Plan, Step
+from siamese_utils.report import execute, html, notebooks, pdf, publish
+from siamese_utils.report.ahead import Ahead, check_scheduler, train_here, train_on_cluster
+from siamese_utils.report.html import Body
+from siamese_utils.report.notebooks import Job
+from siamese_utils.report.pdf import PdfError
 from siamese_utils.report.series import SUMMARY, Chapter
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.telling import results
@@ -34,7 +36,8 @@ class Order:
     output: Path
     with_pdf: bool
     fresh: bool
-    workers: int = 1  # processes that train ahead of the notebooks; 1: each trains its own
+    workers: int = 1  # processes that train, where there is no scheduler
+    scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
 
     @property
     def in_running_order(self) -> list[Chapter]:
@@ -76,6 +79,8 @@ def check(order: Order) -> None:
     publish.refuse_strangers(order.output, order.names)
     if order.is_part and (order.output / "index.html").exists():
         raise ValueError(f"--only: {order.output} holds a whole report; choose another --output")
+    if order.scheduler:
+        check_scheduler(order.scheduler)
 
 
 def describe_plan(order: Order) -> str:
@@ -92,56 +97,60 @@ def describe_plan(order: Order) -> str:
         lines += [f"  {'to do ' if step in to_do else 'there '} {step.label}, {step.epochs} epochs"
                   for step in steps]  # fmt: skip
     number = sum(map(len, pending.values()))
-    return "\n".join([*lines, f"{number} to do, about {format_seconds(total)} on two cores"])
+    return "\n".join([*lines, f"{number} to do, about {format_seconds(total)} here"])
 
 
 def build(order: Order, console: Console) -> Path:
-    """Run the notebooks, render them, put the report in place and return its front page.
+    """Train, run the notebooks, render them, put the report in place and return its front page.
 
-    Until the last moment the old report stays as it is. Raises NotebookError, PdfError.
+    Until the last moment the old report stays as it is. Raises NotebookError, WorkersLostError,
+    TrainingDivergedError; and PdfError, when the pages are in place without a PDF.
     """
     start = time.monotonic()
     staging = publish.open_staging(order.output)
-    progress = staging / "progress"
+    work = staging / "work"
+    work.mkdir()
+    progress = work / "progress"
     progress.touch()
     try:
-        with _environment(order, staging, progress):
+        with _environment(order, progress):
             pending = plans.pending(order.plan, [c.number for c in order.in_running_order])
-            work = [sum(map(plans.expected_seconds, steps)) for steps in pending.values()]
-            ahead = order.workers > 1
-            with Status(
-                [sum(work), *(0.0 for _ in work)] if ahead else work, progress, console
-            ) as status:
-                _announce(pending, sum(work), status)
-                if ahead:
-                    _train_ahead(order, pending, status)
-                executed = _execute(order, staging, status)
-                _render(order, executed, staging, status)
+            steps = [step for of_chapter in pending.values() for step in of_chapter]
+            expected = sum(map(plans.expected_seconds, steps))
+            with Status(expected, len(order.chapters), progress, console) as status:
+                if steps:
+                    _train(order, steps, expected, status)
+                bodies = _run_notebooks(order, staging, status)
+                failure = _render(order, bodies, staging, status)
     except BaseException:  # Ctrl-C too: leave no half of a report
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    for path in (progress, *staging.glob("*.ipynb"), *staging.glob("*.log")):
-        path.unlink()  # of use while it was built
+    shutil.rmtree(work)  # of use while it was built
     publish.publish(order.output, order.facts)
+    if failure:
+        raise PdfError(f"the pages are in {order.output}, but without a PDF: {failure}")
     _tell(order, time.monotonic() - start, console)
     return order.output / order.chapters[0].page
 
 
-def _announce(pending: dict[str, list[plans.Step]], seconds: float, status: Status) -> None:
-    """Say at once how much there is to train."""
-    number = sum(map(len, pending.values()))
-    if number:
-        status.say(
-            f"{number} trainings to do, about {format_seconds(seconds)} on two cores; "
-            "--profile quick does less, --list names them"
-        )
-
-
-def _train_ahead(order: Order, pending: dict[str, list[plans.Step]], status: Status) -> None:
-    status.begin(f"trainings, in {order.workers} processes")
-    steps = [step for steps in pending.values() for step in steps]
-    train_ahead(order.plan, steps, order.workers, status.say)
-    status.chapter_done()
+def _train(order: Order, steps: list[Step], expected: float, status: Status) -> None:
+    """Say at once how much there is to train, and train it."""
+    where = f"on {order.scheduler}" if order.scheduler else f"{order.workers} at a time"
+    less = "" if order.profile.name == "quick" else "--profile quick does less, "
+    status.begin(
+        f"{len(steps)} trainings to do, {where}, about {format_seconds(expected)} here; "
+        f"{less}--list names them"
+    )
+    ahead = Ahead(
+        order.plan,
+        steps,
+        lambda step: status.training_done(step.label, plans.expected_seconds(step)),
+        status.say,
+    )
+    if order.scheduler:
+        train_on_cluster(ahead, order.scheduler)
+    else:
+        train_here(ahead, order.workers)
 
 
 def _tell(order: Order, seconds: float, console: Console) -> None:
@@ -157,10 +166,9 @@ def _tell(order: Order, seconds: float, console: Console) -> None:
 
 
 @contextmanager
-def _environment(order: Order, staging: Path, progress: Path) -> Iterator[None]:
-    """Tell the notebooks' kernels, which inherit it, where to write and what to pass over."""
+def _environment(order: Order, progress: Path) -> Iterator[None]:
+    """Tell all processes of the run, which inherit it, where the store is and what to pass over."""
     before = dict(os.environ)
-    os.environ[settings.RESULTS_VARIABLE] = str(staging / "results")
     os.environ[settings.PROGRESS_VARIABLE] = str(progress)
     for name in (settings.STORE_VARIABLE, settings.DATA_VARIABLE):
         if given := os.environ.get(name):  # the kernels run in another folder
@@ -174,28 +182,35 @@ def _environment(order: Order, staging: Path, progress: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _execute(order: Order, staging: Path, status: Status) -> dict[str, Path]:
-    executed = {}
-    for chapter in order.in_running_order:
-        status.begin(chapter.name)
-        target = staging / f"{chapter.name}.ipynb"
-        execute.execute(chapter, order.parameters, target, status.cell)
-        status.chapter_done()
-        executed[chapter.name] = target
-    return executed
+def _run_notebooks(order: Order, staging: Path, status: Status) -> list[Body]:
+    status.begin("notebooks")
+    jobs = [
+        Job(
+            chapter,
+            order.parameters,
+            order.plan.images.digest,
+            folder=staging / "work" / chapter.name,
+            others=staging / "results",
+            pages={c.name: c.page for c in order.chapters},
+        )
+        for chapter in order.in_running_order
+    ]
+    bodies = notebooks.run(jobs, status.notebook_done)
+    return [bodies[chapter.name] for chapter in order.chapters]
 
 
-def _render(order: Order, executed: dict[str, Path], staging: Path, status: Status) -> None:
-    status.begin("pages")
-    banner = order.plan.images.banner
-    pages = {chapter.name: chapter.page for chapter in order.chapters}
-    notebooks = [(c, nbformat.read(executed[c.name], as_version=4)) for c in order.chapters]
-    bodies = [html.render_body(*notebook, pages) for notebook in notebooks]
-    html.render_pages(bodies, staging, order.facts, banner, order.with_pdf)
+def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> PdfError | None:
+    """Render all, and return what went wrong with the PDF: the pages do not wait for it."""
+    banner, failure = order.plan.images.banner, None
     if order.with_pdf:
         status.begin("PDF")
-        anchors = {name: f"#{name}" for name in pages}
-        bodies = [html.render_body(*notebook, anchors, False) for notebook in notebooks]
         facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
         subtitle = facts.format(**order.parameters)
-        pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)
+        try:
+            pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)
+        except PdfError as error:
+            failure = error
+    status.begin("pages")
+    with_pdf = order.with_pdf and not failure
+    html.render_pages(bodies, staging, order.facts, banner, with_pdf)
+    return failure

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +49,8 @@ def check(chapter: Chapter, parameters: dict[str, Any]) -> None:
         raise ValueError(f"{chapter.path.name} has no parameter {', '.join(unknown)}")
 
 
-def execute(
-    chapter: Chapter,
-    parameters: dict[str, Any],
-    target: Path,
-    on_cell: Callable[[int, int], None],
-) -> None:
-    """Run a notebook and write it with its outputs to `target`; `on_cell(cell, cells)` tells how far.
+def execute(chapter: Chapter, parameters: dict[str, Any], target: Path) -> None:
+    """Run a notebook and write it with its outputs to `target`.
 
     Raises NotebookError where a cell fails or the kernel dies.
     """
@@ -64,7 +58,7 @@ def execute(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     QuietKernelManager.stderr_path = target.with_suffix(".log")
     try:
-        notebook = _run(chapter, parameters, target, on_cell)
+        notebook = _run(chapter, parameters, target)
     except PapermillExecutionError as error:
         raise _failure(chapter, error.cell_index, error.ename, error.evalue) from error
     except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
@@ -75,13 +69,7 @@ def execute(
     _fix_ids(notebook, target)
 
 
-def _run(
-    chapter: Chapter,
-    parameters: dict[str, Any],
-    target: Path,
-    on_cell: Callable[[int, int], None],
-) -> nbformat.NotebookNode:
-    total = len(nbformat.read(chapter.path, as_version=4).cells) + 1  # papermill adds one
+def _run(chapter: Chapter, parameters: dict[str, Any], target: Path) -> nbformat.NotebookNode:
     return papermill.execute_notebook(
         _literal(chapter.path),
         _literal(target),
@@ -92,7 +80,6 @@ def _run(
         log_output=False,
         execution_timeout=CELL_TIMEOUT_SECONDS,
         kernel_manager_class=QuietKernelManager,
-        on_cell_start=lambda cell, cell_index, **_: on_cell(cell_index + 1, total),
     )
 
 

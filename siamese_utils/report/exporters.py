@@ -43,7 +43,7 @@ class PDFExporter(Exporter):
     ) -> tuple[bytes, dict[str, Any]]:
         """Return the PDF and nbconvert's resources. Raises ValueError as above, PdfError."""
         nb, resources = super().from_notebook_node(nb, resources, **kwargs)
-        body = html.render_body(_chapter(nb, resources), nb, pages={}, with_code=False)
+        body = html.render_body(_chapter(nb, resources), nb, pages={})
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "report.pdf"
             pdf.render_pdf([body], target, banner="", subtitle="")

@@ -102,9 +102,7 @@ class BodyExporter(HTMLExporter):
         )
 
 
-def render_body(
-    chapter: Chapter, executed: NotebookNode, pages: dict[str, str], with_code: bool = True
-) -> Body:
+def render_body(chapter: Chapter, executed: NotebookNode, pages: dict[str, str]) -> Body:
     """Return an executed notebook as HTML: answer first, figures and tables numbered.
 
     pages: name of a notebook -> its page. Links to notebooks that are not among them become text.
@@ -113,8 +111,7 @@ def render_body(
     _answer_first(notebook)
     _drop_noise(notebook)
     drawings = _number(notebook, chapter)
-    exporter = BodyExporter(exclude_input=not with_code)
-    html, _ = exporter.from_notebook_node(notebook)
+    html, _ = BodyExporter().from_notebook_node(notebook)
     return _finish(chapter, html, pages, drawings)
 
 
@@ -215,7 +212,7 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
     for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb(#.*)?$")):
         name, _, place = link["href"].partition(".ipynb")
         if page := pages.get(name):
-            link["href"] = page if page.startswith("#") else page + place
+            link["href"] = page + place
         else:
             link.unwrap()
     headings = []

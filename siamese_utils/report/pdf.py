@@ -25,7 +25,7 @@ class PdfError(Exception):
 
 
 def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
-    """Write the bodies (without code) as one document.
+    """Write the bodies as one document, without the code of their cells.
 
     Its front page holds the first body's answer, its end the code that pages show.
     Raises PdfError where pandoc or Typst refuses the document.
@@ -34,6 +34,7 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
         scratch = Path(folder)
         listings: list[Tag] = []
         soups = [_chapter(body, listings, scratch) for body in bodies]
+        _link_within(soups, {body.chapter.page: body.chapter.name for body in bodies})
         findings = soups[0].find(class_="answer")
         if findings:
             findings.extract()
@@ -47,6 +48,7 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
             pdf = typst.compile(
                 str(scratch / "report.typ"),
                 pdf_standards=STANDARD,
+                timestamp=0,  # the same results make the same file
                 sys_inputs={
                     "title": bodies[0].chapter.title,
                     "question": bodies[0].chapter.question,
@@ -84,6 +86,8 @@ def _place(table: re.Match) -> str:
 def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     """Return a body with its drawings as files, its code moved to the listings, and one document's ids."""
     soup = BeautifulSoup(body.html, "html.parser")
+    for code in soup.select("details.code"):
+        code.decompose()
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
     for image in soup.select('img[src^="figures/"]'):
@@ -110,6 +114,13 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     for box in soup.select("div:not(.answer)"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return soup
+
+
+def _link_within(soups: list[BeautifulSoup], names: dict[str, str]) -> None:
+    """Point links to pages at their chapters in this document."""
+    for link in (link for soup in soups for link in soup.select("a[href]")):
+        if name := names.get(link["href"].partition("#")[0]):
+            link["href"] = f"#{name}"
 
 
 def _unpack_pictures(soup: BeautifulSoup, folder: Path, prefix: str) -> None:

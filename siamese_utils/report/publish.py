@@ -85,9 +85,18 @@ def _remove(path: Path) -> None:
 
 
 def list_files(folder: Path) -> list[str]:
-    """Return the names of a report's files and folders, as its manifest has them; [] for none."""
-    path = folder / "results" / MANIFEST
-    return json.loads(path.read_text(encoding="utf-8"))["files"] if path.exists() else []
+    """Return the names of a report's files and folders, as its manifest has them; [] for none.
+
+    A manifest may be a stranger's: one that is not of our form, or that names anything outside the
+    folder, is none.
+    """
+    try:
+        text = (folder / "results" / MANIFEST).read_text(encoding="utf-8")
+        names = json.loads(text)["files"]
+        plain = all(name == Path(name).name and name not in ("", ".", "..") for name in names)
+        return list(names) if plain else []
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def refuse_strangers(output: Path, names: list[str]) -> None:

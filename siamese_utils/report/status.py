@@ -8,24 +8,23 @@ from pathlib import Path
 from rich.console import Console
 
 SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_PER_NOTEBOOK = 12  # to start a kernel, measure and draw, beside any training
+SECONDS_PER_NOTEBOOK = 6  # to start a kernel, measure and draw, beside others
 
 
 class Status:
     """The state of a run: use as a context. A thread reads how far the trainings are."""
 
-    def __init__(self, work: list[float], progress: Path, console: Console) -> None:
-        """Take the seconds of training expected of each notebook, in their order.
+    def __init__(self, expected: float, notebooks: int, progress: Path, console: Console) -> None:
+        """Take the seconds of training expected, and the number of notebooks that follow.
 
         progress: the file in which `progress.Progress` tells of trainings.
         """
-        self.waiting = list(work)
+        self.expected, self.notebooks = expected, notebooks
         self.progress, self.console = progress, console
-        self.start = time.monotonic()
-        self.now, self.training = "", ""
-        self.pace = 1.0  # seconds taken for each one expected, by the notebooks done
-        self.taken = self.expected = self.taken_in_chapter = 0.0
-        self.last_at: dict[str, float] = {}  # of each training
+        self.start = self.last = time.monotonic()
+        self.now = ""
+        self.training: dict[str, str] = {}  # what is trained now: name -> how far it is
+        self.trained = 0.0  # seconds expected of what is trained
         self.stop = threading.Event()
         self.line = console.status("") if console.is_terminal else None
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -45,32 +44,33 @@ class Status:
             self.line.stop()
 
     def begin(self, text: str) -> None:
-        """Say what is being done now: a notebook's name, or a step of the rendering."""
-        self.now, self.training = text, ""
+        """Say what is being done now."""
+        self.now = text
+        self.last = time.monotonic()
         self.say(text)
 
-    def cell(self, number: int, total: int) -> None:
-        """Say at which cell the notebook is."""
-        self.now = f"{self.now.split(', cell')[0]}, cell {number} of {total}"
+    def training_done(self, name: str, expected: float) -> None:
+        """Count a training, of which so many seconds were expected."""
+        self.trained += expected
+        self.last = time.monotonic()
+        self.say(f"  trained: {name}{self._left()}")
 
-    def chapter_done(self) -> None:
-        """Count the notebook at hand, whether it trained now or found all in the store."""
-        expected = self.waiting.pop(0)
-        if expected and self.taken_in_chapter:
-            self.taken, self.expected = self.taken + self.taken_in_chapter, self.expected + expected
-            self.pace = self.taken / self.expected
-        self.taken_in_chapter = 0.0
+    def notebook_done(self, name: str, kept: bool) -> None:
+        """Count a notebook; `kept` says that its copy of an earlier run stayed."""
+        self.notebooks -= 1
+        self.say(f"  {name}{', unchanged' if kept else ''}")
 
     def say(self, text: str) -> None:
         """Print a line that stays, after the time since the start."""
         clock = format_seconds(time.monotonic() - self.start)
-        self.console.print(f"{clock:>8}  {text}", highlight=False, markup=False)
+        self.console.print(f"{clock:>8}  {text}", highlight=False, markup=False, soft_wrap=True)
 
     def seconds_left(self) -> float:
-        """Return how long the notebooks will still take."""
-        work = [self.pace * seconds for seconds in self.waiting]
-        here = max(0, sum(work[:1]) - self.taken_in_chapter)
-        return here + sum(work[1:]) + SECONDS_PER_NOTEBOOK * len(work)
+        """Return how long trainings and notebooks will still take, by the pace so far."""
+        pace = (self.last - self.start) / self.trained if self.trained else 1.0
+        since = time.monotonic() - self.last
+        trainings = max(0.0, pace * (self.expected - self.trained) - since)
+        return trainings + SECONDS_PER_NOTEBOOK * self.notebooks
 
     def _watch(self) -> None:
         read = 0
@@ -84,20 +84,13 @@ class Status:
                 self.line.update(self._text())
 
     def _take(self, told: dict) -> None:
-        name = told["training"]
+        self.training.pop(told["training"], None)
         if told["state"] == "training":
-            self.taken_in_chapter += told["at"] - self.last_at.get(name, told["at"])
-            self.last_at[name] = told["at"]
-            self.training = f"{name}, epoch {told['epoch']} of {told['epochs']}"
-        else:
-            self.training = ""
-            self.last_at.pop(name, None)
-        if told["state"] == "trained":
-            self.say(f"  trained: {name}{self._left()}")
+            self.training[told["training"]] = f"epoch {told['epoch']} of {told['epochs']}"
 
     def _text(self) -> str:
         clock = format_seconds(time.monotonic() - self.start)
-        parts = [clock, self.now, self.training]
+        parts = [clock, self.now, *(f"{name}, {at}" for name, at in self.training.items())]
         return ", ".join(part for part in parts if part) + self._left()
 
     def _left(self) -> str:

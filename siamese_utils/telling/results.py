@@ -106,6 +106,26 @@ def record(
     return found, drawn, counted
 
 
+def merge(folders: Sequence[Path], target: Path) -> None:
+    """Put the results of several notebooks into one folder, in their order.
+
+    A table or a record that several wrote has each row once.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    names = {path.name for folder in folders for path in folder.glob("*.*")} - {store.USED}
+    for name in sorted(names):
+        paths = [f / name for f in (target, *folders) if (f / name).exists()]
+        if len(paths) == 1:
+            text = paths[0].read_text(encoding="utf-8")
+        elif name.endswith(".csv"):  # as text: not a digit changes
+            rows = pd.concat(pd.read_csv(p, dtype=str, keep_default_na=False) for p in paths)
+            text = rows.fillna("").drop_duplicates().to_csv(index=False, lineterminator="\n")
+        else:
+            lines = [line for p in paths for line in p.read_text(encoding="utf-8").splitlines()]
+            text = "\n".join(dict.fromkeys(lines)) + "\n"
+        _write(target / name, text)
+
+
 def save_facts(name: str, **facts: Any) -> None:
     """Write single figures to this run's results as JSON; a measured one as its five numbers."""
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, default=_as_numbers)

@@ -1,0 +1,119 @@
+"""All notebooks of a report: several at a time, and none again whose grounds have not changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import nbformat
+import numpy as np
+
+from siamese_utils import settings
+from siamese_utils.learning import machine, store
+from siamese_utils.report import execute, html
+from siamese_utils.report.execute import NotebookError
+from siamese_utils.report.html import Body
+from siamese_utils.report.processes import pool
+from siamese_utils.report.series import READERS, Chapter
+from siamese_utils.telling import results
+
+MOST_AT_ONCE = 4  # each may load TensorFlow: a gigabyte
+PACKAGE = Path(settings.__file__).parent
+GROUNDS = "grounds"  # what a kept copy rests on
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook of a report, to be run."""
+
+    chapter: Chapter
+    parameters: dict[str, Any]
+    data: str  # SHA-256 of the images
+    folder: Path  # for the executed notebook and its results, and nobody else's
+    others: Path  # the results of those that ran before it
+    pages: dict[str, str]  # name of a notebook -> its page
+
+
+def run(jobs: Sequence[Job], say: Callable[[str, bool], None]) -> dict[str, Body]:
+    """Run notebooks and return their bodies by name; then their results lie in `others`.
+
+    They are begun in their order, those that read the others' results after these. `say` is told of
+    each that is done, and whether its executed copy of an earlier run could stay. Raises
+    NotebookError.
+    """
+    bodies = {}
+    readers = [job for job in jobs if job.chapter.name in READERS]
+    with pool(min(os.cpu_count() or 1, MOST_AT_ONCE)) as executor:
+        for part in ([job for job in jobs if job not in readers], readers):
+            futures = {job.chapter.name: executor.submit(_work, job) for job in part}
+            for name, future in futures.items():
+                try:
+                    bodies[name], kept = future.result()
+                except BrokenProcessPool:
+                    raise NotebookError(
+                        f"{name}: its process was killed; is memory short?"
+                    ) from None
+                say(name, kept)
+            if part:
+                results.merge([job.folder / "results" for job in part], part[0].others)
+    return bodies
+
+
+def _work(job: Job) -> tuple[Body, bool]:
+    """Return a notebook's body, and whether its copy in the store is as good as a new run."""
+    os.environ[settings.RESULTS_VARIABLE] = str(job.folder / "results")
+    os.environ[settings.REPORT_VARIABLE] = str(job.others)
+    (job.folder / "results").mkdir(parents=True, exist_ok=True)
+    target = job.folder / f"{job.chapter.name}.ipynb"
+    grounds = _grounds_of(job)
+    kept = _unpack(job, grounds)
+    if not kept:
+        execute.execute(job.chapter, job.parameters, target)
+        _pack(job, grounds)
+    body = html.render_body(job.chapter, nbformat.read(target, as_version=4), job.pages)
+    return body, kept
+
+
+def _grounds_of(job: Job) -> str:
+    """Return a digest of all that an executed notebook rests on, but for what it takes from the store."""
+    files = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "report"]
+    files += [PACKAGE / "report" / "series.py", job.chapter.path]
+    if job.chapter.name in READERS:
+        files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb")]
+    digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in sorted(files)]
+    installed = sorted(f"{found.name} {found.version}" for found in distributions())
+    others = [job.data, machine.best_precision(), python_version(), installed]
+    return hashlib.sha256(json.dumps([digests, others]).encode()).hexdigest()
+
+
+def _key_of(job: Job) -> str:
+    """Return the name of a notebook's copy in the store: there is one for each set of parameters."""
+    return store.make_key({"notebook": job.chapter.name, "values": job.parameters}, [])
+
+
+def _pack(job: Job, grounds: str) -> None:
+    """Keep an executed notebook and the results that it wrote."""
+    files = [*job.folder.glob("*.ipynb"), *(job.folder / "results").iterdir()]
+    contents = {str(path.relative_to(job.folder)): path.read_bytes() for path in files}
+    contents[GROUNDS] = grounds.encode()
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in contents.items()}
+    store.save_arrays(_key_of(job), arrays, compress=True)
+
+
+def _unpack(job: Job, grounds: str) -> bool:
+    """Bring a kept notebook and its results back, if all that they rest on is as it was."""
+    arrays = store.load_arrays(_key_of(job)) or {}
+    contents = {name: array.tobytes() for name, array in arrays.items()}
+    used = contents.get(f"results/{store.USED}", b"").decode().splitlines()
+    if contents.pop(GROUNDS, b"") != grounds.encode() or not all(map(store.is_unchanged, used)):
+        return False
+    for name, content in contents.items():
+        place = "results" if name.startswith("results/") else ""
+        (job.folder / place / Path(name).name).write_bytes(content)
+    return True

@@ -1,0 +1,53 @@
+"""Processes that work beside this one, and end when it does."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+from siamese_utils.learning.machine import THREAD_VARIABLES
+
+SECONDS_TO_END = 10  # for a process that is told to; a kernel of its own takes a second or two
+
+
+@contextmanager
+def pool(workers: int, threads: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Offer so many processes; where the block is left by an error or Ctrl-C, they are ended.
+
+    threads: that TensorFlow may use in each, if not all.
+    """
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, context, _settle_in, (threads,))
+    try:
+        yield executor
+        executor.shutdown()
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        ours = set(multiprocessing.active_children()) - others
+        for process in ours:
+            process.terminate()
+        for process in ours:
+            process.join(SECONDS_TO_END)
+            process.kill()
+        raise
+
+
+def _settle_in(threads: int | None) -> None:
+    """Leave Ctrl-C and the terminal to the parent, end with it, and keep to the threads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what TensorFlow says would tear the display
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a notebook's kernel goes too
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if threads:
+        for name in THREAD_VARIABLES:  # TensorFlow reads them when it is loaded
+            os.environ[name] = str(threads)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # it was killed, and so could not end us

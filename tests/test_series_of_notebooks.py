@@ -1,0 +1,190 @@
+"""Notebooks of a report, several at a time: in their order, with results of their own, once."""
+
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat import v4
+
+from siamese_utils import settings
+from siamese_utils.learning import store as keep
+from siamese_utils.report import notebooks, series
+from siamese_utils.report.execute import NotebookError
+from siamese_utils.report.notebooks import Job
+from siamese_utils.report.series import SUMMARY, Chapter
+
+WRITES = """
+import os, pandas as pd
+from siamese_utils.telling import results
+from siamese_utils.learning import store
+results.save(pd.DataFrame({{"by": ["all", "{name}"], "value": [0.1, 0.30000000000000004]}}), "told")
+store.kept({{"shared": 1}}, [], lambda: {{"found": __import__("numpy").arange(3)}})
+open({ran!r}, "a").write("{name}\\n")
+"""
+READS = """
+from siamese_utils.telling import results
+open({ran!r}, "a").write("summary\\n")
+results.save_facts("summary", told=sorted(results.read("told")["by"]))
+print(results.read("told").to_string())
+"""
+
+
+@contextmanager
+def no_pool(*_):
+    """A pool of this process alone: its imports are done."""
+
+    class Here:
+        def submit(self, work, job):
+            future = Future()
+            future.set_result(work(job))
+            return future
+
+    yield Here()
+
+
+@pytest.fixture(autouse=True)
+def here(request, monkeypatch):
+    if "processes" not in request.keywords:
+        monkeypatch.setattr(notebooks, "pool", no_pool)
+    for name in (settings.RESULTS_VARIABLE, settings.REPORT_VARIABLE):
+        monkeypatch.setenv(name, "")  # a notebook's process has them for itself
+
+
+@pytest.fixture
+def make_jobs(tmp_path, store, monkeypatch):
+    """A function that makes two notebooks and a summary, and the jobs to run them once more."""
+    source = tmp_path / "notebooks"
+    source.mkdir()
+    monkeypatch.setattr(settings, "NOTEBOOKS", source)
+    ran = tmp_path / "ran"
+
+    def write(name, code):
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        cells = [
+            v4.new_markdown_cell("# T\n\n*Q?*"),
+            v4.new_code_cell("profile = 'quick'", metadata={"tags": ["parameters"]}),
+            v4.new_code_cell(code.format(name=name, ran=str(ran))),
+        ]
+        for number, cell in enumerate(cells):
+            cell.id = f"{name}-{number}"
+        path = source / f"{name}.ipynb"
+        nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
+
+    write("01-a", WRITES)
+    write("02-b", WRITES)
+    write(SUMMARY, READS)
+    assert SUMMARY in series.READERS
+
+    def make(number, profile="full", data="digest"):
+        folder = tmp_path / f"run {number}"
+        return [
+            Job(
+                Chapter(source / f"{name}.ipynb", "T", "Q?"),
+                {"profile": profile},
+                data,
+                folder / "work" / name,
+                folder / "results",
+                {},
+            )
+            for name in ("01-a", "02-b", SUMMARY)
+        ]
+
+    make.ran, make.write = ran, write
+    return make
+
+
+def run(jobs):
+    """Run jobs; return the pages, the results' texts, and which notebooks could stay."""
+    told = []
+    bodies = notebooks.run(jobs, lambda name, kept: told.append((name, kept)))
+    files = {p.name: p.read_text() for p in jobs[0].others.iterdir()}
+    assert [name for name, _ in told] == [job.chapter.name for job in jobs]
+    return {name: body.html for name, body in bodies.items()}, files, [kept for _, kept in told]
+
+
+@pytest.mark.processes
+def test_the_summary_reads_what_all_others_wrote_each_row_once(make_jobs):
+    first = run(make_jobs(1))
+    _, files, kept = first
+    assert kept == [False] * 3
+    assert (
+        files["told.csv"]
+        == "by,value\nall,0.1\n01-a,0.30000000000000004\n02-b,0.30000000000000004\n"
+    )
+    assert files["summary.json"] == "4"
+    assert set(files) == {"told.csv", "summary.json"}
+    assert make_jobs.ran.read_text().splitlines()[-1] == "summary"
+    make_jobs.ran.unlink()
+    # nothing has changed: nothing is run again, and all is the same
+    assert run(make_jobs(2)) == (*first[:2], [True] * 3)
+    assert not make_jobs.ran.exists()
+
+
+def test_a_changed_notebook_is_run_again_and_so_is_the_summary(make_jobs):
+    run(make_jobs(1))
+    make_jobs.write("02-b", WRITES.replace("0.30000000000000004", "0.4"))
+    _, files, kept = run(make_jobs(2))
+    assert kept == [True, False, False]
+    assert "02-b,0.4" in files["told.csv"]
+
+
+@pytest.mark.parametrize("change", [{"profile": "quick"}, {"data": "another"}])
+def test_other_parameters_and_other_images_run_everything(make_jobs, change):
+    run(make_jobs(1))
+    assert run(make_jobs(2, **change))[2] == [False] * 3
+
+
+def test_a_changed_package_runs_everything(make_jobs, monkeypatch, tmp_path):
+    jobs = make_jobs(1)
+    before = notebooks._grounds_of(jobs[0])
+    copy = tmp_path / "package"
+    for path in notebooks.PACKAGE.rglob("*.py"):
+        target = copy / path.relative_to(notebooks.PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    monkeypatch.setattr(notebooks, "PACKAGE", copy)
+    assert notebooks._grounds_of(jobs[0]) == before
+    with (copy / "report" / "pdf.py").open("a") as file:
+        file.write("# how it is rendered changes no notebook\n")
+    assert notebooks._grounds_of(jobs[0]) == before
+    with (copy / "telling" / "plots.py").open("a") as file:
+        file.write("# this may\n")
+    assert notebooks._grounds_of(jobs[0]) != before
+
+
+def test_what_a_notebook_took_from_the_store_is_part_of_its_grounds(make_jobs):
+    run(make_jobs(1))
+    key = keep.make_key({"shared": 1}, [])
+    assert keep.has(key)
+    keep.save_arrays(key, {"found": np.arange(4)})  # trained again, on another machine
+    assert run(make_jobs(2))[2] == [False, False, True]  # these wrote the same as before
+    keep.path_of(key).unlink()
+    assert run(make_jobs(3))[2][:2] == [False, False]
+
+
+def test_a_damaged_copy_is_none(make_jobs):
+    run(make_jobs(1))
+    path = keep.path_of(notebooks._key_of(make_jobs(2)[0]))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(make_jobs(2))[2] == [False, True, True]
+
+
+def test_fresh_runs_everything(make_jobs, monkeypatch):
+    run(make_jobs(1))
+    newest = max(path.stat().st_mtime for path in settings.store_dir().iterdir())
+    monkeypatch.setenv(settings.FRESH_VARIABLE, str(newest + 0.01))
+    assert run(make_jobs(2))[2] == [False] * 3
+
+
+@pytest.mark.processes
+def test_a_failing_notebook_and_a_killed_process_say_which(make_jobs):
+    make_jobs.write("01-a", "1 / 0")
+    with pytest.raises(NotebookError, match=r"01-a.ipynb, cell 3: ZeroDivisionError"):
+        run(make_jobs(1))
+    make_jobs.write("01-a", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    with pytest.raises(NotebookError, match=r"0[12].*its process was killed"):
+        run(make_jobs(2))
