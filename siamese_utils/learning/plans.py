@@ -125,7 +125,7 @@ class Plan:
             yield from (step for steps in self.transfers().values() for step in steps)
         if chapter == "09":
             yield from (step for steps in self.lottery() for step in steps)
-        own = sorted(set(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
+        own = sorted(dict.fromkeys(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
         yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))
 
     def on_the_way(self, step: Step) -> list[int]:

@@ -1,0 +1,167 @@
+"""Who trains the study's base model, and how. Each prepares, and returns what runs so many steps."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from siamese_utils.images import pairs
+from siamese_utils.learning import objectives, plans, training
+
+BATCH_2019 = 128  # pairs
+TORCH = importlib.util.find_spec("torch") is not None
+Run = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to train; `prepare` is called in a process of its own."""
+
+    name: str
+    prepare: Callable[[], Run]
+    pairs_in_step: int
+    images_in_step: int  # that pass through the network
+
+
+def contenders() -> list[Contender]:
+    """Return all that can run here; PyTorch's are left out where it is not installed."""
+    once = {"pairs_in_step": 120, "images_in_step": 66}
+    twice = {"pairs_in_step": BATCH_2019, "images_in_step": 2 * BATCH_2019}
+    found = [
+        Contender("Keras, two towers, float32", two_towers, **twice),
+        Contender("ours, float32", partial(ours, "float32"), **once),
+        Contender("ours, bfloat16", partial(ours, "mixed_bfloat16"), **once),
+    ]
+    if TORCH:
+        found.append(Contender("PyTorch, two towers, float32", torch_two_towers, **twice))
+        for kind in ("float32", "bfloat16"):
+            way = partial(torch_once, kind, False)
+            found.append(Contender(f"PyTorch, embed once, {kind}", way, **once))
+        compiled = partial(torch_once, "float32", True)
+        found.append(Contender("PyTorch, embed once, float32, compiled", compiled, **once))
+    return found
+
+
+def _study():
+    experiment = plans.make_plan("full", "fashion-mnist").experiment(epochs=1)
+    dataset = training.load_data(experiment)
+    return experiment, dataset, dataset.split(0)
+
+
+def ours(precision: str) -> Run:
+    """The report's own training step, as `training.fit` runs it."""
+    experiment, dataset, split = _study()
+    experiment = replace(experiment, precision=precision)
+    encoder = training._begin(experiment, dataset)
+    model, steps, _ = training.prepare(experiment, encoder, dataset, split)
+    model.steps_per_execution = 10
+    return lambda number: model.fit(steps.take(number), verbose=0, shuffle=False)
+
+
+def two_towers() -> Run:
+    """The way of 2019: every image of every pair passes by itself, from float32 copies."""
+    import keras
+    from keras import layers, ops
+
+    from siamese_utils.learning import losses
+
+    tower = keras.Sequential(
+        [
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(128, activation="relu"),
+        ]
+    )
+    first, second = keras.Input((28, 28, 1)), keras.Input((28, 28, 1))
+    difference = tower(first) - tower(second)
+    distance = ops.sqrt(ops.sum(ops.square(difference), axis=-1) + keras.config.epsilon())
+    model = keras.Model([first, second], distance)
+    model.compile(keras.optimizers.RMSprop(), losses.ContrastiveLoss(1.0), jit_compile=False)
+    a, b, different = _copied_pairs()
+
+    def run(number: int) -> None:
+        n = number * BATCH_2019
+        model.fit([a[:n], b[:n]], different[:n], batch_size=BATCH_2019, verbose=0)
+
+    return run
+
+
+def _copied_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the study's training pairs as it keeps them: both images of each, in float32."""
+    _, dataset, split = _study()
+    rng = np.random.default_rng(0)
+    drawn = pairs.draw_pairs(split.train, dataset.labels, rng)
+    order = rng.permutation(len(drawn))
+    a, b = (np.float32(dataset.images[i[order]]) / 255 for i in (drawn.first, drawn.second))
+    return a, b, np.float32(drawn.different[order])
+
+
+def _torch_encoder():
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU()]
+    encoder = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    # the settings of Keras's RMSprop
+    return encoder, torch.optim.RMSprop(encoder.parameters(), lr=0.001, alpha=0.9, eps=1e-7)
+
+
+def _torch_loss(a, b, different):
+    distance = ((a - b).square().sum(dim=1) + 1e-7).sqrt()
+    return ((1 - different) * distance**2 + different * (1 - distance).clamp(min=0) ** 2).mean()
+
+
+def torch_two_towers() -> Run:
+    """The way of 2019 in PyTorch."""
+    import torch
+
+    encoder, optimizer = _torch_encoder()
+    a, b, different = (torch.from_numpy(array) for array in _copied_pairs())
+    a, b = (x.permute(0, 3, 1, 2) for x in (a, b))
+
+    def run(number: int) -> None:
+        for i in range(0, number * BATCH_2019, BATCH_2019):
+            batch = slice(i, i + BATCH_2019)
+            optimizer.zero_grad(set_to_none=True)
+            first, second = (x[batch].contiguous(memory_format=torch.channels_last) for x in (a, b))
+            _torch_loss(encoder(first), encoder(second), different[batch]).backward()
+            optimizer.step()
+
+    return run
+
+
+def torch_once(kind: str, compiled: bool) -> Run:
+    """The report's own step in PyTorch: each image of a step passes once."""
+    import torch
+
+    experiment, dataset, split = _study()
+    drawn = objectives.draw_epochs(experiment, dataset, split)
+    encoder, optimizer = _torch_encoder()
+    passes = torch.compile(encoder) if compiled else encoder
+    images = torch.from_numpy(dataset.images).permute(0, 3, 1, 2)
+    different = torch.from_numpy(np.float32(drawn.different))
+
+    def run(number: int) -> None:
+        for i in range(number):
+            step = i % len(drawn)
+            batch = images[torch.from_numpy(np.int64(drawn.images[step]))].float() / 255
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            places = torch.from_numpy(np.int64(drawn.pairs[step]))
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
+                embeddings = passes(batch)
+            embeddings = embeddings.float()
+            a, b = embeddings[places[:, 0]], embeddings[places[:, 1]]
+            _torch_loss(a, b, different).backward()
+            optimizer.step()
+
+    return run

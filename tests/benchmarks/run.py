@@ -1,0 +1,168 @@
+"""How fast, against what: all in one run, in turn, so that a noisy machine is as noisy to each.
+
+    .venv/bin/python tests/benchmarks/run.py
+
+writes the tables of `reports/benchmark`, from which the report's page is made. PyTorch takes part
+where it is installed: pip install -e '.[benchmark]'.
+"""
+
+import argparse
+import heapq
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from contenders import Contender, contenders
+
+from siamese_utils import settings
+from siamese_utils.images import sources
+from siamese_utils.learning import machine, models, training
+from siamese_utils.measuring import counts
+
+EPOCH = 66_684  # pairs, of the study's base model
+ROUNDS, STEPS = 5, 60
+SIDE = 2048  # of the matrices whose product is the limit
+TRAINING_BYTES = 25e6  # five lengths of a network, and its distances
+LINK = 1e9 / 8  # bytes a second
+PRECISIONS = ("float32", "bfloat16")
+
+
+def main() -> None:
+    """Measure, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="a multiple of 10")
+    options = parser.parse_args()
+    folder = settings.REPORTS / "benchmark"
+    folder.mkdir(parents=True, exist_ok=True)
+    epochs = measure_epochs(contenders(), options.rounds, options.steps)
+    fastest = epochs[epochs["way"].str.startswith("ours")].groupby("way")["seconds"].median().min()
+    tables = {
+        "epochs": epochs,
+        "evaluation": measure_evaluation(),
+        "schedule": simulate_schedules(20 * fastest),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        print(f"\n{name}\n{table.to_string(index=False)}")
+    facts = machine.describe_machine() | {"operations a image": operations_of_an_image()}
+    (folder / "machine.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def measure_epochs(competing: list[Contender], rounds: int, steps: int) -> pd.DataFrame:
+    """Return seconds of an epoch for each, round by round, beside what matrix products allow.
+
+    Each has a process of its own, which waits while the others run.
+    """
+    rows = []
+    context = get_context("spawn")
+    pools = {c.name: ProcessPoolExecutor(1, context, _prepare, (c,)) for c in competing}
+    limit = ProcessPoolExecutor(1, context)
+    try:
+        for of_round in range(-1, rounds):  # the first one warms up
+            peaks = {kind: limit.submit(_peak, kind).result() for kind in PRECISIONS}
+            for contender in competing:
+                seconds, memory = pools[contender.name].submit(_run, steps).result()
+                epoch = seconds / steps * EPOCH / contender.pairs_in_step
+                passes = contender.images_in_step * EPOCH / contender.pairs_in_step
+                row = {"way": contender.name, "round": of_round, "seconds": epoch}
+                row |= {"passes": round(passes), "memory": memory}
+                row |= {f"peak {kind}": peak for kind, peak in peaks.items()}
+                rows.append(row)
+                print(f"{of_round}: {contender.name}: {epoch:.1f} s", file=sys.stderr)
+    finally:
+        for pool in (*pools.values(), limit):
+            pool.shutdown(cancel_futures=True)
+    return pd.DataFrame([row for row in rows if row["round"] >= 0])
+
+
+def measure_evaluation() -> pd.DataFrame:
+    """Return the seconds of counting all pairs exactly, against images and classes."""
+    dataset = sources.load("fashion-mnist")
+    chosen = dataset.split(0).all
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(len(chosen), models.EMBEDDING_SIZE)).astype("float32")
+    labels = dataset.labels[chosen]
+    rows = []
+    for share, classes in ((1, 10), (1 / 2, 10), (1 / 4, 10), (1 / 8, 10), (1, 5), (1, 2)):
+        kept = np.flatnonzero(labels < classes)
+        kept = kept[: int(share * len(kept))]
+        step = counts.choose_step(embeddings[kept])
+        seconds = [
+            _time(counts.count_pairs, embeddings[kept], labels[kept], step) for _ in range(3)
+        ]
+        pairs = len(kept) * (len(kept) - 1) // 2
+        row = {"images": len(kept), "classes": classes, "pairs": pairs}
+        rows.append(row | {"seconds": float(np.median(seconds)), "memory": _memory()})
+    return pd.DataFrame(rows)
+
+
+def simulate_schedules(seconds: float) -> pd.DataFrame:
+    """Return, on paper, the hours of many trainings of so many seconds on many machines.
+
+    What a training leaves goes one after the other over the link of the machine that asked for it.
+    """
+    rows = []
+    for trainings in (42, 1_000, 10_000):
+        for machines in (1, 10, 100, 1_000):
+            free, link = [0.0] * machines, 0.0
+            for _ in range(trainings):
+                end = heapq.heappop(free) + seconds
+                heapq.heappush(free, end)
+                link = max(link, end) + TRAINING_BYTES / LINK
+            row = {"trainings": trainings, "machines": machines, "hours": link / 3600}
+            rows.append(row | {"hours of machines": trainings * seconds / 3600})
+    return pd.DataFrame(rows)
+
+
+def operations_of_an_image() -> float:
+    """Return the floating-point operations of a training pass: three times those of a forward one."""
+    encoder = training.untrained_encoder("base", 0, (28, 28, 1))
+    forward = 0
+    for layer in encoder.layers:
+        if layer.weights:
+            positions = np.prod(layer.output.shape[1:-1], dtype=int)
+            forward += 2 * int(positions) * int(np.prod(layer.weights[0].shape))
+    return 3 * forward
+
+
+_own: list[Callable[[int], None]] = []  # of a contender's process
+
+
+def _prepare(contender: Contender) -> None:
+    _own.append(contender.prepare())
+
+
+def _run(steps: int) -> tuple[float, float]:
+    return _time(_own[0], steps), _memory()
+
+
+def _peak(kind: str) -> float:
+    import tensorflow as tf
+
+    factor = tf.cast(tf.ones((SIDE, SIDE)), kind)
+    product = tf.function(lambda: tf.matmul(factor, factor))
+    return 2 * SIDE**3 / min(_time(lambda: product().numpy()) for _ in range(8))
+
+
+def _time(work: Callable, *arguments: object) -> float:
+    start = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - start
+
+
+def _memory() -> float:
+    """Return the most memory that this process has had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main()
