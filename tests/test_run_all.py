@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import nbformat
@@ -168,20 +169,22 @@ assert "tensorflow" not in sys.modules, "TensorFlow was loaded"
 def test_with_all_in_the_store_tensorflow_is_loaded_by_pages_that_show_a_network_alone(
     whole_run, tmp_path
 ):
-    shutil.copytree(whole_run.report / "results", tmp_path / "results")
-    folders = {settings.STORE_VARIABLE: str(whole_run.store)}
-    folders[settings.RESULTS_VARIABLE] = str(tmp_path / "results")
-    for chapter in series.chapters():
-        if chapter.number in ("02", "03"):
-            continue
-        done = subprocess.run(
+    def run(chapter):
+        folders = {settings.STORE_VARIABLE: str(whole_run.store)}
+        folders[settings.REPORT_VARIABLE] = str(whole_run.report / "results")
+        folders[settings.RESULTS_VARIABLE] = str(tmp_path / chapter.name)
+        return subprocess.run(
             [sys.executable, "-c", RUN_AS_A_SCRIPT, str(chapter.path)],
             env={**os.environ, **folders},
             cwd=settings.NOTEBOOKS,
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, f"{chapter.name}: {done.stderr[-300:]}"
+
+    chapters = [chapter for chapter in series.chapters() if chapter.number not in ("02", "03")]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for chapter, done in zip(chapters, pool.map(run, chapters), strict=True):
+            assert done.returncode == 0, f"{chapter.name}: {done.stderr[-300:]}"
 
 
 def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
