@@ -47,7 +47,7 @@ PROFILES = {
         own_seeds=10,
         lottery_epochs=5,
         repeats=10,
-        pair_numbers=(5, 10, 20, 50, 100, 200, 500),
+        pair_numbers=(5, 10, 20, 50, 100, 200),
         to_the_end=100,
     ),
     "quick": Profile(

@@ -82,7 +82,7 @@ def test_what_is_pending_is_what_is_trained(plan, trained):
     for steps in pending.values():
         for step in steps:
             before = len(trained)
-            run = plans.train(step, plan)
+            run = plans.train(step, plan.on_the_way(step))
             assert trained[before:] == settled([step])
             assert run.key == plans.key_of(step)
     assert plans.pending(plan, CHAPTERS) == {chapter: [] for chapter in CHAPTERS}
@@ -107,7 +107,7 @@ def test_a_chapter_by_itself_trains_all_that_it_needs(chapter, trained):
     plan = plans.make_plan("quick", "digits", seeds=1)
     [pending] = plans.pending(plan, [chapter]).values()
     for step in pending:
-        plans.train(step, plan)
+        plans.train(step, plan.on_the_way(step))
     assert trained == settled(pending)
     for experiment in plan.chapters().get(chapter, ()):
         plan.train(experiment)
@@ -116,7 +116,7 @@ def test_a_chapter_by_itself_trains_all_that_it_needs(chapter, trained):
 
 def test_what_is_stored_is_not_pending(plan, trained):
     [first, *_] = plans.pending(plan, ["03"])["03"]
-    plans.train(first, plan)
+    plans.train(first, plan.on_the_way(first))
     assert first not in plans.pending(plan, CHAPTERS)["03"]
     path = keep.path_of(plans.key_of(first))
     path.unlink()
@@ -139,7 +139,7 @@ def test_what_a_longer_training_passes_through_is_not_pending(store, plan):
 def test_a_seed_that_is_not_stored_is_pending(trained):
     one, three = (plans.make_plan("quick", "digits", seeds=n) for n in (1, 3))
     for step in plans.pending(one, ["03"])["03"]:
-        plans.train(step, one)
+        plans.train(step, one.on_the_way(step))
     assert [step.seed for step in plans.pending(three, ["03"])["03"]] == [1, 2]
 
 

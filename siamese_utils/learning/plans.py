@@ -74,7 +74,7 @@ class Plan:
         return {
             "03": [base],
             "04": [base, brakes, *(self.short(model=part) for part in parts)],
-            "05": [base, brakes, wide, *bare, *by_margin],
+            "05": [brakes, wide, *bare, *by_margin],
             "06": [self.short(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()],
             "07": [base, brakes, wide, self.short(), self.short(objective="triplet")],
             "08": [base, brakes, self.short(objective="softmax"), self.gently_trained()],
