@@ -46,7 +46,7 @@ PROFILES = {
         choices=40,
         own_seeds=10,
         lottery_epochs=5,
-        repeats=10,
+        repeats=6,
         pair_numbers=(5, 10, 20, 50, 100, 200),
         to_the_end=100,
     ),
