@@ -136,6 +136,15 @@ def test_what_a_longer_training_passes_through_is_not_pending(store, plan):
     assert plan.short(model="complex") not in plans.pending(plan, ["04"])["04"]
 
 
+def test_a_shorter_training_is_pending_where_only_the_longer_one_is_stored(plan, trained):
+    for step in plans.pending(plan, ["04"])["04"]:
+        plans.train(step, plan.on_the_way(step))
+    short = replace(plan.short(model="complex"), seed=0)
+    assert plans.pending(plan, CHAPTERS)["04"] == []
+    keep.path_of(plans.key_of(short)).unlink()
+    assert plans.pending(plan, CHAPTERS)["04"] == [short]
+
+
 def test_a_seed_that_is_not_stored_is_pending(trained):
     one, three = (plans.make_plan("quick", "digits", seeds=n) for n in (1, 3))
     for step in plans.pending(one, ["03"])["03"]:

@@ -191,6 +191,17 @@ def test_a_long_training_passes_through_the_shorter_ones(store):
     assert all(map(np.array_equal, by_itself.weights, on_the_way.weights))
 
 
+def test_a_shorter_training_that_is_missing_is_trained_no_further(store):
+    experiment = replace(SHORT, images_per_class=40)
+    longer = training.train(experiment)
+    written = keep.path_of(longer.key).stat().st_mtime_ns
+    assert training.train(experiment, milestones=[1]).record == longer.record
+    shorter = keep.load(training.key_of(training.settle(replace(experiment, epochs=1))))
+    assert len(shorter.history["loss"]) == 1
+    assert shorter.history["loss"] == longer.history["loss"][:1]
+    assert keep.path_of(longer.key).stat().st_mtime_ns == written
+
+
 def test_seeds_are_trained_one_by_one(store):
     runs = training.train_seeds(replace(SHORT, images_per_class=40, epochs=1), 2)
     assert [run.record["experiment"]["seed"] for run in runs] == [0, 1]

@@ -171,8 +171,8 @@ def pending(plan: Plan, chapters: list[str]) -> dict[str, list[Step]]:
         for step in plan.steps(chapter):
             if step not in met and not store.has(key_of(step)):
                 found[chapter].append(step)
+                met |= {replace(step, epochs=n) for n in plan.on_the_way(step) if n < step.epochs}
             met |= {step}
-            met |= {replace(step, epochs=n) for n in plan.on_the_way(step) if n < step.epochs}
     return found
 
 

@@ -47,8 +47,9 @@ def train(experiment: Experiment, milestones: Sequence[int] = ()) -> Run:
     lengths = {n for n in milestones if n < experiment.epochs} | {experiment.epochs}
     keys = {n: key_of(replace(experiment, epochs=n)) for n in lengths}
     stored = {n: store.load(key) for n, key in keys.items()}
-    if not all(stored.values()):
-        for run in _train(experiment, keys):
+    missing = {n: key for n, key in keys.items() if stored[n] is None}
+    if missing:  # no further than is needed
+        for run in _train(replace(experiment, epochs=max(missing)), missing):
             stored[run.record["experiment"]["epochs"]] = run
     return stored[experiment.epochs]
 

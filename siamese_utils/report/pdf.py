@@ -41,6 +41,8 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
             soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
         soups.append(_appendix(listings))
         template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
+        inputs = {"title": bodies[0].chapter.title, "question": bodies[0].chapter.question}
+        inputs |= {"banner": banner, "subtitle": subtitle, "findings": "yes" if findings else ""}
         try:
             content = template + _to_typst("\n".join(map(str, soups)))
             (scratch / "findings.typ").write_text(_to_typst(str(findings or "")), encoding="utf-8")
@@ -49,13 +51,7 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
                 str(scratch / "report.typ"),
                 pdf_standards=STANDARD,
                 timestamp=0,  # the same results make the same file
-                sys_inputs={
-                    "title": bodies[0].chapter.title,
-                    "question": bodies[0].chapter.question,
-                    "banner": banner,
-                    "subtitle": subtitle,
-                    "findings": "yes" if findings else "",
-                },
+                sys_inputs=inputs,
             )
         except (RuntimeError, typst.TypstError) as error:
             raise PdfError(str(error).strip()) from error
