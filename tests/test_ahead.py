@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from distributed import Client
 
 from siamese_utils import settings
 from siamese_utils.learning import plans, store, transfer
@@ -112,6 +113,8 @@ def cluster(tmp_path):
 def test_a_cluster_trains_and_shares_no_disk(kept, order, cluster):
     address, start_worker = cluster
     first, second = start_worker(), start_worker()
+    with Client(address) as client:
+        client.wait_for_workers(2, timeout=60)
     ahead.check_scheduler(address)
     steps = [Pretraining(0), *STEPS, Transfer(10, seed=0)]
     ordered = order(steps)
