@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,6 +44,6 @@ class Progress:
         path = os.environ.get(settings.PROGRESS_VARIABLE)
         if path:
             line = {"training": self.label, "state": state}
-            line |= {"epoch": self.epoch, "epochs": self.num_epochs, "at": time.monotonic()}
+            line |= {"epoch": self.epoch, "epochs": self.num_epochs}
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

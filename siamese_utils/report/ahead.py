@@ -69,9 +69,8 @@ def train_here(ahead: Ahead, workers: int) -> None:
 def _train_until_lost(ahead: Ahead, steps: Sequence[Step], workers: int) -> list[Step]:
     """Train, and return what is left to do: nothing, unless a worker was lost."""
     left = list(steps)
-    threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
     try:
-        with pool(min(workers, len(steps)), threads) as executor:
+        with pool(workers) as executor:
             futures = {
                 executor.submit(_train, step, ahead.plan.on_the_way(step)): step for step in steps
             }

@@ -49,9 +49,7 @@ def run(jobs: Sequence[Job], say: Callable[[str, bool], None]) -> dict[str, Body
     """
     bodies = {}
     readers = [job for job in jobs if job.chapter.name in READERS]
-    cores = os.cpu_count() or 1
-    at_once = min(cores, MOST_AT_ONCE)
-    with pool(at_once, cores // at_once) as executor:  # more threads than cores only wait
+    with pool(min(os.cpu_count() or 1, MOST_AT_ONCE)) as executor:
         for part in ([job for job in jobs if job not in readers], readers):
             futures = {job.chapter.name: executor.submit(_work, job) for job in part}
             for name, future in futures.items():

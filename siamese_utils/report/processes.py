@@ -15,11 +15,12 @@ SECONDS_TO_END = 10  # for a process that is told to; a kernel of its own takes 
 
 
 @contextmanager
-def pool(workers: int, threads: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Offer so many processes; where the block is left by an error or Ctrl-C, they are ended.
+def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Offer so many processes, which share the cores; an error or Ctrl-C in the block ends them.
 
-    threads: that TensorFlow may use in each, if not all.
+    No more of them are started than there is work for.
     """
+    threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, _settle_in, (threads,))
