@@ -86,10 +86,10 @@ def _grounds_of(job: Job) -> str:
     files += [PACKAGE / "report" / "series.py", job.chapter.path]
     if job.chapter.name in READERS:
         files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb")]
-    digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in sorted(files)]
+    digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
     installed = sorted(f"{found.name} {found.version}" for found in distributions())
     others = [job.data, machine.best_precision(), python_version(), installed]
-    return hashlib.sha256(json.dumps([digests, others]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([sorted(digests), others]).encode()).hexdigest()
 
 
 def _key_of(job: Job) -> str:
