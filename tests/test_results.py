@@ -283,8 +283,7 @@ def note(number, experiment, **circumstances):
         keep.save(Run(record | {"precision": "float32"} | circumstances, {}, []))
 
 
-def test_a_report_knows_the_trainings_it_uses(results, store, monkeypatch):
-    monkeypatch.setattr(keep, "_noted", set())
+def test_a_report_knows_the_trainings_it_uses(results, store):
     short = asdict(Experiment(dataset="digits", epochs=1))
     other = {"num_pairs": 5, "epochs": 9, "seed": 0}
     longer = other | {"epochs": 10}  # trained anew, not on the way
@@ -296,8 +295,7 @@ def test_a_report_knows_the_trainings_it_uses(results, store, monkeypatch):
     assert table["seconds"].tolist() == [1, 0, 2, 3]
 
 
-def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store, monkeypatch):
-    monkeypatch.setattr(keep, "_noted", set())
+def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store):
     machines = [{"cpu": "one", "gpu": None}, {"gpu": None, "cpu": "one"}, {"cpu": "two"}]
     experiments = [
         asdict(Experiment(model="complex", objective="triplet", seen=(1, 2))),

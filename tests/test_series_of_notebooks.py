@@ -1,7 +1,8 @@
 """Notebooks of a report, several at a time: in their order, with results of their own, once."""
 
+import io
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import nbformat
 import numpy as np
@@ -10,7 +11,7 @@ from nbformat import v4
 
 from siamese_utils import settings
 from siamese_utils.learning import store as keep
-from siamese_utils.report import notebooks, series
+from siamese_utils.report import execute, notebooks, series
 from siamese_utils.report.execute import NotebookError
 from siamese_utils.report.notebooks import Job
 from siamese_utils.report.series import SUMMARY, Chapter
@@ -46,10 +47,22 @@ def no_pool(*_):
     yield Here()
 
 
+def no_kernel(chapter, parameters, target):
+    """Execute a notebook in this process: which one is run again does not depend on how."""
+    notebook, scope = nbformat.read(chapter.path, as_version=4), {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            with redirect_stdout(io.StringIO()) as said:
+                exec(cell.source, scope)
+            cell.outputs = [v4.new_output("stream", text=said.getvalue())]
+    nbformat.write(notebook, target)
+
+
 @pytest.fixture(autouse=True)
 def here(request, monkeypatch):
     if "processes" not in request.keywords:
         monkeypatch.setattr(notebooks, "pool", no_pool)
+        monkeypatch.setattr(execute, "execute", no_kernel)
     for name in (settings.RESULTS_VARIABLE, settings.REPORT_VARIABLE):
         monkeypatch.setenv(name, "")  # a notebook's process has them for itself
 

@@ -305,8 +305,7 @@ def test_work_is_kept_and_done_once(store):
     assert len(done) == 3
 
 
-def test_a_report_notes_each_training_that_it_uses_once(store, results, monkeypatch):
-    monkeypatch.setattr(keep, "_noted", set())
+def test_a_report_notes_each_training_that_it_uses_once(store, results):
     keep.save(RUN)
     keep.load("key")
     keep.load("key")

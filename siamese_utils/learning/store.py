@@ -187,13 +187,14 @@ def _part(arrays: Arrays, kind: str) -> list[np.ndarray]:
     return [arrays[name] for name in sorted(arrays) if name.startswith(f"{kind} ")]
 
 
-_noted: set[str] = set()
+_noted: set[tuple[Path, str]] = set()
 
 
 def _note(name: str, line: str) -> None:
     """Note once, in a file of the report's results, what it uses; by hand there is no report."""
-    if settings.RESULTS_VARIABLE in os.environ and line not in _noted:
-        _noted.add(line)
-        settings.results_dir().mkdir(parents=True, exist_ok=True)
-        with (settings.results_dir() / name).open("a", encoding="utf-8") as file:
+    path = settings.results_dir() / name
+    if settings.RESULTS_VARIABLE in os.environ and (path, line) not in _noted:
+        _noted.add((path, line))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -83,7 +83,7 @@ def _work(job: Job) -> tuple[Body, bool]:
 def _grounds_of(job: Job) -> str:
     """Return a digest of all that an executed notebook rests on, but for what it takes from the store."""
     files = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "report"]
-    files += [PACKAGE / "report" / "series.py", job.chapter.path]
+    files += [PACKAGE / "report" / "series.py", job.chapter.path, *settings.BENCHMARK.glob("*.*")]
     if job.chapter.name in READERS:
         files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb")]
     digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]

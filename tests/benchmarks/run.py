@@ -22,7 +22,7 @@ from contenders import Contender, contenders
 
 from siamese_utils import settings
 from siamese_utils.images import sources
-from siamese_utils.learning import machine, models, training
+from siamese_utils.learning import machine, models, objectives, plans, training
 from siamese_utils.measuring import counts
 
 EPOCH = 66_684  # pairs, of the study's base model
@@ -39,13 +39,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--steps", type=int, default=STEPS, help="a multiple of 10")
     options = parser.parse_args()
-    folder = settings.REPORTS / "benchmark"
+    folder = settings.BENCHMARK
     folder.mkdir(parents=True, exist_ok=True)
     epochs = measure_epochs(contenders(), options.rounds, options.steps)
     fastest = epochs[epochs["way"].str.startswith("ours")].groupby("way")["seconds"].median().min()
     tables = {
         "epochs": epochs,
-        "evaluation": measure_evaluation(),
+        "sizes": measure_sizes(),
         "schedule": simulate_schedules(20 * fastest),
     }
     for name, table in tables.items():
@@ -82,25 +82,55 @@ def measure_epochs(competing: list[Contender], rounds: int, steps: int) -> pd.Da
     return pd.DataFrame([row for row in rows if row["round"] >= 0])
 
 
-def measure_evaluation() -> pd.DataFrame:
-    """Return the seconds of counting all pairs exactly, against images and classes."""
+def measure_sizes() -> pd.DataFrame:
+    """Return seconds and memory of an epoch of ours, and of an exact count, against their sizes.
+
+    Each has a process of its own, so that the memory is its own too.
+    """
+    shares = ((1 / 8, 10), (1 / 4, 10), (1 / 2, 10), (1, 10), (1, 5), (1, 2))
+    of_training = ((750, 6), (1_500, 6), (3_000, 6), (None, 6), (None, 4), (None, 2))
+    rows = []
+    for what, sizes in ((_train_epoch, of_training), (_count_all, shares)):
+        for size in sizes:
+            with ProcessPoolExecutor(1, get_context("spawn")) as own:
+                rows.append(own.submit(what, *size).result())
+                print(rows[-1], file=sys.stderr)
+    return pd.DataFrame(rows)
+
+
+def _train_epoch(images_per_class: int | None, classes: int) -> dict[str, object]:
+    """Train two epochs and time the second one: steps and validation."""
+    seen = sources.load("fashion-mnist").seen[:classes]
+    experiment = plans.make_plan("full", "fashion-mnist").experiment(
+        epochs=2, images_per_class=images_per_class, seen=seen
+    )
+    experiment = training.settle(experiment)
+    dataset = training.load_data(experiment)
+    split = dataset.split(0)
+    encoder = training._begin(experiment, dataset)
+    prepared = training.prepare(experiment, encoder, dataset, split)
+    drawn = objectives.draw_epochs(experiment, dataset, split)
+    pairs = len(drawn) * len(drawn.different) // experiment.epochs
+    ends: list[float] = []
+    training.fit(prepared, experiment.epochs, lambda _: ends.append(time.perf_counter()))
+    row = {"what": "an epoch", "images": len(split.train), "classes": classes, "pairs": pairs}
+    return row | {"seconds": ends[1] - ends[0], "memory": _memory()}
+
+
+def _count_all(share: float, classes: int) -> dict[str, object]:
+    """Count all pairs of test images: a share of them, or those of fewer classes."""
     dataset = sources.load("fashion-mnist")
     chosen = dataset.split(0).all
     rng = np.random.default_rng(0)
-    embeddings = rng.normal(size=(len(chosen), models.EMBEDDING_SIZE)).astype("float32")
-    labels = dataset.labels[chosen]
-    rows = []
-    for share, classes in ((1, 10), (1 / 2, 10), (1 / 4, 10), (1 / 8, 10), (1, 5), (1, 2)):
-        kept = np.flatnonzero(labels < classes)
-        kept = kept[: int(share * len(kept))]
-        step = counts.choose_step(embeddings[kept])
-        seconds = [
-            _time(counts.count_pairs, embeddings[kept], labels[kept], step) for _ in range(3)
-        ]
-        pairs = len(kept) * (len(kept) - 1) // 2
-        row = {"images": len(kept), "classes": classes, "pairs": pairs}
-        rows.append(row | {"seconds": float(np.median(seconds)), "memory": _memory()})
-    return pd.DataFrame(rows)
+    kept = rng.permutation(chosen[dataset.labels[chosen] < classes])
+    kept = kept[: int(share * len(kept))]
+    embeddings = rng.normal(size=(len(kept), models.EMBEDDING_SIZE)).astype("float32")
+    step = counts.choose_step(embeddings)
+    of = embeddings, dataset.labels[kept], step
+    seconds = float(np.median([_time(counts.count_pairs, *of) for _ in range(3)]))
+    row = {"what": "an exact count", "images": len(kept), "classes": classes}
+    row |= {"pairs": len(kept) * (len(kept) - 1) // 2}
+    return row | {"seconds": seconds, "memory": _memory()}
 
 
 def simulate_schedules(seconds: float) -> pd.DataFrame:
@@ -117,7 +147,8 @@ def simulate_schedules(seconds: float) -> pd.DataFrame:
                 heapq.heappush(free, end)
                 link = max(link, end) + TRAINING_BYTES / LINK
             row = {"trainings": trainings, "machines": machines, "hours": link / 3600}
-            rows.append(row | {"hours of machines": trainings * seconds / 3600})
+            row |= {"seconds of a training": seconds}
+            rows.append(row | {"bytes of a training": TRAINING_BYTES, "bytes a second": LINK})
     return pd.DataFrame(rows)
 
 
