@@ -484,3 +484,30 @@ def test_without_figures_of_the_study_there_are_no_gaps(shown, results, digits):
     [(page, _)] = shown
     assert "2019" not in page.data
     assert not results.exists()
+
+
+def test_figures_of_a_benchmark_keep_their_ends_and_their_order():
+    found = pd.DataFrame(
+        {"median": [2.0, 1.0], "lowest": [1.5, 0.5], "highest": [3.0, 1.5]}, index=["old", "new"]
+    )
+    frame = frames.ranges(found)
+    assert frame["series"].tolist() == ["old", "new"]
+    assert frame[["x", "low", "high"]].to_numpy().tolist() == [[2, 1.5, 3], [1, 0.5, 1.5]]
+
+
+def test_sizes_are_drawn_where_all_classes_take_part():
+    sizes = pd.DataFrame(
+        {
+            "what": ["an epoch", "an epoch", "an exact count"],
+            "images": [100, 50, 10],
+            "classes": [6, 2, 10],
+            "pairs": [200, 100, 3_000_000],
+            "seconds": [4.0, 2.0, 1.0],
+        }
+    )
+    frame = frames.by_size(sizes)
+    assert frame["subplot"].tolist() == [
+        "an epoch, by images",
+        "an exact count, by million pairs",
+    ]
+    assert frame[["x", "y"]].to_numpy().tolist() == [[100, 4], [3, 1]]

@@ -6,7 +6,6 @@ Their columns are `subplot`, `series`, `x`, `y`, and where there are any `seed`,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,6 @@ from siamese_utils.learning.store import Run
 from siamese_utils.measuring import geometry, lottery
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.telling import results
-
-if TYPE_CHECKING:
-    pass
 
 BINS = 50  # of a histogram of distances
 POINTS = 400  # of a ROC curve
@@ -60,6 +56,24 @@ def by_seed(figures: pd.DataFrame, *, x: Sequence[object]) -> pd.DataFrame:
         for seed, value in enumerate(figure.whole)
     ]
     return pd.DataFrame(rows)
+
+
+def ranges(found: pd.DataFrame) -> pd.DataFrame:
+    """Return figures of `speed` as points with ends: a series for each way."""
+    ends = {"x": found["median"], "low": found["lowest"], "high": found["highest"]}
+    return pd.DataFrame({"subplot": "", "series": found.index, **ends}).reset_index(drop=True)
+
+
+def by_size(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Return a benchmark's seconds as points: of an epoch by its images, of a count by its pairs."""
+    whole = sizes[sizes["classes"] == sizes.groupby("what")["classes"].transform("max")]
+    scales = {"an epoch": ("images", 1), "an exact count": ("pairs", 1e6)}
+    curves = {}
+    for what, part in whole.groupby("what"):
+        column, scale = scales[what]
+        by = f"{what}, by {'million ' if scale > 1 else ''}{column}"
+        curves[by, "ours"] = part[column].to_numpy() / scale, part["seconds"].to_numpy()
+    return points(curves)
 
 
 def points(curves: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
