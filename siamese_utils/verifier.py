@@ -1,5 +1,6 @@
 """A judge of pairs for images of one's own: fit it, ask it, keep it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -116,6 +117,7 @@ class SiameseVerifier:
         try:
             (scratch / ARCHITECTURE).write_text(self.encoder.to_json(), encoding="utf-8")
             np.savez(scratch / WEIGHTS, *self.encoder.get_weights())
+            kept["sha256"] = _digest(scratch, kept)
             (scratch / SETTINGS).write_text(json.dumps(kept, indent=1), encoding="utf-8")
             scratch.chmod(0o755)
             os.replace(scratch, folder)
@@ -126,9 +128,17 @@ class SiameseVerifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> "SiameseVerifier":
-        """Return a kept verifier; nothing in the folder is run as code. Raises FileNotFoundError."""
+        """Return a kept verifier; nothing in the folder is run as code.
+
+        Raises FileNotFoundError, and ValueError where anything in it is not as it was saved.
+        """
         folder = Path(folder)
-        kept = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        try:
+            kept = json.loads((folder / SETTINGS).read_bytes())
+        except ValueError:  # not even text
+            kept = None
+        if not isinstance(kept, dict) or kept.pop("sha256", "") != _digest(folder, kept):
+            raise ValueError(f"{folder} is damaged or was changed: fit and save the verifier anew")
         slope, intercept = kept.pop("slope"), kept.pop("intercept")
         verifier = cls(**kept)
         verifier.slope, verifier.intercept = slope, intercept
@@ -156,6 +166,14 @@ class SiameseVerifier:
         raise ValueError(
             f"{name} must be one image of shape {wanted}, or a batch of them, not {images.shape}"
         )
+
+
+def _digest(folder: Path, kept: dict[str, object]) -> str:
+    """Return the SHA-256 of all that a kept verifier is: two files, and the values of the third."""
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    for name in (ARCHITECTURE, WEIGHTS):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
 
 
 def _distances(encoder: keras.Model, a: np.ndarray, b: np.ndarray) -> np.ndarray:

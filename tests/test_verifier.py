@@ -145,6 +145,37 @@ def test_what_is_kept_is_plain(fitted, tmp_path):
         fitted.save(folder)
 
 
+@pytest.mark.parametrize("name", [verifier.ARCHITECTURE, verifier.WEIGHTS, verifier.SETTINGS])
+def test_what_was_changed_since_is_refused(fitted, tmp_path, name):
+    path = fitted.save(tmp_path / "kept") / name
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(len(whole), size=20):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        same_values = name == verifier.SETTINGS and _values(changed) == _values(whole)
+        if not same_values:  # a space for another says nothing else
+            with pytest.raises(ValueError, match="kept is damaged"):
+                SiameseVerifier.load(path.parent)
+    path.write_bytes(whole)
+    assert SiameseVerifier.load(path.parent).slope == fitted.slope
+
+
+def _values(text):
+    try:
+        return json.loads(bytes(text))
+    except ValueError:
+        return None
+
+
+def test_weights_that_are_no_numbers_are_refused(fitted, tmp_path):
+    folder = fitted.save(tmp_path / "kept")
+    nothing = [np.full_like(weight, np.nan) for weight in fitted.encoder.get_weights()]
+    np.savez(folder / verifier.WEIGHTS, *nothing)
+    with pytest.raises(ValueError, match="kept is damaged or was changed"):
+        SiameseVerifier.load(folder)
+
+
 def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
