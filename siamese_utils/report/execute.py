@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,19 @@ class QuietKernelManager(AsyncKernelManager):
     """Starts kernels whose own messages go to a file: in a terminal they would tear the display."""
 
     stderr_path = Path(os.devnull)
+    exit_code: int | None = None  # of the last kernel that died by itself
 
     async def start_kernel(self, **arguments: Any) -> None:
         """Start the kernel with its standard error in the log."""
         with self.stderr_path.open("w") as file:
             await super().start_kernel(stderr=file, **arguments)
+
+    async def is_alive(self) -> bool:
+        """Return whether the kernel runs, and note how it ended."""
+        alive = await super().is_alive()
+        if not alive and self.provisioner:
+            QuietKernelManager.exit_code = await self.provisioner.poll()
+        return alive
 
 
 class NotebookError(Exception):
@@ -57,19 +66,25 @@ def execute(chapter: Chapter, parameters: dict[str, Any], target: Path) -> None:
     for name in ("papermill", "asyncio"):  # the exception says it; after Ctrl-C theirs is noise
         logging.getLogger(name).setLevel(logging.CRITICAL)
     QuietKernelManager.stderr_path = target.with_suffix(".log")
+    started = [0]
     try:
-        notebook = _run(chapter, parameters, target)
+        notebook = _run(chapter, parameters, target, started)
     except PapermillExecutionError as error:
         raise _failure(chapter, error.cell_index, error.ename, error.evalue) from error
-    except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+    except (DeadKernelError, CellTimeoutError) as error:
+        raise _failure(chapter, started[-1], "stopped", _say_cause(error)) from error
+    except RuntimeError as error:
         said = QuietKernelManager.stderr_path.read_text(errors="replace").split("\n")
         reason = " ".join([str(error).splitlines()[0], *said[-2:-1]])
-        raise NotebookError(f"{chapter.path.name}: the kernel stopped: {reason}") from error
+        raise NotebookError(f"{chapter.path.name}: the kernel did not start: {reason}") from error
     _refuse_errors(chapter, notebook)
     _fix_ids(notebook, target)
 
 
-def _run(chapter: Chapter, parameters: dict[str, Any], target: Path) -> nbformat.NotebookNode:
+def _run(
+    chapter: Chapter, parameters: dict[str, Any], target: Path, started: list[int]
+) -> nbformat.NotebookNode:
+    """Run a notebook, and add the index of each cell that begins to `started`."""
     return papermill.execute_notebook(
         _literal(chapter.path),
         _literal(target),
@@ -80,7 +95,20 @@ def _run(chapter: Chapter, parameters: dict[str, Any], target: Path) -> nbformat
         log_output=False,
         execution_timeout=CELL_TIMEOUT_SECONDS,
         kernel_manager_class=QuietKernelManager,
+        on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
+
+
+def _say_cause(error: DeadKernelError | CellTimeoutError) -> str:
+    """Return why a kernel stopped, and how to go on."""
+    again = "finished trainings are kept, run again"
+    if isinstance(error, CellTimeoutError):
+        return f"the cell took more than {CELL_TIMEOUT_SECONDS // 3600} hours; {again}"
+    code = QuietKernelManager.exit_code
+    if code == -signal.SIGKILL:
+        return f"the kernel was killed, as a system does that is short of memory; {again}"
+    how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with status {code}"
+    return f"the kernel ended {how}; {again}"
 
 
 def _literal(path: Path) -> str:
