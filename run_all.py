@@ -114,6 +114,29 @@ def make_order(options: argparse.Namespace) -> build.Order:
     )
 
 
+class PatientConsole(Console):
+    """Goes on in silence when nobody listens any more, as behind `| head -1`."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the run go on; by default it would end."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_streams() -> None:
+    """Have streams that take any text, whatever the caller closed or his locale lacks.
+
+    A kernel inherits them, and cannot start without.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
+
+
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -121,23 +144,25 @@ def main(arguments: list[str]) -> int:
         try:
             options = parse(arguments)
             order = make_order(options)
+            if options.list:
+                print(build.describe_plan(order))
+                return 0
             held.enter_context(publish.alone_in(order.output))
             # what is asked for can be done and is there, before any work
             build.check(order)
             order = replace(order, dataset=order.plan.dataset)
-        except (ValueError, OSError, DataError) as error:
+        except RecursionError:
+            return _end(2, "error: a folder lies too deep")
+        except (ValueError, OSError, RuntimeError, DataError) as error:  # a loop of links is one
             return _end(2, f"error: {error}")
         except KeyboardInterrupt:
             return _end(130, "stopped before any work")
-        if options.list:
-            print(build.describe_plan(order))
-            return 0
         return make(order, options.open)
 
 
 def make(order: build.Order, with_browser: bool) -> int:
     """Carry a checked order out and return the exit status."""
-    console = Console()
+    console = PatientConsole()
     try:
         page = build.build(order, console)
     except (NotebookError, PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
@@ -150,9 +175,10 @@ def make(order: build.Order, with_browser: bool) -> int:
 
 
 def _end(status: int, reason: str) -> int:
-    print(f"run_all.py: {reason}", file=sys.stderr)
+    print(f"run_all.py: {' '.join(reason.split())}", file=sys.stderr)
     return status
 
 
 if __name__ == "__main__":
+    open_streams()
     sys.exit(main(sys.argv[1:]))

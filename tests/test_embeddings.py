@@ -26,6 +26,9 @@ def test_chosen_images_have_the_embeddings_of_their_encoder(store, part, monkeyp
     assert np.array_equal(embeddings.of_run(run, part, rows), found)
     with pytest.raises(pytest.fail.Exception, match="again"):
         embeddings.of_run(run, part, rows[::-1])  # in another order they are others
+    other = replace(run, weights=[weight + 1 for weight in run.weights])  # of another machine
+    with pytest.raises(pytest.fail.Exception, match="again"):
+        embeddings.of_run(other, part, rows)
 
 
 def test_before_the_first_step_and_after_each_epoch(store, part):

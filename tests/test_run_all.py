@@ -154,6 +154,17 @@ def test_a_list_names_what_there_is_to_do(whole_run, start):
     assert out.strip().endswith("0 to do, about 0:00 here")
 
 
+def test_a_list_of_a_fresh_run_has_all_to_do_and_does_nothing(store, tmp_path, capsys):
+    options = ["--profile", "quick", "--dataset", "digits", "--only", "03", "--seeds", "1"]
+    output = tmp_path / "report"
+    training.train(plans.make_plan("quick", "digits", 1).experiment())
+    assert run_all.main([*options, "--output", str(output), "--list"]) == 0
+    assert "0 to do, about" in capsys.readouterr().out
+    assert run_all.main([*options, "--output", str(output), "--list", "--fresh"]) == 0
+    assert "1 to do, about" in capsys.readouterr().out
+    assert not output.exists()
+
+
 RUN_AS_A_SCRIPT = """
 import json, sys
 for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:

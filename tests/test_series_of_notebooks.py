@@ -143,6 +143,7 @@ def test_a_changed_notebook_is_run_again_and_so_is_the_summary(make_jobs):
     _, files, kept = run(make_jobs(2))
     assert kept == [True, False, False]
     assert "02-b,0.4" in files["told.csv"]
+    assert run(make_jobs(3))[2] == [True] * 3  # the new copy is as good as the old one was
 
 
 @pytest.mark.parametrize("change", [{"profile": "quick"}, {"data": "another"}])

@@ -77,7 +77,8 @@ class Experiment:
         kind = "" if self.objective == "contrastive" else f"{self.objective}, "
         margin = "" if self.objective == "softmax" else f"m = {self.margin:g}, "  # it has none
         choice = ", a choice of classes" if self.seen else ""
-        return f"{self.model}, {kind}{margin}{self.optimizer}, seed {self.seed}{choice}"
+        rate = "" if self.learning_rate == 0.001 else f" {self.learning_rate:g}"
+        return f"{self.model}, {kind}{margin}{self.optimizer}{rate}, seed {self.seed}{choice}"
 
 
 def refuse_unknown(field: str, given: str, allowed: object) -> None:

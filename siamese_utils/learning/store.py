@@ -38,6 +38,14 @@ class Run:
         """Its name in the store."""
         return self.record["key"]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights: the same training gives others on another machine."""
+        digest = hashlib.sha256()
+        for weight in self.weights:
+            digest.update(np.ascontiguousarray(weight))
+        return digest.hexdigest()
+
 
 def make_key(parts: dict[str, Any], code: Sequence[str]) -> str:
     """Return the name of a piece of work: 20 hex digits that change with all that shapes it.

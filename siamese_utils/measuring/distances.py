@@ -5,7 +5,6 @@ Whatever the encoder, its images are embedded once; what comes of it is kept in 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -140,7 +139,7 @@ def _of_run(run: Run, cosine: bool) -> Distances:
     dataset = training.load_data(experiment)
     on_distances = experiment.objective == "contrastive" and not cosine
     return of_images(
-        f"{run.key} {_digest(run.weights)} {_name(cosine)}",
+        f"{run.key} {run.digest} {_name(cosine)}",
         lambda _: _embedder(training.rebuild_encoder(run, dataset.images.shape[1:]), cosine),
         dataset,
         experiment.seed,
@@ -193,10 +192,3 @@ def _count_groups(
 
 def _name(cosine: bool) -> str:
     return "cosine" if cosine else "Euclidean"
-
-
-def _digest(weights: Sequence[np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(np.ascontiguousarray(weight))
-    return digest.hexdigest()

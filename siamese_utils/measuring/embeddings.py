@@ -10,6 +10,7 @@ from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import store, training, transfer
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Arrays, Run
+from siamese_utils.learning.transfer import Pretraining
 from siamese_utils.measuring import geometry
 from siamese_utils.measuring.intervals import measured
 
@@ -21,7 +22,8 @@ def of_run(run: Run, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
         encoder = training.rebuild_encoder(run, dataset.images.shape[1:])
         return {"embeddings": training.embed(encoder, dataset.images[rows])}
 
-    parts = {"embeddings": run.key, "data": dataset.digest, "rows": rows.tolist()}
+    parts = {"embeddings": run.key, "weights": run.digest, "data": dataset.digest}
+    parts |= {"rows": rows.tolist()}
     return store.kept(parts, ["learning.training.embed"], work)["embeddings"]
 
 
@@ -43,7 +45,8 @@ def of_digits_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarr
         encoder = transfer.build_encoder("pretrained", seed)
         return {"embeddings": training.embed(encoder, transfer.resize(dataset.images[rows]))}
 
-    parts = {"pretrained": seed, "data": dataset.digest, "rows": rows.tolist()}
+    weights = transfer.train(Pretraining(seed)).digest
+    parts = {"pretrained": seed, "weights": weights, "data": dataset.digest, "rows": rows.tolist()}
     code = ["learning.transfer.build_encoder", "learning.transfer.resize"]
     return store.kept(parts, code, work)["embeddings"]
 

@@ -6,13 +6,14 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import CancelledError, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siamese_utils import settings
+from siamese_utils.images.sources import DataError
 from siamese_utils.learning import plans, store, training, transfer
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.plans import Plan, Step
@@ -50,13 +51,14 @@ def train_here(ahead: Ahead, workers: int) -> None:
     """Train and measure in so many processes.
 
     A lost worker costs its training, which is begun again. Raises WorkersLostError where that
-    happens three times, and what a training raises.
+    happens three times and none is finished in between, and what a training raises.
     """
     for waiting in ahead.phases():
         losses = 0
         while waiting:
+            before = len(waiting)
             waiting = _train_until_lost(ahead, waiting, workers)
-            losses = losses + 1 if waiting else 0
+            losses = losses + 1 if len(waiting) == before else min(1, len(waiting))
             if losses == LOSSES:
                 raise WorkersLostError(
                     f"a worker died {LOSSES} times; finished trainings are kept: "
@@ -124,16 +126,17 @@ def train_on_cluster(ahead: Ahead, address: str) -> None:
         for steps in ahead.phases():
             futures = {_submit(client, step, ahead.plan): step for step in steps}
             for future in completed(futures):
-                step = futures[future]
+                step = futures.pop(future)
                 try:
                     for key, content in future.result().items():
                         store.take(key, content)
-                except KilledWorker as error:
+                except (KilledWorker, CancelledError, DataError, ValueError) as error:
                     raise WorkersLostError(f"{step.label}: {error}") from error
                 if not store.has(plans.key_of(step)):
                     raise WorkersLostError(
                         f"{step.label}: a worker has another state of the package"
                     )
+                future.release()  # or a worker that is lost later would cost this one too
                 ahead.done(step)
 
 
@@ -145,7 +148,7 @@ def _submit(client: Client, step: Step, plan: Plan) -> Future:
     if not isinstance(step, Transfer):
         return client.submit(_train_apart, step, milestones, pure=False)
     key = transfer.key_of(Pretraining(step.seed))
-    content = client.scatter(store.path_of(key).read_bytes())
+    content = client.scatter(store.path_of(key).read_bytes(), broadcast=True)
     return client.submit(_train_apart, step, milestones, key, content, pure=False)
 
 

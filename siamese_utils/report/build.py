@@ -86,7 +86,8 @@ def check(order: Order) -> None:
 def describe_plan(order: Order) -> str:
     """Return what each notebook trains, what of it the store has, and the time expected."""
     chapters = order.in_running_order
-    pending = plans.pending(order.plan, [chapter.number for chapter in chapters])
+    with _environment(order, Path(os.devnull)):
+        pending = plans.pending(order.plan, [chapter.number for chapter in chapters])
     lines, total = [], 0.0
     for chapter in chapters:
         steps, to_do = list(order.plan.steps(chapter.number)), pending[chapter.number]

@@ -13,6 +13,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from siamese_utils.report.processes import end_with_parent
 from siamese_utils.report.series import Chapter
 
 KERNEL = "python3"
@@ -20,7 +21,10 @@ CELL_TIMEOUT_SECONDS = 4 * 3600  # a cell may train for long, but not for ever
 
 
 class QuietKernelManager(AsyncKernelManager):
-    """Starts kernels whose own messages go to a file: in a terminal they would tear the display."""
+    """Starts kernels that end with this process, and whose own messages go to a file.
+
+    In a terminal these would tear the display.
+    """
 
     stderr_path = Path(os.devnull)
     exit_code: int | None = None  # of the last kernel that died by itself
@@ -28,7 +32,7 @@ class QuietKernelManager(AsyncKernelManager):
     async def start_kernel(self, **arguments: Any) -> None:
         """Start the kernel with its standard error in the log."""
         with self.stderr_path.open("w") as file:
-            await super().start_kernel(stderr=file, **arguments)
+            await super().start_kernel(stderr=file, preexec_fn=end_with_parent, **arguments)
 
     async def is_alive(self) -> bool:
         """Return whether the kernel runs, and note how it ended."""

@@ -57,7 +57,7 @@ def run(jobs: Sequence[Job], say: Callable[[str, bool], None]) -> dict[str, Body
                     bodies[name], kept = future.result()
                 except BrokenProcessPool:
                     raise NotebookError(
-                        f"{name}: its process was killed; is memory short?"
+                        f"{name}, or one beside it: its process was killed; is memory short?"
                     ) from None
                 say(name, kept)
             if part:
@@ -112,6 +112,7 @@ def _unpack(job: Job, grounds: str) -> bool:
     contents = {name: array.tobytes() for name, array in arrays.items()}
     used = contents.get(f"results/{store.USED}", b"").decode().splitlines()
     if contents.pop(GROUNDS, b"") != grounds.encode() or not all(map(store.is_unchanged, used)):
+        (job.folder / "results" / store.USED).unlink(missing_ok=True)  # it did not use this copy
         return False
     for name, content in contents.items():
         place = "results" if name.startswith("results/") else ""

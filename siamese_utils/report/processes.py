@@ -1,5 +1,6 @@
 """Processes that work beside this one, and end when it does."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,16 @@ from contextlib import contextmanager
 
 from siamese_utils.learning.machine import THREAD_VARIABLES
 
-SECONDS_TO_END = 10  # for a process that is told to; a kernel of its own takes a second or two
+SECONDS_TO_END = 10  # for a process that is told to
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process when its parent ends, whatever it is doing then."""
+    if _libc:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager
@@ -42,13 +52,13 @@ def _settle_in(threads: int | None) -> None:
     """Leave Ctrl-C and the terminal to the parent, end with it, and keep to the threads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what TensorFlow says would tear the display
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a notebook's kernel goes too
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
+    threading.Thread(target=_watch_parent, daemon=True).start()  # where there is no Linux
     if threads:
         for name in THREAD_VARIABLES:  # TensorFlow reads them when it is loaded
             os.environ[name] = str(threads)
 
 
-def _end_with_parent() -> None:
+def _watch_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)  # it was killed, and so could not end us

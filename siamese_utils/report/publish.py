@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 # A report is built in the first and, once it is whole, renamed to the second. Whoever finds
 # the second finishes the move: that is what makes a pulled plug harmless.
 STAGING, WHOLE = ".staging", ".whole"
+FOLDERS = ("figures", "results")  # of a report; all else in it are files
 # Marks a folder as a report's, and lists its files. It stands in the folder of results.
 MANIFEST = "report.json"
 LOCK = ".lock"  # held while a run works on the folder; the system lets go of it with the process
@@ -71,14 +72,14 @@ def finish(output: Path) -> None:
     order = {"results": 1, "index.html": 2}
     for path in sorted(whole.iterdir(), key=lambda path: order.get(path.name, 0)):
         target = output / path.name
-        if path.is_dir():
+        if path.is_dir() or target.is_dir():
             _remove(target)
         os.replace(path, target)
     whole.rmdir()
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():  # a link goes, and what it leads to stays
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -102,10 +103,11 @@ def list_files(folder: Path) -> list[str]:
 def refuse_strangers(output: Path, names: list[str]) -> None:
     """Raise ValueError where a file of another origin in `output` would be replaced."""
     finish(output)
-    strange = [
-        name for name in names if (output / name).exists() and name not in list_files(output)
-    ]
-    if strange:
-        raise ValueError(
-            f"{output} holds {strange[0]}, which no report left there; choose another --output"
-        )
+    ours = list_files(output)
+    for name in sorted({*names, *ours}):
+        path = output / name
+        of_our_kind = name in ours and path.is_dir() == (name in FOLDERS)
+        if path.is_symlink() or (path.exists() and not of_our_kind):
+            raise ValueError(
+                f"{output} holds {name}, which no report left there; choose another --output"
+            )

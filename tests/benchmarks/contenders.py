@@ -53,7 +53,7 @@ def _study():
 
 
 def ours(precision: str) -> Run:
-    """The report's own training step, as `training.fit` runs it."""
+    """The report's own training step; `training.fit` returns to Python still less often."""
     experiment, dataset, split = _study()
     experiment = replace(experiment, precision=precision)
     encoder = training._begin(experiment, dataset)

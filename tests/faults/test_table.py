@@ -1,0 +1,6 @@
+import table
+
+
+def test_the_table_is_that_of_the_tests():
+    assert table.README.read_text(encoding="utf-8") == table.make()
+    assert len(table.rows()) > 5
