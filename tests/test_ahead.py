@@ -72,6 +72,9 @@ def test_workers_train_what_notebooks_then_find(kept, order):
     assert len(list(settings.store_dir().glob("*.npz"))) == 2 * 3 + 2
 
 
+@pytest.mark.fault(
+    "kill -9 of a worker in mid-training", "its training is begun again, the others stay"
+)
 def test_a_lost_worker_costs_its_training_and_nothing_else(kept, order):
     ordered = order(STEPS)
     kill_in_mid_training(kept, lambda: multiprocessing.active_children()[0].pid)
@@ -82,6 +85,7 @@ def test_a_lost_worker_costs_its_training_and_nothing_else(kept, order):
     assert "a worker was lost" in said
 
 
+@pytest.mark.fault("workers die again and again", "the run ends with one line")
 def test_workers_that_die_again_and_again_end_the_run(kept, order, monkeypatch):
     monkeypatch.setattr(ahead, "_train_until_lost", lambda _, steps, __: steps)
     with pytest.raises(ahead.WorkersLostError, match="died 3 times"):
@@ -110,6 +114,7 @@ def cluster(tmp_path):
         yield address, lambda: start("dask_worker", *options)
 
 
+@pytest.mark.fault("kill -9 of a cluster's worker in mid-training", "another one trains it")
 def test_a_cluster_trains_and_shares_no_disk(kept, order, cluster):
     address, start_worker = cluster
     first, second = start_worker(), start_worker()
@@ -127,6 +132,9 @@ def test_a_cluster_trains_and_shares_no_disk(kept, order, cluster):
     assert transfer.train(Transfer(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
 
 
+@pytest.mark.fault(
+    "no scheduler at the address, or one without workers", "one line, before any work"
+)
 def test_a_scheduler_that_is_not_there_is_refused(cluster):
     with pytest.raises(ValueError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
         ahead.check_scheduler("tcp://127.0.0.1:9")

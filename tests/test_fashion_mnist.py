@@ -55,6 +55,7 @@ def test_idx_is_read(tmp_path):
         (gzip.compress(idx(np.zeros(9, np.uint8)) + b"x"), "announces"),
     ],
 )
+@pytest.mark.fault("a data file is cut, of another kind or another shape", "one line names it")
 def test_a_broken_idx_file_is_refused(tmp_path, content, message):
     path = tmp_path / "broken.gz"
     path.write_bytes(content)
@@ -62,6 +63,7 @@ def test_a_broken_idx_file_is_refused(tmp_path, content, message):
         files.read_idx(path)
 
 
+@pytest.mark.fault("no data and no network", "one line says where to put the files")
 def test_without_files_and_network_the_error_says_where_and_what_to_do(nowhere):
     with pytest.raises(files.DataError) as caught:
         sources.load("fashion-mnist")
@@ -70,6 +72,9 @@ def test_without_files_and_network_the_error_says_where_and_what_to_do(nowhere):
     assert settings.DATA_VARIABLE in str(caught.value)
 
 
+@pytest.mark.fault(
+    "no data and no network, with `--dataset auto`", "the digits are taken, one line says so"
+)
 def test_auto_goes_on_with_digits_and_says_so_in_one_line(nowhere, capsys):
     dataset = sources.load("auto")
     assert dataset.name == "digits"
@@ -80,6 +85,9 @@ def test_auto_goes_on_with_digits_and_says_so_in_one_line(nowhere, capsys):
     assert "digits" in said
 
 
+@pytest.mark.fault(
+    "a bit of one's own data file is flipped", "one line names it; the file is left alone"
+)
 def test_a_damaged_file_of_ones_own_is_named_and_left_alone(nowhere):
     name = "t10k-labels-idx1-ubyte.gz"
     path = nowhere / "own" / "fashion-mnist" / name
@@ -92,6 +100,7 @@ def test_a_damaged_file_of_ones_own_is_named_and_left_alone(nowhere):
         assert path.read_bytes() == content
 
 
+@pytest.mark.fault("a downloaded data file is damaged", "it is fetched again")
 def test_a_damaged_downloaded_file_is_fetched_again(nowhere, monkeypatch):
     content = b"the true content"
     digest = hashlib.sha256(content).hexdigest()

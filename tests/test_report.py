@@ -176,6 +176,10 @@ def test_the_same_notebook_gives_the_same_page(make_chapter, tmp_path):
         ("import os; os.kill(os.getpid(), 11)", "cell 2: stopped: the kernel ended by SIGSEGV"),
     ],
 )
+@pytest.mark.fault(
+    "a cell fails, exits, or its kernel ends or is killed",
+    "one line names notebook, cell and cause",
+)
 def test_a_failing_notebook_is_named_with_its_cell_and_error(make_chapter, tmp_path, code, message):
     chapter = make_chapter(code)
     with pytest.raises(execute.NotebookError, match=message) as caught:
@@ -183,6 +187,7 @@ def test_a_failing_notebook_is_named_with_its_cell_and_error(make_chapter, tmp_p
     assert "07-sample.ipynb" in str(caught.value)
 
 
+@pytest.mark.fault("Ctrl-C while a cell runs", "the kernel ends, without a word")
 def test_ctrl_c_in_a_cell_leaves_no_word_of_the_kernel_it_ends(
     make_chapter, tmp_path, monkeypatch, caplog
 ):
@@ -212,6 +217,7 @@ def test_ctrl_c_in_a_cell_leaves_no_word_of_the_kernel_it_ends(
     assert not caplog.records
 
 
+@pytest.mark.fault("a parameter that the notebook does not have", "it is refused before any work")
 def test_a_mistyped_parameter_is_refused(make_chapter):
     chapter = make_chapter("seeds = 3", tags=[("parameters",)])
     execute.check(chapter, {"seeds": 1})
@@ -219,6 +225,7 @@ def test_a_mistyped_parameter_is_refused(make_chapter):
         execute.check(chapter, {"sedes": 1})
 
 
+@pytest.mark.fault("Jupyter has no Python kernel", "one line says how to install it")
 def test_a_missing_kernel_is_refused(make_chapter, monkeypatch):
     monkeypatch.setattr(execute, "KERNEL", "no-such-kernel")
     with pytest.raises(ValueError, match="no kernel 'no-such-kernel'"):
@@ -257,6 +264,10 @@ def test_a_report_replaces_the_old_one_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("moves", range(4))
+@pytest.mark.fault(
+    "a plug is pulled at each step of putting a report in place",
+    "the next run finishes it; no reader meets half of one",
+)
 def test_an_interrupted_move_is_finished(tmp_path, monkeypatch, moves):
     make_report(tmp_path, "index.html", "a.html", "report.pdf", "results/t", text="old")
     write(publish.open_staging(tmp_path), "index.html", "a.html", "b.html", "results/t", text="new")
@@ -277,6 +288,7 @@ def test_an_interrupted_move_is_finished(tmp_path, monkeypatch, moves):
     assert not (tmp_path / publish.WHOLE).exists()
 
 
+@pytest.mark.fault("the output holds a file of somebody's own", "it is refused before any work")
 def test_a_file_of_another_origin_is_never_replaced(tmp_path):
     write(tmp_path, "results/thesis.csv", text="mine")
     with pytest.raises(ValueError, match="results, which no report left there"):
@@ -300,6 +312,9 @@ def test_a_file_of_another_origin_is_never_replaced(tmp_path):
         "not JSON",
     ],
 )
+@pytest.mark.fault(
+    "an old report's list of files names files outside, or is no list", "nothing outside is touched"
+)
 def test_a_manifest_of_a_stranger_deletes_nothing(tmp_path, text):
     write(tmp_path, "victim", text="not a report's")
     output = tmp_path / "report"
@@ -309,6 +324,7 @@ def test_a_manifest_of_a_stranger_deletes_nothing(tmp_path, text):
     assert (tmp_path / "victim").read_text() == "not a report's"
 
 
+@pytest.mark.fault("half a report was left behind", "it is thrown away, the old report stays")
 def test_what_was_not_whole_is_never_taken(tmp_path):
     make_report(tmp_path, "index.html", text="old")
     write(publish.open_staging(tmp_path), "index.html", text="half")

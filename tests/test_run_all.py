@@ -214,6 +214,10 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
     assert (pages(), stored()) == before
 
 
+@pytest.mark.fault(
+    "Ctrl-C while networks are trained",
+    "exit 130, one line; finished trainings and the old report stay",
+)
 def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start):
     folder, output = tmp_path / "store", tmp_path / "report"
     make_old_report(output)
@@ -237,6 +241,7 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start)
     assert all(store.load_arrays(path.stem) for path in folder.glob("[!.]*.npz"))
 
 
+@pytest.mark.fault("`--only` into the folder of a whole report", "one line, exit 2")
 def test_a_part_never_replaces_a_whole_report(store, tmp_path, capsys):
     make_old_report(tmp_path)
     status = run_all.main(["--dataset", "digits", "--only", "3", "--output", str(tmp_path)])
@@ -255,6 +260,7 @@ def test_a_part_never_replaces_a_whole_report_whose_move_was_interrupted(store, 
     assert (tmp_path / "index.html").read_text() == "a whole report"
 
 
+@pytest.mark.fault("two runs into one folder", "the second is refused, exit 2")
 def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
     with publish.alone_in(tmp_path):
@@ -282,6 +288,7 @@ def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkey
         (["--prof", "quick"], "--prof"),
     ],
 )
+@pytest.mark.fault("each option mistyped, or with a wrong value", "one line, exit 2")
 def test_a_mistake_ends_with_one_line_and_exit_2(arguments, message, store, capsys, monkeypatch):
     monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
     try:
@@ -312,6 +319,7 @@ def make_notebook(monkeypatch):
     return make
 
 
+@pytest.mark.fault("relative folders, spaces and braces in paths", "the report is made")
 def test_folders_may_be_relative_and_hold_braces(tmp_path, monkeypatch, make_notebook):
     told = "from siamese_utils import settings; (settings.results_dir() / 'told.txt').write_text("
     make_notebook(tmp_path / "my {notebooks}", f"{told}str(settings.store_dir()))")
@@ -323,6 +331,7 @@ def test_folders_may_be_relative_and_hold_braces(tmp_path, monkeypatch, make_not
     assert found == str(tmp_path / "store")
 
 
+@pytest.mark.fault("a cell fails in a whole run", "exit 1; the old report stays")
 def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, capsys, make_notebook):
     make_notebook(tmp_path, "assert 1 == 2")
     make_old_report(tmp_path / "report")
@@ -333,6 +342,7 @@ def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, cap
     assert (tmp_path / "report" / "index.html").read_text() == "the old report"
 
 
+@pytest.mark.fault("the PDF engine fails", "the pages are published without it, exit 1")
 def test_trouble_with_the_pdf_costs_the_pdf_alone(
     tmp_path, store, capsys, make_notebook, monkeypatch
 ):

@@ -180,6 +180,7 @@ def test_what_a_notebook_took_from_the_store_is_part_of_its_grounds(make_jobs):
     assert run(make_jobs(3))[2][:2] == [False, False]
 
 
+@pytest.mark.fault("a bit of a kept notebook is flipped", "the notebook is run again")
 def test_a_damaged_copy_is_none(make_jobs):
     run(make_jobs(1))
     path = keep.path_of(notebooks._key_of(make_jobs(2)[0]))
@@ -197,6 +198,7 @@ def test_fresh_runs_everything(make_jobs, monkeypatch):
 
 
 @pytest.mark.processes
+@pytest.mark.fault("kill -9 of a notebook's process", "one line says so")
 def test_a_failing_notebook_and_a_killed_process_say_which(make_jobs):
     make_jobs.write("01-a", "1 / 0")
     with pytest.raises(NotebookError, match=r"01-a.ipynb, cell 3: ZeroDivisionError"):

@@ -90,6 +90,7 @@ def test_damaged_compressed_arrays_are_none(store, place):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
+@pytest.mark.fault("a stored training is cut, emptied or altered", "it is done again")
 def test_a_damaged_file_is_not_used_and_can_be_replaced(store, damage):
     path = keep.save(RUN)
     content = bytearray(path.read_bytes())
@@ -102,6 +103,7 @@ def test_a_damaged_file_is_not_used_and_can_be_replaced(store, damage):
 
 
 @pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.fault("each single bit of a stored file is flipped", "it counts as not there")
 def test_any_flipped_bit_of_a_small_file_is_seen(store, compress):
     path = keep.save_arrays("key", SMALL, compress)
     whole = path.read_bytes()
@@ -128,6 +130,7 @@ def test_flipped_bits_of_a_larger_file_are_seen(store):
     assert np.array_equal(keep.load("large").weights[0], run.weights[0])
 
 
+@pytest.mark.fault("a stored file ends at any of its bytes", "it counts as not there")
 def test_a_file_cut_off_anywhere_is_none(store):
     path = keep.save(RUN)
     whole = path.read_bytes()
@@ -138,6 +141,7 @@ def test_a_file_cut_off_anywhere_is_none(store):
     assert keep.load("key") is None
 
 
+@pytest.mark.fault("the file of another training lies under a key", "it counts as not there")
 def test_the_file_of_another_training_is_none(store):
     path = keep.save(RUN)
     keep.path_of("other").write_bytes(path.read_bytes())
@@ -145,6 +149,7 @@ def test_the_file_of_another_training_is_none(store):
     assert same(keep.load("key"))
 
 
+@pytest.mark.fault("an array of a stored training is set to zero", "it counts as not there")
 def test_a_zeroed_array_is_seen(store):
     path = keep.save(RUN)
     content = path.read_bytes()
@@ -216,6 +221,9 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
+@pytest.mark.fault(
+    "a pickle or garbage has the right seal", "it counts as not there; nothing in it runs"
+)
 def test_garbage_under_the_right_seal_is_none(store, name):
     seal("key", GARBAGE[name])
     assert keep.load_arrays("key") is None
@@ -239,6 +247,7 @@ def test_what_is_whole_and_no_training_is_none(store, arrays):
     assert keep.load("key") is None
 
 
+@pytest.mark.fault("saving a training fails half way", "the old file stays, no other is left")
 def test_a_failure_while_saving_leaves_no_litter(store, monkeypatch):
     keep.save(RUN)
     monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -247,6 +256,7 @@ def test_a_failure_while_saving_leaves_no_litter(store, monkeypatch):
     assert [path.name for path in store.iterdir()] == ["key.npz"]
 
 
+@pytest.mark.fault("the process ends at once while a training is saved", "the old file stays whole")
 def test_a_pulled_plug_leaves_the_old_file(store):
     keep.save(RUN)
     program = (
@@ -313,6 +323,7 @@ def test_a_report_notes_each_training_that_it_uses_once(store, results):
     assert json.loads(line) == RUN.record
 
 
+@pytest.mark.fault("a cluster's worker sends damaged bytes", "they are refused")
 def test_what_another_store_has_is_taken_whole_or_not_at_all(store, monkeypatch, tmp_path):
     content = keep.save(RUN).read_bytes()
     monkeypatch.setenv(settings.STORE_VARIABLE, str(tmp_path / "elsewhere"))

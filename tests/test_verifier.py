@@ -87,6 +87,7 @@ def test_copies_of_one_image_cannot_be_held_out():
         SiameseVerifier().fit(np.uint8(images), np.repeat([0, 1], 20))
 
 
+@pytest.mark.fault("Ctrl-C while a verifier is fitted", "it answers nothing")
 def test_an_interrupted_fit_answers_nothing(digits, two, monkeypatch):
     judge = SiameseVerifier(epochs=1).fit(digits.images[:300], digits.labels[:300])
     monkeypatch.setattr(
@@ -146,6 +147,7 @@ def test_what_is_kept_is_plain(fitted, tmp_path):
 
 
 @pytest.mark.parametrize("name", [verifier.ARCHITECTURE, verifier.WEIGHTS, verifier.SETTINGS])
+@pytest.mark.fault("a bit of a kept verifier is flipped", "it is refused")
 def test_what_was_changed_since_is_refused(fitted, tmp_path, name):
     path = fitted.save(tmp_path / "kept") / name
     whole = path.read_bytes()
@@ -168,6 +170,7 @@ def _values(text):
         return None
 
 
+@pytest.mark.fault("the weights of a kept verifier are not numbers", "it is refused")
 def test_weights_that_are_no_numbers_are_refused(fitted, tmp_path):
     folder = fitted.save(tmp_path / "kept")
     nothing = [np.full_like(weight, np.nan) for weight in fitted.encoder.get_weights()]
@@ -176,6 +179,7 @@ def test_weights_that_are_no_numbers_are_refused(fitted, tmp_path):
         SiameseVerifier.load(folder)
 
 
+@pytest.mark.fault("Ctrl-C while a verifier is saved", "nothing is left")
 def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
