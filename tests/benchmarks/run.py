@@ -22,7 +22,7 @@ from contenders import Contender, contenders
 
 from siamese_utils import settings
 from siamese_utils.images import sources
-from siamese_utils.learning import machine, models, objectives, plans, training
+from siamese_utils.learning import machine, objectives, plans, training
 from siamese_utils.measuring import counts
 
 EPOCH = 66_684  # pairs, of the study, which holds out no images; ours are scaled to it
@@ -120,12 +120,14 @@ def _train_epoch(images_per_class: int | None, classes: int) -> dict[str, object
 
 def _count_all(share: float, classes: int) -> dict[str, object]:
     """Count all pairs of test images: a share of them, or those of fewer classes."""
+    from siamese_utils.learning.models import EMBEDDING_SIZE  # TensorFlow, and not beside PyTorch
+
     dataset = sources.load("fashion-mnist")
     chosen = dataset.split(0).all
     rng = np.random.default_rng(0)
     kept = rng.permutation(chosen[dataset.labels[chosen] < classes])
     kept = kept[: int(share * len(kept))]
-    embeddings = rng.normal(size=(len(kept), models.EMBEDDING_SIZE)).astype("float32")
+    embeddings = rng.normal(size=(len(kept), EMBEDDING_SIZE)).astype("float32")
     step = counts.choose_step(embeddings)
     of = embeddings, dataset.labels[kept], step
     seconds = float(np.median([_time(counts.count_pairs, *of) for _ in range(3)]))
