@@ -12,23 +12,9 @@ import pytest
 from siamese_utils import settings
 from siamese_utils.images import fashion_mnist as files
 from siamese_utils.images import sources
-from siamese_utils.learning import machine
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # processes side by side, a core for each
-    for name in machine.THREAD_VARIABLES:
-        os.environ.setdefault(name, "1")
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep the tests of the whole run in one process, which makes it once, and begin with them."""
-    items.sort(key=lambda item: "whole_run" not in item.fixturenames)
-    for item in items:
-        if "whole_run" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("whole run"))
 
 
 @pytest.fixture(scope="session")
