@@ -7,11 +7,14 @@ import sys
 from types import SimpleNamespace
 
 import hypothesis
+import nbformat
 import pytest
+from nbformat import v4
 
 from siamese_utils import settings
 from siamese_utils.images import fashion_mnist as files
 from siamese_utils.images import sources
+from siamese_utils.report import publish
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
@@ -42,6 +45,33 @@ def results(tmp_path, monkeypatch):
     """An empty folder of results."""
     monkeypatch.setenv(settings.RESULTS_VARIABLE, str(tmp_path / "results"))
     return tmp_path / "results"
+
+
+@pytest.fixture(scope="session")
+def write_notebook():
+    """A function that writes a series of one notebook, 01-a with this code, into a folder."""
+
+    def write(folder, code):
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
+        parameters.metadata["tags"] = ["parameters"]
+        cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell(code)]
+        folder.mkdir(exist_ok=True)
+        notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
+        nbformat.write(notebook, folder / "01-a.ipynb")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_old_report():
+    """A function that puts a report of one page into a folder."""
+
+    def make(output):
+        (publish.open_staging(output) / "index.html").write_text("the old report")
+        publish.publish(output, {})
+
+    return make
 
 
 QUICK = ["--profile", "quick", "--dataset", "digits", "--seeds", "2"]

@@ -9,10 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import nbformat
 import pandas as pd
 import pytest
-from nbformat import v4
 from sklearn.metrics import roc_auc_score
 
 import run_all
@@ -40,11 +38,6 @@ def planned():
         if any((replace(e, epochs=1), n) in longer for n in range(e.epochs + 1, 9))
     }
     return steps, on_the_way
-
-
-def make_old_report(output):
-    (publish.open_staging(output) / "index.html").write_text("the old report")
-    publish.publish(output, {})
 
 
 def test_a_run_says_what_it_does_and_what_it_found(whole_run):
@@ -218,7 +211,7 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
     "Ctrl-C while networks are trained",
     "exit 130, one line; finished trainings and the old report stay",
 )
-def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start):
+def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start, make_old_report):
     folder, output = tmp_path / "store", tmp_path / "report"
     make_old_report(output)
     process = start(
@@ -242,7 +235,7 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start)
 
 
 @pytest.mark.fault("`--only` into the folder of a whole report", "one line, exit 2")
-def test_a_part_never_replaces_a_whole_report(store, tmp_path, capsys):
+def test_a_part_never_replaces_a_whole_report(store, tmp_path, capsys, make_old_report):
     make_old_report(tmp_path)
     status = run_all.main(["--dataset", "digits", "--only", "3", "--output", str(tmp_path)])
     assert status == 2
@@ -288,7 +281,7 @@ def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkey
         (["--prof", "quick"], "--prof"),
     ],
 )
-@pytest.mark.fault("each option mistyped, or with a wrong value", "one line, exit 2")
+@pytest.mark.fault("mistyped options and wrong values", "one line, exit 2")
 def test_a_mistake_ends_with_one_line_and_exit_2(arguments, message, store, capsys, monkeypatch):
     monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
     try:
@@ -303,17 +296,11 @@ def test_a_mistake_ends_with_one_line_and_exit_2(arguments, message, store, caps
 
 
 @pytest.fixture
-def make_notebook(monkeypatch):
+def make_notebook(monkeypatch, write_notebook):
     """Return a function that makes a series of one notebook, 01-a, in a folder."""
 
     def make(folder, code):
-        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
-        parameters.metadata["tags"] = ["parameters"]
-        cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell(code)]
-        folder.mkdir(exist_ok=True)
-        notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
-        nbformat.write(notebook, folder / "01-a.ipynb")
+        write_notebook(folder, code)
         monkeypatch.setattr(settings, "NOTEBOOKS", folder)
 
     return make
@@ -332,7 +319,9 @@ def test_folders_may_be_relative_and_hold_braces(tmp_path, monkeypatch, make_not
 
 
 @pytest.mark.fault("a cell fails in a whole run", "exit 1; the old report stays")
-def test_a_failing_notebook_ends_with_exit_1_and_says_where(tmp_path, store, capsys, make_notebook):
+def test_a_failing_notebook_ends_with_exit_1_and_says_where(
+    tmp_path, store, capsys, make_notebook, make_old_report
+):
     make_notebook(tmp_path, "assert 1 == 2")
     make_old_report(tmp_path / "report")
     status = run_all.main(["--dataset", "digits", "--output", str(tmp_path / "report")])

@@ -11,6 +11,7 @@ import numpy as np
 
 from siamese_utils.images import pairs
 from siamese_utils.learning import objectives, plans, training
+from siamese_utils.measuring import speed
 
 BATCH_2019 = 128  # pairs
 TORCH = importlib.util.find_spec("torch") is not None
@@ -32,7 +33,7 @@ def contenders() -> list[Contender]:
     once = {"pairs_in_step": 120, "images_in_step": 66}
     twice = {"pairs_in_step": BATCH_2019, "images_in_step": 2 * BATCH_2019}
     found = [
-        Contender("Keras, two towers, float32", two_towers, **twice),
+        Contender(speed.THEN, two_towers, **twice),
         Contender("ours, float32", partial(ours, "float32"), **once),
         Contender("ours, bfloat16", partial(ours, "mixed_bfloat16"), **once),
     ]

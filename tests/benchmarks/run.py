@@ -23,14 +23,13 @@ from contenders import Contender, contenders
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.learning import machine, objectives, plans, training
-from siamese_utils.measuring import counts
+from siamese_utils.measuring import counts, speed
 
 EPOCH = 66_684  # pairs, of the study, which holds out no images; ours are scaled to it
 ROUNDS, STEPS = 5, 60
 SIDE = 2048  # of the matrices whose product is the limit
 TRAINING_BYTES = 25e6  # five lengths of a network, and its distances
 LINK = 1e9 / 8  # bytes a second
-PRECISIONS = ("float32", "bfloat16")
 
 
 def main() -> None:
@@ -67,7 +66,7 @@ def measure_epochs(competing: list[Contender], rounds: int, steps: int) -> pd.Da
     limit = ProcessPoolExecutor(1, context)
     try:
         for of_round in range(-1, rounds):  # the first one warms up
-            peaks = {kind: limit.submit(_peak, kind).result() for kind in PRECISIONS}
+            peaks = {kind: limit.submit(_peak, kind).result() for kind in speed.PRECISIONS}
             for contender in competing:
                 seconds, memory = pools[contender.name].submit(_run, steps).result()
                 epoch = seconds / steps * EPOCH / contender.pairs_in_step

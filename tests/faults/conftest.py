@@ -4,9 +4,7 @@ import os
 import subprocess
 import sys
 
-import nbformat
 import pytest
-from nbformat import v4
 
 from siamese_utils import settings
 
@@ -22,18 +20,12 @@ sys.exit(run_all.main(sys.argv[3:]))
 
 
 @pytest.fixture
-def start_series(tmp_path):
+def start_series(tmp_path, write_notebook):
     """A function that starts run_all.py on a notebook 01-a with this code, writing to `report`."""
 
     def start(code, *arguments, **how):
         folder = tmp_path / "notebooks"
-        folder.mkdir()
-        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
-        parameters.metadata["tags"] = ["parameters"]
-        cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell(code)]
-        notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
-        nbformat.write(notebook, folder / "01-a.ipynb")
+        write_notebook(folder, code)
         own = ["--dataset", "digits", "--output", str(tmp_path / "report"), "--no-pdf"]
         command = [sys.executable, "-c", RUN, str(settings.ROOT), str(folder), *own, *arguments]
         variables = {settings.STORE_VARIABLE: str(tmp_path / "store")} | how.pop("env", {})

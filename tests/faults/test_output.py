@@ -34,9 +34,8 @@ def test_a_deep_folder(tmp_path, capsys):
 @pytest.mark.fault(
     "an old report has a link in the place of a page", "one line, exit 2; what it leads to stays"
 )
-def test_a_link_in_place_of_a_page(tmp_path, capsys):
-    (publish.open_staging(tmp_path) / "index.html").write_text("old")
-    publish.publish(tmp_path, {})
+def test_a_link_in_place_of_a_page(tmp_path, capsys, make_old_report):
+    make_old_report(tmp_path)
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "index.html").unlink()
     (tmp_path / "index.html").symlink_to(tmp_path / "mine")
@@ -45,9 +44,8 @@ def test_a_link_in_place_of_a_page(tmp_path, capsys):
 
 
 @pytest.mark.fault("an old report has a folder in the place of a page", "one line, exit 2")
-def test_a_folder_in_place_of_a_page(tmp_path, capsys):
-    (publish.open_staging(tmp_path) / "index.html").write_text("old")
-    publish.publish(tmp_path, {})
+def test_a_folder_in_place_of_a_page(tmp_path, capsys, make_old_report):
+    make_old_report(tmp_path)
     (tmp_path / "index.html").unlink()
     (tmp_path / "index.html").mkdir()
     assert "holds index.html, which no report left" in refused(capsys, "--output", tmp_path)
