@@ -37,7 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full: 20 epochs on all images, an hour or two; quick: 3 epochs on a part, some minutes",
+        help="full: 20 epochs on all images, one to three hours; quick: 3 epochs on a part, some minutes",
     )
     parser.add_argument(
         "--dataset",
