@@ -57,13 +57,13 @@ PROFILES = {
         epochs=3,
         short=2,
         milestones=(1, 2),
-        images_per_class=500,
+        images_per_class=300,
         choices=4,
         own_seeds=2,
         lottery_epochs=2,
         repeats=2,
         pair_numbers=(10, 50),
-        to_the_end=30,
+        to_the_end=20,
     ),
 }
 LOTTERY_IMAGES = 1000  # of each class, in either profile

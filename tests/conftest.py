@@ -6,6 +6,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import filelock
 import hypothesis
 import nbformat
 import pytest
@@ -96,16 +97,23 @@ def start():
 
 
 @pytest.fixture(scope="session")
-def whole_run(tmp_path_factory, start):
+def whole_run(tmp_path_factory, start, worker_id):
     """A quick run on the digits, made once for all tests: its arguments, report, store and words."""
-    folder = tmp_path_factory.mktemp("whole run")  # with a space in its name
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # which all processes of these tests share
+    folder = folder / "whole run"  # with a space in its name
     arguments = [*QUICK, "--output", str(folder / "report")]
-    process = start(*arguments, **{settings.STORE_VARIABLE: str(folder / "store")})
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert not err
+    store, said = folder / "store", folder / "said"
+    with filelock.FileLock(f"{folder}.lock"):
+        if not said.exists():
+            process = start(*arguments, **{settings.STORE_VARIABLE: str(store)})
+            out, err = process.communicate()
+            assert process.returncode == 0, err
+            assert not err
+            said.write_text(out)
     return SimpleNamespace(
-        arguments=arguments, report=folder / "report", store=folder / "store", said=out
+        arguments=arguments, report=folder / "report", store=store, said=said.read_text()
     )
 
 

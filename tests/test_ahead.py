@@ -87,9 +87,32 @@ def test_a_lost_worker_costs_its_training_and_nothing_else(kept, order):
 
 @pytest.mark.fault("workers die again and again", "the run ends with one line")
 def test_workers_that_die_again_and_again_end_the_run(kept, order, monkeypatch):
-    monkeypatch.setattr(ahead, "_train_until_lost", lambda _, steps, __: steps)
+    monkeypatch.setattr(ahead, "_train_and_weigh", die)
     with pytest.raises(ahead.WorkersLostError, match="died 3 times"):
         ahead.train_here(order(STEPS).work, workers=2)
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_has_grown_is_renewed(kept, order, monkeypatch):
+    ordered = order([1, 2, 3])
+    monkeypatch.setattr(Ahead, "phases", lambda _: ([1, 2, 3],))
+    monkeypatch.setattr(plans.Plan, "on_the_way", lambda *_: [])
+    monkeypatch.setattr(ahead, "_train_and_weigh", write_pid)
+    for most, processes in ((2, 2), (4, 1)):
+        monkeypatch.setattr(ahead, "MOST_BYTES", most)
+        kept.unlink(missing_ok=True)
+        ahead.train_here(ordered.work, workers=1)
+        assert len(set(kept.read_text().split())) == processes
+
+
+def write_pid(step, _):
+    """Pretend to grow by a byte with each step."""
+    with open(os.environ[settings.PROGRESS_VARIABLE], "a") as file:
+        print(os.getpid(), file=file)
+    return step
 
 
 @pytest.fixture

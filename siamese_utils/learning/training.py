@@ -171,8 +171,21 @@ def _train(experiment: Experiment, keys: dict[int, str]) -> list[Run]:
             store.save(runs[-1])
 
     with Progress(experiment.label, experiment.epochs) as progress:
-        fit(prepare(experiment, encoder, dataset, split), experiment.epochs, end_epoch)
+        prepared = prepare(experiment, encoder, dataset, split)
+        _make_variables(prepared)
+        fit(prepared, experiment.epochs, end_epoch)
     return runs
+
+
+def _make_variables(prepared: Prepared) -> None:
+    """Make the variables of model and optimizer.
+
+    `fit` would make them while it traces its step: it would trace twice, and free the first never.
+    """
+    model, train_steps, _ = prepared
+    for inputs, _ in train_steps.take(1):
+        model(inputs)
+    model.optimizer.build(model.trainable_variables)
 
 
 def _begin(experiment: Experiment, dataset: Dataset) -> keras.Model:

@@ -6,11 +6,14 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, as_completed
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from siamese_utils import settings
 from siamese_utils.images.sources import DataError
@@ -24,6 +27,7 @@ from siamese_utils.report.processes import pool
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+MOST_BYTES = 1.6e9  # of a worker between two trainings, beyond which it is renewed
 LOSSES = 3  # of a worker, in a row, after which the run gives up
 
 
@@ -53,36 +57,60 @@ def train_here(ahead: Ahead, workers: int) -> None:
     A lost worker costs its training, which is begun again. Raises WorkersLostError where that
     happens three times and none is finished in between, and what a training raises.
     """
-    for waiting in ahead.phases():
-        losses = 0
-        while waiting:
-            before = len(waiting)
-            waiting = _train_until_lost(ahead, waiting, workers)
-            losses = losses + 1 if len(waiting) == before else min(1, len(waiting))
-            if losses == LOSSES:
-                raise WorkersLostError(
-                    f"a worker died {LOSSES} times; finished trainings are kept: "
-                    "run again, with fewer --workers where memory is short"
-                )
-            if waiting:
-                ahead.say(f"a worker was lost; {len(waiting)} trainings are begun anew")
+    with ExitStack() as held:
+
+        def start() -> ProcessPoolExecutor:
+            return held.enter_context(pool(1, sharing=workers))
+
+        idle = [start() for _ in range(min(workers, len(ahead.steps)))]
+        for steps in ahead.phases():
+            _train_all(ahead, steps, idle, start)
 
 
-def _train_until_lost(ahead: Ahead, steps: Sequence[Step], workers: int) -> list[Step]:
-    """Train, and return what is left to do: nothing, unless a worker was lost."""
-    left = list(steps)
-    try:
-        with pool(workers) as executor:
-            futures = {
-                executor.submit(_train, step, ahead.plan.on_the_way(step)): step for step in steps
-            }
-            for future in as_completed(futures):
-                future.result()
-                left.remove(futures[future])
-                ahead.done(futures[future])
-    except BrokenProcessPool:
-        pass
-    return left
+def _train_all(
+    ahead: Ahead,
+    steps: Sequence[Step],
+    idle: list[ProcessPoolExecutor],
+    start: Callable[[], ProcessPoolExecutor],
+) -> None:
+    """Train steps in the idle processes, of one worker each.
+
+    One is renewed where it died, or has grown: Keras keeps a part of each training.
+    """
+    waiting, running, losses = list(steps), {}, 0
+    while waiting or running:
+        while waiting and idle:
+            process, step = idle.pop(), waiting.pop(0)
+            future = process.submit(_train_and_weigh, step, ahead.plan.on_the_way(step))
+            running[future] = process, step
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            process, step = running.pop(future)
+            try:
+                is_good, losses = future.result() < MOST_BYTES, 0
+                ahead.done(step)
+            except BrokenProcessPool:
+                is_good, losses = False, losses + 1
+                waiting.insert(0, step)
+                _say_lost(ahead, step, losses)
+            if not is_good:
+                process.shutdown()
+            idle.append(process if is_good else start())
+
+
+def _say_lost(ahead: Ahead, step: Step, losses: int) -> None:
+    """Say that a worker died, or raise WorkersLostError where that is too much."""
+    if losses == LOSSES:
+        raise WorkersLostError(
+            f"a worker died {LOSSES} times; finished trainings are kept: "
+            "run again, with fewer --workers where memory is short"
+        )
+    ahead.say(f"a worker was lost; begun anew: {step.label}")
+
+
+def _train_and_weigh(step: Step, milestones: Sequence[int]) -> int:
+    """Train and measure a step, and return how much memory the process has, in bytes."""
+    _train(step, milestones)
+    return psutil.Process().memory_info().rss
 
 
 def _train(step: Step, milestones: Sequence[int]) -> None:
@@ -91,7 +119,7 @@ def _train(step: Step, milestones: Sequence[int]) -> None:
     run = plans.train(step, milestones)
     if isinstance(step, Experiment):
         distances.of_runs([run])
-    keras.utils.clear_session()  # or the process would grow with each training
+    keras.utils.clear_session()  # or the process would grow faster with each training
 
 
 def check_scheduler(address: str) -> None:

@@ -25,12 +25,14 @@ def end_with_parent() -> None:
 
 
 @contextmanager
-def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def pool(workers: int, sharing: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """Offer so many processes, which share the cores; an error or Ctrl-C in the block ends them.
 
-    No more of them are started than there is work for.
+    No more of them are started than there is work for. sharing: how many processes share the
+    cores, where there are others beside these.
     """
-    threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
+    sharing = sharing or workers
+    threads = max(1, (os.cpu_count() or 1) // sharing) if sharing > 1 else None
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, _settle_in, (threads,))
