@@ -31,6 +31,8 @@ class Profile:
     choices: int  # of seen classes, in the split lottery
     own_seeds: int  # of the study's choice, beside them
     lottery_epochs: int
+    unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
+    unseen_steps: int  # of a training there
     repeats: int  # of the second study: most of its trainings take seconds
     pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
     to_the_end: int  # epochs in which such a training should end by itself
@@ -47,6 +49,8 @@ PROFILES = {
         choices=20,
         own_seeds=6,
         lottery_epochs=5,
+        unseen_splits=(5, 20, 20),
+        unseen_steps=100,
         repeats=5,
         pair_numbers=(5, 10, 20, 50, 100, 200),
         to_the_end=100,
@@ -61,12 +65,14 @@ PROFILES = {
         choices=4,
         own_seeds=2,
         lottery_epochs=2,
+        unseen_splits=(1, 2, 1),
+        unseen_steps=30,
         repeats=2,
         pair_numbers=(10, 50),
         to_the_end=20,
     ),
 }
-LOTTERY_IMAGES = 1000  # of each class, in either profile
+LOTTERY_IMAGES = 1000  # of each class, in either profile; on the page on unseen classes too
 
 
 def get_profile(name: str, seeds: int | None = None) -> Profile:

@@ -110,3 +110,40 @@ def test_the_class_averages_and_comes_back_from_its_config():
     y, d = np.float32([0, 1]), np.float32([1, 1])
     # (1^2 + (2 - 1)^2) / 2 = 1
     assert float(loss(y, d)) == float(again(y, d)) == 1.0
+
+
+def supervised_contrastive_by_plain_loop(labels, embeddings, temperature):
+    """Every anchor looks for each of its class among all others."""
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    costs = []
+    for a in range(len(labels)):
+        others = [i for i in range(len(labels)) if i != a]
+        scores = {i: math.exp(unit[a] @ unit[i] / temperature) for i in others}
+        positives = [i for i in others if labels[i] == labels[a]]
+        if positives:
+            shares = [scores[i] / sum(scores.values()) for i in positives]
+            costs.append(-sum(map(math.log, shares)) / len(positives))
+    return sum(costs) / len(costs)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_supervised_contrastive_loss_is_that_of_a_plain_loop(temperature, num_classes):
+    rng = np.random.default_rng(num_classes)
+    labels = np.append(rng.integers(0, num_classes, 14), 99)  # the last is alone in its class
+    embeddings = rng.normal(size=(15, 4)).astype("float32")
+    found = losses.supervised_contrastive_loss(labels, embeddings, temperature)
+    wanted = supervised_contrastive_by_plain_loop(labels, embeddings, temperature)
+    assert float(found) == pytest.approx(wanted, rel=1e-4)
+    again = losses.SupervisedContrastiveLoss(temperature).get_config()
+    loss = losses.SupervisedContrastiveLoss.from_config(again)
+    assert float(loss(labels, embeddings)) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_supervised_contrastive_loss_by_hand():
+    # two of one class in one direction, one of another at a right angle, temperature 1:
+    # either anchor finds the other with e^1 / (e^1 + e^0); the third is alone
+    found = losses.supervised_contrastive_loss(
+        np.array([0, 0, 1]), np.float32([[1, 0], [3, 0], [0, 2]]), 1.0
+    )
+    assert float(found) == pytest.approx(-math.log(math.e / (math.e + 1)), rel=1e-5)

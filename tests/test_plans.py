@@ -4,14 +4,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from siamese_utils.learning import plans, training, transfer
+from siamese_utils.learning import manyclasses, plans, training, transfer
 from siamese_utils.learning import store as keep
 from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
 from siamese_utils.learning.transfer import Pretraining, Transfer
 from siamese_utils.telling import study
 
-CHAPTERS = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "00"]
+CHAPTERS = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "00"]
 # Of the first study, for each seed: base; complex and its two brakes alone; two more networks of
 # margin 5 and two more margins; four more optimizers; triplets; a classifier.
 FIRST_STUDY = {"03": 1, "04": 1 + 2, "05": 2 + 2, "06": 4, "07": 1, "08": 1}
@@ -46,7 +47,13 @@ def trained(store, monkeypatch):
             transfer.train(Pretraining(seed))
         return SimpleNamespace(get_weights=list)
 
+    def train_many(step, *_):
+        done.append(step)
+        return SimpleNamespace(get_weights=list), {"loss": [0.5]}
+
     monkeypatch.setattr(training, "_train", train_experiment)
+    monkeypatch.setattr(manyclasses, "_train", train_many)
+    monkeypatch.setattr(manyclasses, "describe_machine", dict)
     monkeypatch.setattr(transfer, "_pretrain", train_step)
     monkeypatch.setattr(transfer, "_fine_tune", train_step)
     monkeypatch.setattr(transfer, "build_encoder", no_encoder)
@@ -64,7 +71,7 @@ def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
     of_first = {
         chapter: [s for s in steps if isinstance(s, Experiment)]
         for chapter, steps in pending.items()
-        if chapter != "09"
+        if chapter not in ("09", "11")
     }
     numbers = {chapter: len(steps) / plan.seeds for chapter, steps in of_first.items() if steps}
     assert numbers == FIRST_STUDY
@@ -72,6 +79,9 @@ def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
     numbers, repeats = len(plan.profile.pair_numbers), plan.profile.repeats
     # pretrained; then from each number of pairs with it and without; from 50 in two more ways
     assert len(of_second) == repeats * (1 + 2 * numbers + 2 * 2)
+    looked_at, drawn, again = plan.profile.unseen_splits
+    # of the recipe two, and one without made-up classes where there is the whole ladder
+    assert len(pending["11"]) == (looked_at + drawn) * 3 + again * 2
     lottery = plan.profile.choices + plan.profile.own_seeds
     # in the quick profile two seeds of the study's own choice are the base model half-way
     assert len(pending["09"]) == lottery - (2 if plan.profile.name == "quick" else 0)
@@ -97,6 +107,9 @@ def test_what_is_pending_is_what_is_trained(plan, trained):
             )
     for experiment in [e for part in plan.lottery() for e in part]:
         training.train(experiment)
+    for splits in plan.unseen_splits().values():
+        for split in splits:
+            manyclasses.train(split)
     for step in [*plan.pretrainings(), *(s for steps in plan.transfers().values() for s in steps)]:
         transfer.train(step)
     assert len(trained) == before
@@ -162,7 +175,7 @@ def test_every_step_has_a_label_and_takes_time(plan):
             assert step.label
             assert f"seed {step.seed}" in step.label
             assert plans.expected_seconds(step) > 0
-    assert kinds == {Experiment, Pretraining, Transfer}
+    assert kinds == {Experiment, Pretraining, Transfer, ManyClasses}
 
 
 def test_more_work_takes_longer(plan):
@@ -216,3 +229,14 @@ def test_a_plan_knows_its_data_and_its_seeds():
             plans.make_plan(dataset="digits", **mistake)
     with pytest.raises(ValueError, match="unknown data set"):
         plans.make_plan("quick", "mnist")
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_the_splits_of_unseen_classes_are_drawn_apart(profile):
+    plan = plans.make_plan(profile, "digits")
+    splits = plan.unseen_splits()
+    sets = {name: {split.seen for split in of} for name, of in splits.items()}
+    assert tuple(len(of) for of in sets.values()) == plan.profile.unseen_splits
+    assert len(set().union(*sets.values())) == sum(map(len, sets.values()))
+    assert plan.images.seen in sets["looked at"]
+    assert plan.unseen_splits() == splits

@@ -1,4 +1,4 @@
-"""Distance, contrastive loss and triplet loss, as pure functions of tensors."""
+"""Distance and losses, as pure functions of tensors."""
 
 from typing import Any
 
@@ -61,6 +61,26 @@ def triplet_loss(labels: Tensor, embeddings: Tensor, margin: float = 1.0) -> Ten
     return has_negative * ops.sum(positive * cost) / ops.maximum(ops.sum(positive), 1.0)
 
 
+def supervised_contrastive_loss(
+    labels: Tensor, embeddings: Tensor, temperature: float = 0.2
+) -> Tensor:
+    """Return the supervised contrastive loss of a batch, a scalar of 0 or more.
+
+    labels: (batch,); embeddings: (batch, dimensions). Each image is an anchor; by softmax over the
+    cosines to all others, divided by the temperature, it should find those of its class. Anchors
+    alone in their class are left out. Source: Khosla et al. 2020, equation 2.
+    """
+    labels = ops.reshape(labels, (-1, 1))
+    directions = ops.normalize(ops.cast(embeddings, "float32"), axis=-1)
+    itself = ops.eye(ops.shape(directions)[0])
+    cosines = ops.matmul(directions, ops.transpose(directions)) / temperature - 1e9 * itself
+    found = ops.log_softmax(cosines, axis=-1)
+    positive = ops.cast(ops.equal(labels, ops.transpose(labels)), "float32") - itself
+    number = ops.sum(positive, axis=-1)
+    cost = -ops.sum(positive * found, axis=-1) / ops.maximum(number, 1.0)
+    return ops.sum(cost) / ops.maximum(ops.sum(ops.cast(number > 0, "float32")), 1.0)
+
+
 @keras.saving.register_keras_serializable("siamese_utils")
 class ContrastiveLoss(keras.losses.Loss):
     """The contrastive loss with its margin, for `compile`."""
@@ -95,3 +115,21 @@ class TripletLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds this loss."""
         return {**super().get_config(), "margin": self.margin}
+
+
+@keras.saving.register_keras_serializable("siamese_utils")
+class SupervisedContrastiveLoss(keras.losses.Loss):
+    """The supervised contrastive loss with its temperature, for `compile`."""
+
+    def __init__(self, temperature: float = 0.2, **kwargs: Any) -> None:
+        """Keep the temperature: the smaller, the more the nearest wrong images count."""
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the mean loss of the batch; arguments as in `supervised_contrastive_loss`."""
+        return supervised_contrastive_loss(y_true, y_pred, self.temperature)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds this loss."""
+        return {**super().get_config(), "temperature": self.temperature}

@@ -66,6 +66,23 @@ def build_digit_encoder(image_shape: tuple[int, int, int] = (32, 32, 1)) -> kera
     return keras.Model(inputs, outputs, name="digits")
 
 
+def build_small_encoder(image_shape: tuple[int, int, int]) -> keras.Model:
+    """Build an encoder of three small blocks, with fresh weights: an image in, an embedding out.
+
+    Images (batch, height, width, channels) of 0..255 -> embeddings (batch, 64), float32, of either
+    sign. The usual encoder of few-shot learning, one block shorter. Source: Snell et al. 2017.
+    """
+    inputs = keras.Input(image_shape, dtype="uint8", name="images")
+    x = layers.Rescaling(1 / 255)(inputs)
+    for filters in (32, 32, 64):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        # a training is short: with Keras's 0.99 the mean would not have arrived at its end
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.MaxPooling2D(2)(layers.ReLU()(x))
+    outputs = layers.Dense(64, name="embedding")(layers.Flatten()(x))
+    return keras.Model(inputs, outputs, name="small")
+
+
 class SiameseModel(keras.Model):
     """An encoder that two images share; it answers a batch of pairs with their distances.
 

@@ -11,16 +11,19 @@ import numpy as np
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.images.dataset import Dataset
-from siamese_utils.learning import machine, store, training, transfer
+from siamese_utils.learning import machine, manyclasses, store, training, transfer
 from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
 from siamese_utils.learning.transfer import Pretraining, Transfer
 
-Step = Experiment | Pretraining | Transfer
+Step = Experiment | Pretraining | Transfer | ManyClasses
 MARGINS = (0.5, 1.0, 2.0, 5.0)
 OPERATIONS = 63e6  # of an epoch, for each image of the seen classes; some validate and some test
 SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
+# the unseen classes of the splits on which ways to judge such classes were first tried
+LOOKED_AT = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # what the optimizers' page compares: name -> optimizer, learning rate
 OPTIMIZERS = {
     "RMSprop 0.001": ("rmsprop", 0.001),
@@ -98,6 +101,33 @@ class Plan:
         others = [replace(short, seen=choice, seed=i) for i, choice in enumerate(choices)]
         return others, [replace(short, seed=seed) for seed in range(profile.own_seeds)]
 
+    def unseen_splits(self) -> dict[str, list[ManyClasses]]:
+        """Return the splits on which unseen classes are judged, each as its first training.
+
+        Those that were looked at when the ways were chosen; others, drawn; and more of these, drawn
+        at the same time. The seed of image split and first weights goes from 0 to 4, in turn.
+        """
+        classes = self.images.classes
+        looked_at, drawn, again = self.profile.unseen_splits
+        others = [c for c in combinations(classes, 4) if c not in LOOKED_AT]
+        picked = [others[i] for i in np.random.default_rng(1).permutation(len(others))]
+        groups = {
+            "looked at": LOOKED_AT[:looked_at],
+            "drawn": picked[:drawn],
+            "drawn again": picked[drawn : drawn + again],
+        }
+        limit = self.profile.images_per_class or settings.LOTTERY_IMAGES
+        step = ManyClasses(
+            dataset=self.dataset, images_per_class=limit, steps=self.profile.unseen_steps
+        )
+        return {
+            name: [
+                replace(step, seed=i % 5, seen=tuple(c for c in classes if c not in unseen))
+                for i, unseen in enumerate(group)
+            ]
+            for name, group in groups.items()
+        }
+
     def pretrainings(self) -> list[Pretraining]:
         """Return the second study's first step."""
         return [Pretraining(seed) for seed in range(self.profile.repeats)]
@@ -125,6 +155,14 @@ class Plan:
             yield from (step for steps in self.transfers().values() for step in steps)
         if chapter == "09":
             yield from (step for steps in self.lottery() for step in steps)
+        if chapter == "11":
+            every = [
+                one
+                for name, splits in self.unseen_splits().items()
+                for split in splits
+                for one in split.trainings(of_ladder=name != "drawn again")
+            ]
+            yield from dict.fromkeys(every)
         own = sorted(dict.fromkeys(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
         yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))
 
@@ -149,14 +187,14 @@ def train(step: Step, milestones: Sequence[int] = ()) -> Run:
     """
     if isinstance(step, Experiment):
         return training.train(step, milestones)
-    return transfer.train(step)
+    return (manyclasses if isinstance(step, ManyClasses) else transfer).train(step)
 
 
 def key_of(step: Step) -> str:
     """Return the name of a step in the store."""
     if isinstance(step, Experiment):
         return training.key_of(training.settle(step))
-    return transfer.key_of(step)
+    return (manyclasses if isinstance(step, ManyClasses) else transfer).key_of(step)
 
 
 def pending(plan: Plan, chapters: list[str]) -> dict[str, list[Step]]:
@@ -180,6 +218,8 @@ def expected_seconds(step: Step) -> float:
     """Return about how long a step takes here, if it has the machine for itself."""
     if isinstance(step, Pretraining):
         return 10.0
+    if isinstance(step, ManyClasses):
+        return 3.0 + 0.06 * step.steps
     if isinstance(step, Transfer):  # bound by memory
         return 1.5 + 0.026 * step.epochs * step.num_pairs / step.batch
     images = np.isin(training.load_data(step).labels, training.load_data(step).seen).sum()

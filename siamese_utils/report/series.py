@@ -8,7 +8,7 @@ from typing import Any
 from siamese_utils import settings
 
 SUMMARY = "00-summary"  # runs last, from the results of the others, and opens the report
-READERS = (SUMMARY, "12-how-it-was-made")  # they need what the others leave
+READERS = (SUMMARY, "13-how-it-was-made")  # they need what the others leave
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,13 @@ def by_seed(figures: pd.DataFrame, *, x: Sequence[object]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def of_splits(areas: pd.DataFrame, ways: Sequence[str]) -> pd.DataFrame:
+    """Return one figure of each split as points: a subplot for each way, a row for each split."""
+    rows = areas.sort_values(ways[-1], ascending=False)[list(ways)]
+    frame = rows.rename_axis("series").melt(ignore_index=False, var_name="subplot", value_name="x")
+    return frame.reset_index().assign(low=np.nan, high=np.nan)
+
+
 def ranges(found: pd.DataFrame) -> pd.DataFrame:
     """Return figures of `speed` as points with ends: a series for each way."""
     ends = {"x": found["median"], "low": found["lowest"], "high": found["highest"]}

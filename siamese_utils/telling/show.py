@@ -62,13 +62,15 @@ def figure(
     display(Markdown(f"*{told['caption']}*"), metadata={"text/markdown": {"caption": True}})
 
 
-def table(rows: pd.DataFrame | pd.Series, caption: str, save: str = "") -> None:
+def table(
+    rows: pd.DataFrame | pd.Series, caption: str, save: str = "", over: str = "seeds"
+) -> None:
     """Display a table under its caption: words to the left, figures to the right.
 
     A frame with a named index shows it in front. A measured figure stands with its interval, which
     the caption explains; a difference whose interval does not contain 0 stands in bold. A row with
     a cell that ends with "in 2019" holds the study's own figures, and is marked so. save: the name
-    of its CSV, if any.
+    of its CSV, if any; over: what the intervals are over.
     """
     if save:
         results.save(rows, save)
@@ -87,7 +89,7 @@ def table(rows: pd.DataFrame | pd.Series, caption: str, save: str = "") -> None:
     )
     display(
         HTML(
-            f"<table>\n<caption>{html.escape(caption + _explain(frame))}</caption>\n"
+            f"<table>\n<caption>{html.escape(caption + _explain(frame, over))}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
         )
     )
@@ -130,7 +132,7 @@ def source(name: str) -> None:
     display(Markdown(f"```python\n{source_of(name)}\n```"))
 
 
-def _explain(frame: pd.DataFrame) -> str:
+def _explain(frame: pd.DataFrame, what: str) -> str:
     """Return what the measured figures of a table are, for the end of its caption."""
     figures = [cell for cell in frame.to_numpy().ravel() if isinstance(cell, Measured | Interval)]
     intervals = [f.interval if isinstance(f, Measured) else f for f in figures]
@@ -139,9 +141,9 @@ def _explain(frame: pd.DataFrame) -> str:
     if not any(found.has_ends for found in intervals):
         return " One seed, so no interval." if any(found.seeds for found in intervals) else ""
     numbers = sorted({found.seeds for found in intervals if found.has_ends})
-    over = f"{numbers[0]} seeds" if len(numbers) == 1 else "the seeds"
+    over = f"{numbers[0]} {what}" if len(numbers) == 1 else f"the {what}"
     images = any(isinstance(f, Measured) and f.groups is not None for f in figures)
-    with_images = ", over seeds and images" if images else ""
+    with_images = f", over {what} and images" if images else ""
     words = ""
     if not all(found.signed for found in intervals):
         words = f" Means over {over} ± half the width of the 95 % interval{with_images}."

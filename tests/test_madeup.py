@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from siamese_utils.images import madeup
+
+A = np.arange(1, 17, dtype=np.uint8).reshape(1, 4, 4, 1)
+B = np.zeros((1, 4, 4, 1), dtype=np.uint8)
+B[0, 1:3, 1:3] = 50
+
+
+def test_joins_of_two_images():
+    rows = madeup.join(A, B, "top and bottom", 0.5)[0, ..., 0]
+    assert rows.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [0, 50, 50, 0], [0, 0, 0, 0]]
+    columns = madeup.join(A, B, "left and right", 0.25)[0, ..., 0]
+    assert columns.tolist() == [[1, 0, 0, 0], [5, 50, 50, 0], [9, 50, 50, 0], [13, 0, 0, 0]]
+    union = madeup.join(A, B, "union", 0.5)[0, ..., 0]
+    assert union.tolist() == [[1, 2, 3, 4], [5, 50, 50, 8], [9, 50, 50, 12], [13, 14, 15, 16]]
+    rest = madeup.join(A, B, "one without the other", 0.5)[0, ..., 0]
+    assert rest.tolist() == [[1, 2, 3, 4], [5, 0, 0, 8], [9, 0, 0, 12], [13, 14, 15, 16]]
+    assert {madeup.join(A, B, how, 0.5).dtype for how in madeup.JOINS} == {np.dtype(np.uint8)}
+
+
+def test_an_image_is_squeezed_towards_its_middle():
+    found = madeup.squeeze(A, axis=2, share=0.5)[0, ..., 0]
+    # columns at 1.5 -+ 1.5 / 0.5 lie outside; the inner two come from 1.5 -+ 0.5 / 0.5, rounded
+    assert found.tolist() == [[0, 1, 3, 0], [0, 5, 7, 0], [0, 9, 11, 0], [0, 13, 15, 0]]
+    assert (madeup.squeeze(A, axis=1, share=1.0) == A).all()
+
+
+def test_images_that_are_not_square_are_turned_upside_down():
+    wide = A[:, :2]
+    assert (madeup.turn(wide, 1) == wide[:, ::-1, ::-1]).all()
+    assert (madeup.turn(A, 1)[0, 0, :, 0] == A[0, :, 3, 0]).all()
+
+
+@pytest.fixture
+def drawn(digits):
+    rows = np.isin(digits.labels, digits.seen)
+    arguments = digits.images[rows], digits.labels[rows]
+    return arguments, madeup.draw_steps(*arguments, np.random.default_rng(0), 3, 4, 5)
+
+
+def test_a_step_holds_the_classes_and_then_made_up_ones(drawn, digits):
+    (images, labels), (steps, places) = drawn
+    assert steps.shape == (3, 10 * 5, 28, 28, 1)
+    assert steps.dtype == np.uint8
+    assert places[0].tolist() == np.repeat(range(10), 5).tolist()
+    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    for step in steps:
+        found = [known.get(image.tobytes()) for image in step]
+        assert found[:30] == [digits.seen[k] for k in places[0][:30]]
+        assert sum(label is not None for label in found[30:]) < 3  # next to none exists
+
+
+def test_every_step_has_other_made_up_classes_and_a_seed_gives_the_same(drawn):
+    arguments, (steps, _) = drawn
+    assert not (steps[0, 30:] == steps[1, 30:]).all()
+    again, _ = madeup.draw_steps(*arguments, np.random.default_rng(0), 3, 4, 5)
+    assert (again == steps).all()
+
+
+def test_what_is_drawn_for_a_class_is_the_same_for_all_its_images():
+    members = {0: np.full((3, 8, 8, 1), 9, np.uint8), 1: np.zeros((3, 8, 8, 1), np.uint8)}
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        made = madeup.draw_class(members, rng, 6)
+        assert (made == made[0]).all()

@@ -1,0 +1,156 @@
+"""What is fitted on seen classes and asked about others: it never meets these before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from skimage.feature import hog
+from sklearn.metrics import roc_auc_score
+
+from siamese_utils.images import sources
+from siamese_utils.learning import manyclasses
+from siamese_utils.learning.manyclasses import ManyClasses
+from siamese_utils.measuring import baselines, unseen
+from siamese_utils.telling import frames
+
+STEP = ManyClasses(dataset="digits", images_per_class=40, made_up=2, size=4, steps=10)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIAMESE_STORE_DIR", str(tmp_path_factory.mktemp("store")))
+        yield
+
+
+def test_gradients_are_those_of_scikit_image(digits):
+    found = unseen.gradients(digits.images[:3])
+    wanted = hog(digits.images[2, ..., 0], 9, (4, 4), (2, 2))
+    np.testing.assert_allclose(found[2], wanted, rtol=1e-5)
+
+
+def test_centring_subtracts_the_mean_of_the_class_means():
+    images, labels = manyclasses.taught(STEP)
+    means = [baselines.pixels(images[labels == c]).mean(axis=0) for c in np.unique(labels)]
+    found = unseen.centred(baselines.pixels, STEP)(images[:2])
+    np.testing.assert_allclose(found, baselines.pixels(images[:2]) - np.mean(means, axis=0))
+
+
+def test_whitening_makes_the_shrunk_variance_within_classes_one():
+    images, labels = manyclasses.taught(STEP)
+    found = unseen.whitened(baselines.silhouette, STEP)(images)
+    assert found.shape == (len(images), unseen.COMPONENTS)
+    # undo the transform's shrinkage by hand: W + s (mean(W) I - W) becomes the identity
+    axes = np.linalg.svd(np.cov(baselines.silhouette(images).T))[0][:, : unseen.COMPONENTS]
+    plain = baselines.silhouette(images) @ axes
+    inside = plain - np.array([plain[labels == c].mean(axis=0) for c in labels])
+    within = np.cov(inside.T)
+    size, s = unseen.COMPONENTS, unseen.SHRINKAGE
+    shrunk = within + s * (np.trace(within) / size * np.eye(size) - within)
+    # distances in the whitened space are Mahalanobis distances by the shrunk covariance
+    gap = plain[0] - plain[1]
+    wanted = gap @ np.linalg.solve(shrunk, gap)
+    assert np.sum((found[0] - found[1]) ** 2) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_cosine_of_joined_embeddings_is_the_mean_of_theirs(digits):
+    def cosine(embed):
+        a, b = embed(digits.images[:2])
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    parts = [baselines.pixels, baselines.silhouette]
+    assert cosine(unseen.joined(parts)) == pytest.approx(np.mean(list(map(cosine, parts))))
+
+
+@pytest.mark.parametrize("name", unseen.LADDER)
+def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
+    dataset = manyclasses.load_data(STEP)
+    seen = np.isin(dataset.labels, dataset.seen)
+    probe = dataset.images[seen][:20]
+    before = unseen.LADDER[name](STEP)(probe)
+    images, labels = dataset.images.copy(), dataset.labels.copy()
+    rng = np.random.default_rng(0)
+    images[~seen] = rng.integers(0, 256, images[~seen].shape)  # noise in their place,
+    labels[~seen] = rng.choice(dataset.unseen, (~seen).sum())  # under other names
+    other = replace(dataset, images=images, labels=labels)
+    split = dataset.split(STEP.seed)
+    object.__setattr__(other, "split", lambda _: split)  # it goes by what images are copies
+    monkeypatch.setattr(sources, "load", lambda *_: other)
+    after = unseen.LADDER[name](STEP)(probe)
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_way_is_measured_on_all_pairs_of_unseen_classes():
+    found = unseen.outcomes([STEP], ["raw pixels"])
+    [row] = found.to_dict("records")
+    dataset = manyclasses.load_data(STEP)
+    assert row["split"] == ", ".join(dataset.names_of(dataset.unseen))
+    rows = np.flatnonzero(np.isin(dataset.labels, dataset.unseen))
+    unit = baselines.to_unit_length(baselines.pixels)(dataset.images[rows])
+    first, second = np.triu_indices(len(rows), 1)
+    different = dataset.labels[rows][first] != dataset.labels[rows][second]
+    # each class, and each two, weigh the same: here they are all of one size
+    area = roc_auc_score(different, -np.sum(unit[first] * unit[second], axis=1))
+    assert row["AUC, unseen"] == pytest.approx(area, abs=1e-3)
+    assert row["accuracy, unseen"] <= row["oracle accuracy, unseen"]
+
+
+@pytest.fixture
+def found():
+    """The outcomes of three ways on two splits."""
+    areas = {"a": [0.6, 0.9], unseen.RECIPE: [0.8, 0.7], unseen.CEILING: [0.95, 0.99]}
+    return pd.DataFrame(
+        {"split": f"split {i}", "way": way, "AUC, unseen": area}
+        for way, of_way in areas.items()
+        for i, area in enumerate(of_way)
+    )
+
+
+def test_ways_are_compared_split_by_split(found):
+    means = unseen.by_way(found)["AUC, unseen"]
+    assert means["a"].interval.mean == pytest.approx(0.75)
+    assert list(means.index) == ["a", unseen.RECIPE, unseen.CEILING]
+    gains = unseen.gains(found)
+    assert gains["splits ahead"].to_dict() == {"a": 1, unseen.CEILING: 0}
+    np.testing.assert_allclose(gains.loc["a", "recipe minus it"].whole, [0.2, -0.2])
+
+
+def test_the_price_of_not_knowing_leaves_the_ceiling_out(found):
+    price, best = unseen.price_of_not_knowing(found)
+    np.testing.assert_allclose(price.whole, [0.0, 0.2])
+    assert best in ("a", unseen.RECIPE)
+
+
+def test_splits_as_points_stand_in_the_order_of_the_last_way(found):
+    points = frames.of_splits(unseen.by_split(found), ("a", unseen.RECIPE))
+    assert points["series"].tolist() == ["split 0", "split 1"] * 2
+    assert points["x"].tolist() == [0.6, 0.9, 0.8, 0.7]
+
+
+def test_every_class_is_learned_from_other_images(fashion_mnist):
+    step = ManyClasses(dataset="fashion-mnist", images_per_class=30, every_class=True)
+    images, labels = manyclasses.taught(step)
+    assert np.bincount(labels).tolist() == [30] * 10
+    known = {image.tobytes() for image in manyclasses.load_data(step).images}
+    assert len(known & {image.tobytes() for image in images}) == 0
+
+
+def test_the_small_digits_have_further_images_and_all_of_them_have_none():
+    assert manyclasses.has_further(STEP)
+    assert not manyclasses.has_further(replace(STEP, images_per_class=None))
+
+
+def test_a_training_is_kept_and_the_same_to_the_bit(monkeypatch, tmp_path):
+    run = manyclasses.train(STEP)
+    assert len(run.history["loss"]) == manyclasses.EPOCHS
+    assert manyclasses.train(STEP).digest == run.digest
+    monkeypatch.setenv("SIAMESE_STORE_DIR", str(tmp_path))
+    assert manyclasses.train(STEP).digest == run.digest  # trained again
+    assert manyclasses.train(replace(STEP, start=1)).digest != run.digest
+
+
+def test_what_shapes_a_training_is_in_its_key():
+    changes = [{"seed": 1}, {"start": 1}, {"made_up": 0}, {"steps": 20}, {"seen": (0, 1, 2)}]
+    keys = {manyclasses.key_of(replace(STEP, **change)) for change in [{}, *changes]}
+    assert len(keys) == 1 + len(changes)
