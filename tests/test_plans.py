@@ -81,7 +81,7 @@ def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
     assert len(of_second) == repeats * (1 + 2 * numbers + 2 * 2)
     looked_at, drawn, again = plan.profile.unseen_splits
     # of the recipe two, and one without made-up classes where there is the whole ladder
-    assert len(pending["11"]) == (looked_at + drawn) * 3 + again * 2
+    assert len(pending["11"]) == drawn * 3 + (looked_at + again) * 2
     lottery = plan.profile.choices + plan.profile.own_seeds
     # in the quick profile two seeds of the study's own choice are the base model half-way
     assert len(pending["09"]) == lottery - (2 if plan.profile.name == "quick" else 0)

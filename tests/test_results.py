@@ -8,6 +8,7 @@ import pytest
 from siamese_utils.images.dataset import SETS
 from siamese_utils.learning import store as keep
 from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
@@ -301,15 +302,19 @@ def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store
         asdict(Experiment(model="complex", objective="triplet", seen=(1, 2))),
         asdict(Experiment(images_per_class=1000)),
         {"epochs": 3, "seed": 0},
+        asdict(ManyClasses(seen=(1, 2))),
     ]
+    machines.append(machines[0])
     for number, (experiment, machine) in enumerate(zip(experiments, machines, strict=True)):
         note(number, experiment, machine=machine)
     table = kept.read_trainings().set_index("seconds")
-    assert table.loc[[0, 1, 2], "kind"].tolist() == [
+    assert table.loc[[0, 1, 2, 3], "kind"].tolist() == [
         "complex, triplet, a choice of classes",
         "base, contrastive, 1,000 images a class",
         "pretraining on digits",
+        "small network, 8 made-up classes, a choice of classes",
     ]
+    assert table["epochs"].notna().all()
     # the same machine in another order of its parts is the same
     assert table.loc[0, "setting"] == table.loc[1, "setting"] != table.loc[2, "setting"]
 

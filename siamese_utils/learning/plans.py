@@ -160,7 +160,7 @@ class Plan:
                 one
                 for name, splits in self.unseen_splits().items()
                 for split in splits
-                for one in split.trainings(of_ladder=name != "drawn again")
+                for one in split.trainings(of_ladder=name == "drawn")
             ]
             yield from dict.fromkeys(every)
         own = sorted(dict.fromkeys(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)

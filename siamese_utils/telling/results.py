@@ -14,6 +14,7 @@ from siamese_utils import settings
 from siamese_utils.images.dataset import SETS, Dataset
 from siamese_utils.learning import store
 from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.manyclasses import EPOCHS
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances, panel
 from siamese_utils.measuring.distances import Distances
@@ -152,7 +153,7 @@ def read_trainings() -> pd.DataFrame:
         # only a training of the first study stores shorter ones on its way
         length = {"epochs": None} if "model" in experiment else {}
         row = {name: record.get(name) for name in ("seconds", "data", "machine", "precision")}
-        row |= experiment | {"kind": _kind_of(record["experiment"])}
+        row |= {"epochs": EPOCHS} | experiment | {"kind": _kind_of(record["experiment"])}
         rows.append(row | {"same": json.dumps(experiment | length)})
     table = pd.DataFrame(rows)
     table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
@@ -165,6 +166,9 @@ def read_trainings() -> pd.DataFrame:
 def _kind_of(experiment: dict[str, Any]) -> str:
     if "num_pairs" in experiment:
         return "transfer to textures"
+    if "made_up" in experiment:
+        every = "every class" if experiment["every_class"] else "a choice of classes"
+        return f"small network, {experiment['made_up']} made-up classes, {every}"
     if "model" not in experiment:
         return "pretraining on digits"
     choice = ", a choice of classes" if experiment["seen"] else ""
