@@ -28,6 +28,7 @@ def nowhere(tmp_path, monkeypatch):
 def forget():
     """Forget the data sets loaded so far."""
     sources.load.cache_clear()
+    sources._sample.cache_clear()
     sources._load.cache_clear()
 
 

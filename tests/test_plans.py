@@ -53,11 +53,10 @@ def trained(store, monkeypatch):
 
     monkeypatch.setattr(training, "_train", train_experiment)
     monkeypatch.setattr(manyclasses, "_train", train_many)
-    monkeypatch.setattr(manyclasses, "describe_machine", dict)
     monkeypatch.setattr(transfer, "_pretrain", train_step)
     monkeypatch.setattr(transfer, "_fine_tune", train_step)
     monkeypatch.setattr(transfer, "build_encoder", no_encoder)
-    monkeypatch.setattr(transfer, "describe_machine", dict)
+    monkeypatch.setattr(training, "describe_machine", dict)
     return done
 
 

@@ -26,7 +26,7 @@ def load(
     Files are checked (size, SHA-256, header) the first time a process loads them.
     Raises DataError when the named data set cannot be had, ValueError for an unknown name.
     """
-    return _load(resolve(name)).sample(images_per_class).with_seen(seen)
+    return _sample(resolve(name), images_per_class).with_seen(seen)
 
 
 def resolve(name: str) -> str:
@@ -41,6 +41,11 @@ def resolve(name: str) -> str:
         print(f"Fashion-MNIST cannot be had, going on with digits ({error})")
         return "digits"
     return "fashion-mnist"
+
+
+@lru_cache(maxsize=8)  # all choices of seen classes share one copy of the images
+def _sample(name: str, images_per_class: int | None) -> Dataset:
+    return _load(name).sample(images_per_class)
 
 
 @lru_cache(maxsize=2)

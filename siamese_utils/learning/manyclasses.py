@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,9 @@ import numpy as np
 from siamese_utils.images import madeup, sources
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import store, training
-from siamese_utils.learning.machine import describe_machine
 from siamese_utils.learning.progress import Progress
 from siamese_utils.learning.store import Run
+from siamese_utils.learning.training import Found
 
 if TYPE_CHECKING:
     import keras
@@ -43,13 +42,17 @@ class ManyClasses:
         """The parts in which it is shown."""
         return EPOCHS
 
+    def starts(self, number: int) -> list[ManyClasses]:
+        """Return the same training from so many first weights."""
+        return [replace(self, start=start) for start in range(number)]
+
     def trainings(self, of_ladder: bool) -> list[ManyClasses]:
         """Return the trainings that judge its split: of the recipe, and of the whole ladder.
 
         The recipe has STARTS networks. The ladder has one more, without made-up classes, and as many
         that learn every class: these serve all splits of a seed.
         """
-        recipe = [replace(self, start=start) for start in range(STARTS)]
+        recipe = self.starts(STARTS)
         if not of_ladder:
             return recipe
         every = [replace(one, every_class=True, seen=None) for one in recipe]
@@ -58,26 +61,22 @@ class ManyClasses:
     @property
     def label(self) -> str:
         """A short name to show while it trains."""
-        choice = ", a choice of classes" if self.seen else ""
+        choice = ", a choice of classes" if self.seen else ", every class" * self.every_class
         return f"{self.made_up} made-up classes, seed {self.seed}, start {self.start}{choice}"
 
 
 def train(step: ManyClasses) -> Run:
     """Return a finished training, from the store where it is there, else trained.
 
-    It sees the training images of its seed's split alone. Raises TrainingDivergedError where loss,
-    weights or embeddings are no numbers.
+    It sees what `taught` returns, and nothing else. Raises TrainingDivergedError where loss, weights
+    or embeddings are no numbers.
     """
-    key = key_of(step)
-    if run := store.load(key):
-        return run
-    start = time.perf_counter()
-    encoder, history = _train(step, *taught(step))
-    record = {"experiment": asdict(step), "seconds": round(time.perf_counter() - start, 1)}
-    record |= {"precision": "float32", "machine": describe_machine(), "key": key}
-    run = Run(record, history, encoder.get_weights())
-    store.save(run)
-    return run
+
+    def work() -> Found:
+        encoder, history = _train(step, *taught(step))
+        return {}, history, encoder.get_weights(), {}
+
+    return training.once(step, key_of(step), work)
 
 
 def load_data(step: ManyClasses) -> Dataset:

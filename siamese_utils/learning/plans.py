@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from types import ModuleType
 
 import numpy as np
 
@@ -187,14 +188,18 @@ def train(step: Step, milestones: Sequence[int] = ()) -> Run:
     """
     if isinstance(step, Experiment):
         return training.train(step, milestones)
-    return (manyclasses if isinstance(step, ManyClasses) else transfer).train(step)
+    return _home_of(step).train(step)
 
 
 def key_of(step: Step) -> str:
     """Return the name of a step in the store."""
     if isinstance(step, Experiment):
         return training.key_of(training.settle(step))
-    return (manyclasses if isinstance(step, ManyClasses) else transfer).key_of(step)
+    return _home_of(step).key_of(step)
+
+
+def _home_of(step: Pretraining | Transfer | ManyClasses) -> ModuleType:
+    return manyclasses if isinstance(step, ManyClasses) else transfer
 
 
 def pending(plan: Plan, chapters: list[str]) -> dict[str, list[Step]]:

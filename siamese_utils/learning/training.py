@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EMBED_BATCH = 512  # images; larger ones gain nothing and take memory
 PROBE = 64  # validation images that a training is looked at with before it is stored
 History = dict[str, list[float]]
+# of a training: what its record holds beside the usual, its history, weights and distances
+Found = tuple[dict[str, Any], History, list[np.ndarray], dict[str, np.ndarray]]
 
 
 class TrainingDivergedError(Exception):
@@ -52,6 +54,22 @@ def train(experiment: Experiment, milestones: Sequence[int] = ()) -> Run:
         for run in _train(replace(experiment, epochs=max(missing)), missing):
             stored[run.record["experiment"]["epochs"]] = run
     return stored[experiment.epochs]
+
+
+def once(step: Any, key: str, work: Callable[[], Found]) -> Run:
+    """Return the finished training of a step of another kind, from the store, else trained now.
+
+    step: a dataclass of all that shapes it; key: its name in the store; work: trains.
+    """
+    if run := store.load(key):
+        return run
+    start = time.perf_counter()
+    found, history, weights, distances = work()
+    record = {"experiment": asdict(step), "seconds": round(time.perf_counter() - start, 1)}
+    record |= {"precision": "float32", "machine": describe_machine(), "key": key}
+    run = Run(record | found, history, weights, distances)
+    store.save(run)
+    return run
 
 
 def load_data(experiment: Experiment) -> Dataset:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from siamese_utils.images import pairs, textures
 from siamese_utils.learning import store, training
 from siamese_utils.learning.experiment import refuse_unknown
-from siamese_utils.learning.machine import describe_machine
 from siamese_utils.learning.objectives import STUDY_THRESHOLD, without_tuning
 from siamese_utils.learning.progress import Progress
 from siamese_utils.learning.store import Run
+from siamese_utils.learning.training import Found
 
 if TYPE_CHECKING:
     import keras
@@ -77,20 +76,13 @@ def train(step: Pretraining | Transfer) -> Run:
     saw, 0..1. A transfer has the distances of its validation and test pairs. Raises
     TrainingDivergedError where loss, weights or embeddings are no numbers.
     """
-    key = key_of(step)
-    if run := store.load(key):
-        return run
-    start = time.perf_counter()
-    if isinstance(step, Pretraining):
-        found, history, weights, distances = _pretrain(step)
-    else:
-        first_weights = build_encoder(step.start, step.seed).get_weights()
-        found, history, weights, distances = _fine_tune(step, first_weights)
-    record = {"experiment": asdict(step), "seconds": round(time.perf_counter() - start, 1)}
-    record |= {"precision": "float32", "machine": describe_machine(), "key": key}
-    run = Run(record | found, history, weights, distances)
-    store.save(run)
-    return run
+
+    def work() -> Found:
+        if isinstance(step, Pretraining):
+            return _pretrain(step)
+        return _fine_tune(step, build_encoder(step.start, step.seed).get_weights())
+
+    return training.once(step, key_of(step), work)
 
 
 def key_of(step: Pretraining | Transfer) -> str:
@@ -154,8 +146,6 @@ def measure_distances(encoder: keras.Model, step: Transfer) -> dict[str, np.ndar
 
 
 # The two steps -------------------------------------------------------------------
-
-Found = tuple[dict[str, Any], dict[str, list[float]], list[np.ndarray], dict[str, np.ndarray]]
 
 
 def _pretrain(step: Pretraining) -> Found:

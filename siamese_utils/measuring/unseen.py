@@ -111,13 +111,9 @@ def _of_networks(
 ) -> Way:
     def way(step: ManyClasses) -> Embed:
         step = step if made_up is None else replace(step, made_up=made_up)
-        return joined([do(network(one), step) for one in _starts(step, starts)])
+        return joined([do(network(one), step) for one in step.starts(starts)])
 
     return way
-
-
-def _starts(step: ManyClasses, number: int) -> list[ManyClasses]:
-    return [replace(step, start=start) for start in range(number)]
 
 
 def outlines(step: ManyClasses) -> Embed:
@@ -130,7 +126,7 @@ def recipe(step: ManyClasses) -> Embed:
 
     The networks, from different first weights, count as much as the other two together.
     """
-    parts = [baselines.silhouette, gradients, *map(network, _starts(step, manyclasses.STARTS))]
+    parts = [baselines.silhouette, gradients, *map(network, step.starts(manyclasses.STARTS))]
     return joined([whitened(part, step) for part in parts])
 
 
