@@ -18,7 +18,7 @@ from siamese_utils.images.sources import DataError
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.report import build, publish, series
 from siamese_utils.report.ahead import WorkersLostError
-from siamese_utils.report.execute import NotebookError
+from siamese_utils.report.execute import CELL_HOURS, NotebookError
 from siamese_utils.report.pdf import PdfError
 
 
@@ -70,6 +70,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="ADDRESS",
         help="train on the workers of a Dask scheduler, such as tcp://host:8786",
     )
+    parser.add_argument(
+        "--cell-hours",
+        type=float,
+        default=CELL_HOURS,
+        metavar="H",
+        help=f"end where a cell takes longer ({CELL_HOURS:g})",
+    )
     parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
     parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
     parser.add_argument(
@@ -98,6 +105,8 @@ def make_order(options: argparse.Namespace) -> build.Order:
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
     if options.workers < 1:
         raise ValueError(f"--workers must be 1 or more, not {options.workers}")
+    if not 0 < options.cell_hours < 10_000:  # neither is what is no number
+        raise ValueError(f"--cell-hours must be above 0, not {options.cell_hours}")
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
     # absolute: papermill changes folder while it works
     output = (options.output or default).resolve()
@@ -110,6 +119,7 @@ def make_order(options: argparse.Namespace) -> build.Order:
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
         workers=options.workers,
+        cell_hours=options.cell_hours,
         scheduler=options.scheduler,
     )
 

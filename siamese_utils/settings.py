@@ -32,6 +32,7 @@ class Profile:
     own_seeds: int  # of the study's choice, beside them
     lottery_epochs: int
     unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
+    unseen_varied: int  # of the drawn ones, on which the network is changed in one thing at a time
     unseen_steps: int  # of a training there
     repeats: int  # of the second study: most of its trainings take seconds
     pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
@@ -50,6 +51,7 @@ PROFILES = {
         own_seeds=6,
         lottery_epochs=5,
         unseen_splits=(5, 20, 20),
+        unseen_varied=10,
         unseen_steps=100,
         repeats=5,
         pair_numbers=(5, 10, 20, 50, 100, 200),
@@ -66,6 +68,7 @@ PROFILES = {
         own_seeds=2,
         lottery_epochs=2,
         unseen_splits=(1, 2, 1),
+        unseen_varied=1,
         unseen_steps=30,
         repeats=2,
         pair_numbers=(10, 50),

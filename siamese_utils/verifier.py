@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +17,12 @@ from sklearn.linear_model import LogisticRegression
 
 from siamese_utils.images import dataset as data
 from siamese_utils.images import pairs
-from siamese_utils.learning import machine, models, training
+from siamese_utils.learning import machine, manyclasses, models, training
 from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.manyclasses import ManyClasses
+from siamese_utils.measuring import baselines, recipe
 
+RECIPE = "recipe"  # the model for classes that are not shown to it
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 ARCHITECTURE, WEIGHTS, SETTINGS = "architecture.json", "weights.npz", "verifier.json"
 
@@ -32,16 +37,24 @@ class Answer(NamedTuple):
 class SiameseVerifier:
     """Says how far two images are apart, and how probably they show one class.
 
-    The study's network, trained on pairs of your images; a tenth of them, held out, turn the
-    distance into a probability (Platt 1999).
+    The study's network, trained on pairs of your images, or the recipe for classes that it will
+    not be shown; a tenth of them, held out, turn the distance into a probability (Platt 1999).
     """
 
     def __init__(
         self, model: str = "base", margin: float = 1.0, epochs: int = 10, seed: int = 0
     ) -> None:
-        """Choose the encoder, a name in `models.MODELS`, and how to train it. Raises ValueError."""
-        self.experiment = Experiment(model=model, margin=margin, epochs=epochs, seed=seed)
-        self.encoder: keras.Model | None = None
+        """Choose how to embed images. Raises ValueError.
+
+        model: the study's encoder, a name in `experiment.MODELS`, trained with margin and epochs;
+        or `recipe`, which has no use for these: outlines, gradients and small networks (see
+        `measuring.recipe`), better where pairs show classes that `fit` did not see.
+        """
+        self.model, self.margin, self.epochs, self.seed = model, margin, epochs, seed
+        if model != RECIPE:
+            self._experiment()
+        self.encoders: list[keras.Model] = []
+        self.whitenings: list[recipe.Whitening] = []
         self.slope, self.intercept = 0.0, 0.0
 
     def fit(self, images: np.ndarray, labels: np.ndarray) -> "SiameseVerifier":
@@ -56,22 +69,16 @@ class SiameseVerifier:
         _check_training_set(images, labels, names)
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
-        split = _hold_out(dataset, self.experiment.seed)
-        # a step wants two pairs of each class
-        experiment = replace(self.experiment, batch=max(self.experiment.batch, 2 * len(names)))
-        self.encoder = None  # until it is whole: an interrupted training answers nothing
-        keras.utils.set_random_seed(experiment.seed)
-        encoder = models.build_encoder(experiment.model, images.shape[1:], machine.best_precision())
-        prepared = training.prepare(experiment, encoder, dataset, split)
-        training.fit(
-            prepared,
-            experiment.epochs,
-            lambda logs: training.refuse_divergence(experiment.label, logs, encoder),
-        )
+        split = _hold_out(dataset, self.seed)
+        self.encoders = []  # until it is whole: an interrupted training answers nothing
+        if self.model == RECIPE:
+            encoders, self.whitenings = self._fit_recipe(images[split.train], labels[split.train])
+        else:
+            encoders = [self._fit_study(dataset, split)]
         self.slope, self.intercept = _calibrate(
-            encoder, images[split.validation], labels[split.validation], experiment.seed
+            self._embed(images[split.validation], encoders), labels[split.validation], self.seed
         )
-        self.encoder = encoder
+        self.encoders = encoders
         return self
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float | np.ndarray:
@@ -86,7 +93,7 @@ class SiameseVerifier:
             raise ValueError(
                 f"a holds {len(first)} images and b {len(second)}: give as many, or one"
             )
-        found = _distances(self.encoder, first, second)
+        found = np.linalg.norm(self._embed(first) - self._embed(second), axis=1)
         return float(found[0]) if single_a and single_b else found
 
     def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
@@ -111,12 +118,14 @@ class SiameseVerifier:
             raise FileExistsError(f"{folder} is there already; choose another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        kept = {"model": self.experiment.model, "margin": self.experiment.margin}
-        kept |= {"epochs": self.experiment.epochs, "seed": self.experiment.seed}
-        kept |= {"slope": self.slope, "intercept": self.intercept}
+        kept = {"model": self.model, "margin": self.margin, "epochs": self.epochs}
+        kept |= {"seed": self.seed, "slope": self.slope, "intercept": self.intercept}
+        text = json.dumps([json.loads(encoder.to_json()) for encoder in self.encoders])
+        weights = [weight for encoder in self.encoders for weight in encoder.get_weights()]
+        weights += [array for one in self.whitenings for array in (one.middle, one.transform)]
         try:
-            (scratch / ARCHITECTURE).write_text(self.encoder.to_json(), encoding="utf-8")
-            np.savez(scratch / WEIGHTS, *self.encoder.get_weights())
+            (scratch / ARCHITECTURE).write_text(text, encoding="utf-8")
+            np.savez(scratch / WEIGHTS, *weights)
             kept["sha256"] = _digest(scratch, kept)
             (scratch / SETTINGS).write_text(json.dumps(kept, indent=1), encoding="utf-8")
             scratch.chmod(0o755)
@@ -142,20 +151,63 @@ class SiameseVerifier:
         slope, intercept = kept.pop("slope"), kept.pop("intercept")
         verifier = cls(**kept)
         verifier.slope, verifier.intercept = slope, intercept
-        text = (folder / ARCHITECTURE).read_text(encoding="utf-8")
-        verifier.encoder = keras.models.model_from_json(text)
         with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
-            verifier.encoder.set_weights([arrays[f"arr_{i}"] for i in range(len(arrays))])
+            weights = [arrays[f"arr_{i}"] for i in range(len(arrays))]
+        for form in json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8")):
+            encoder = keras.models.model_from_json(json.dumps(form))
+            number = len(encoder.weights)
+            encoder.set_weights(weights[:number])
+            verifier.encoders.append(encoder)
+            weights = weights[number:]
+        both = zip(weights[::2], weights[1::2], strict=True)
+        verifier.whitenings = [recipe.Whitening(*one) for one in both]
         return verifier
 
+    def _experiment(self) -> Experiment:
+        return Experiment(self.model, self.margin, epochs=self.epochs, seed=self.seed)
+
+    def _fit_study(self, dataset: data.Dataset, split: data.Split) -> keras.Model:
+        """Train the study's encoder as the study does."""
+        experiment = self._experiment()
+        # a step wants two pairs of each class
+        batch = max(experiment.batch, 2 * len(dataset.class_names))
+        experiment = replace(experiment, batch=batch)
+        keras.utils.set_random_seed(experiment.seed)
+        shape = dataset.images.shape[1:]
+        encoder = models.build_encoder(experiment.model, shape, machine.best_precision())
+        prepared = training.prepare(experiment, encoder, dataset, split)
+        training.fit(
+            prepared,
+            experiment.epochs,
+            lambda logs: training.refuse_divergence(experiment.label, logs, encoder),
+        )
+        return encoder
+
+    def _fit_recipe(
+        self, images: np.ndarray, labels: np.ndarray
+    ) -> tuple[list[keras.Model], list[recipe.Whitening]]:
+        """Train the small networks, and even out what they and the other parts tell."""
+        steps = ManyClasses(seed=self.seed).starts(manyclasses.STARTS)
+        encoders = [manyclasses.fit(step, images, labels)[0] for step in steps]
+        return encoders, recipe.fit(images, labels, _networks(encoders))
+
+    def _embed(
+        self, images: np.ndarray, encoders: Sequence[keras.Model] | None = None
+    ) -> np.ndarray:
+        """Return embeddings, by encoders that are not yet the verifier's own if given."""
+        networks = _networks(encoders or self.encoders)
+        if self.model != RECIPE:
+            return networks[0](images)
+        return baselines.to_unit_length(recipe.embedding(networks, self.whitenings))(images)
+
     def _require_fit(self) -> None:
-        if self.encoder is None:
+        if not self.encoders:
             raise RuntimeError("this verifier knows no images yet: call fit, or load a kept one")
 
     def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
         """Return images as (images, h, w, c) uint8, and whether there was one alone."""
         self._require_fit()
-        shape = self.encoder.input_shape[1:]
+        shape = self.encoders[0].input_shape[1:]
         images = _as_bytes(images, name)
         singles = {shape, shape[:2]} if shape[2] == 1 else {shape}
         if images.shape in singles:
@@ -176,17 +228,14 @@ def _digest(folder: Path, kept: dict[str, object]) -> str:
     return digest.hexdigest()
 
 
-def _distances(encoder: keras.Model, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the distances of images, as many on either side or one on one: (images,)."""
-    return np.linalg.norm(training.embed(encoder, a) - training.embed(encoder, b), axis=1)
+def _networks(encoders: Sequence[keras.Model]) -> list[baselines.Embed]:
+    return [partial(training.embed, encoder) for encoder in encoders]
 
 
-def _calibrate(
-    encoder: keras.Model, images: np.ndarray, labels: np.ndarray, seed: int
-) -> tuple[float, float]:
+def _calibrate(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> tuple[float, float]:
     """Fit the probability to the distances of held-out pairs: its slope and intercept."""
     drawn = pairs.draw_pairs(np.arange(len(labels)), labels, np.random.default_rng(seed))
-    distance = _distances(encoder, images[drawn.first], images[drawn.second])
+    distance = pairs.distances(embeddings, drawn)
     fitted = LogisticRegression(C=np.inf).fit(distance[:, np.newaxis], drawn.different == 0)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 

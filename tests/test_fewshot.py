@@ -58,11 +58,20 @@ def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
     blind = np.random.default_rng(0).normal(size=(len(labels), 3))
     monkeypatch.setattr(fewshot, "of_untrained", lambda _, seed, __, rows: blind[rows])
     monkeypatch.setattr(fewshot, "EPISODES", 80)
-    found = fewshot.accuracies({"knows": [0, 1]}, digits)
+    monkeypatch.setattr(
+        fewshot.unseen, "embeddings", lambda of_seed, _, rows: by_label[of_seed][rows]
+    )
+    found = fewshot.accuracies({"knows": [0, 1]}, [0, 1], digits)
+    assert found.loc["recipe for unseen classes", "1-shot"].whole.tolist() == [100, 100]
     assert found.loc["knows", "1-shot"].whole.tolist() == [100, 100]
     assert found.loc["untrained base model", "1-shot"].interval.mean == pytest.approx(25, abs=4)
     # digits may not be named by what was pretrained on them
-    assert list(found.index) == ["knows", "untrained base model", "raw pixels"]
+    assert list(found.index) == [
+        "knows",
+        "recipe for unseen classes",
+        "untrained base model",
+        "raw pixels",
+    ]
     pixels = found.loc["raw pixels"]
     assert 25 < pixels["1-shot"].interval.mean < pixels["5-shot"].interval.mean < 100
     # 174 images of the smallest class make eight groups with enough for an episode

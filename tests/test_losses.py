@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -135,9 +136,6 @@ def test_supervised_contrastive_loss_is_that_of_a_plain_loop(temperature, num_cl
     found = losses.supervised_contrastive_loss(labels, embeddings, temperature)
     wanted = supervised_contrastive_by_plain_loop(labels, embeddings, temperature)
     assert float(found) == pytest.approx(wanted, rel=1e-4)
-    again = losses.SupervisedContrastiveLoss(temperature).get_config()
-    loss = losses.SupervisedContrastiveLoss.from_config(again)
-    assert float(loss(labels, embeddings)) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_supervised_contrastive_loss_by_hand():
@@ -147,3 +145,17 @@ def test_supervised_contrastive_loss_by_hand():
         np.array([0, 0, 1]), np.float32([[1, 0], [3, 0], [0, 2]]), 1.0
     )
     assert float(found) == pytest.approx(-math.log(math.e / (math.e + 1)), rel=1e-5)
+
+
+def test_the_contrastive_loss_of_a_batch_is_that_of_all_its_pairs():
+    rng = np.random.default_rng(0)
+    labels, embeddings = rng.integers(0, 3, 12), rng.normal(size=(12, 3)).astype("float32")
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    costs = {True: [], False: []}
+    for i, j in itertools.combinations(range(12), 2):
+        distance = math.dist(unit[i], unit[j])
+        same = labels[i] == labels[j]
+        costs[bool(same)].append(distance**2 if same else max(0, 1.5 - distance) ** 2)
+    wanted = (np.mean(costs[True]) + np.mean(costs[False])) / 2
+    found = losses.batch_contrastive_loss(labels, embeddings, margin=1.5)
+    assert float(found) == pytest.approx(wanted, rel=1e-4)

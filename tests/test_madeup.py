@@ -37,7 +37,7 @@ def test_images_that_are_not_square_are_turned_upside_down():
 def drawn(digits):
     rows = np.isin(digits.labels, digits.seen)
     arguments = digits.images[rows], digits.labels[rows]
-    return arguments, madeup.draw_steps(*arguments, np.random.default_rng(0), 3, 4, 5)
+    return arguments, madeup.draw_steps(*arguments, np.random.default_rng(0), 3, size=5, made_up=4)
 
 
 def test_a_step_holds_the_classes_and_then_made_up_ones(drawn, digits):
@@ -55,7 +55,7 @@ def test_a_step_holds_the_classes_and_then_made_up_ones(drawn, digits):
 def test_every_step_has_other_made_up_classes_and_a_seed_gives_the_same(drawn):
     arguments, (steps, _) = drawn
     assert not (steps[0, 30:] == steps[1, 30:]).all()
-    again, _ = madeup.draw_steps(*arguments, np.random.default_rng(0), 3, 4, 5)
+    again, _ = madeup.draw_steps(*arguments, np.random.default_rng(0), 3, size=5, made_up=4)
     assert (again == steps).all()
 
 
@@ -65,3 +65,35 @@ def test_what_is_drawn_for_a_class_is_the_same_for_all_its_images():
     for _ in range(30):
         made = madeup.draw_class(members, rng, 6)
         assert (made == made[0]).all()
+
+
+def test_turned_classes_are_real_ones_turned_never_two_alike(drawn, digits):
+    (images, labels), _ = drawn
+    rng = np.random.default_rng(0)
+    steps, places = madeup.draw_steps(images, labels, rng, 1, size=3, turned=4)
+    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    assert places[0].tolist() == np.repeat(range(10), 3).tolist()
+    kinds = set()
+    for of_class in steps[0][18:].reshape(4, 3, *images.shape[1:]):
+        upright = [
+            {known.get(np.rot90(image, -k).tobytes()) for image in of_class} for k in (1, 2, 3)
+        ]
+        [kind] = [(k, *found) for k, found in enumerate(upright) if found <= set(digits.seen)]
+        kinds.add(kind)
+    assert len(kinds) == 4
+
+
+def test_instances_are_two_views_of_images_of_one_class(drawn):
+    (images, labels), _ = drawn
+    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    steps, places = madeup.draw_instances(images, labels, np.random.default_rng(0), 7, number=4)
+    assert places[0].tolist() == [0, 1, 2, 3] * 2
+    assert len(steps) == 7
+    for step in steps:
+        shifts = [(y, x) for y in range(-2, 3) for x in range(-2, 3)]
+        found = [
+            {(known.get(np.roll(image, s, (0, 1)).tobytes())) for s in shifts} - {None}
+            for image in step
+        ]
+        assert len(set().union(*found)) == 1
+        assert not (step[:4] == step[4:]).all()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from siamese_utils.learning import manyclasses, plans, training, transfer
+from siamese_utils.learning import manyclasses, plans, training, transfer, variants
 from siamese_utils.learning import store as keep
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import ManyClasses
@@ -42,9 +42,9 @@ def trained(store, monkeypatch):
         done.append(step)
         return {}, {"loss": [0.5]}, [], {}
 
-    def no_encoder(start, seed):
-        if start == "pretrained":
-            transfer.train(Pretraining(seed))
+    def no_encoder(step):
+        if step.start == "pretrained":
+            transfer.train(step.pretraining)
         return SimpleNamespace(get_weights=list)
 
     def train_many(step, *_):
@@ -52,7 +52,7 @@ def trained(store, monkeypatch):
         return SimpleNamespace(get_weights=list), {"loss": [0.5]}
 
     monkeypatch.setattr(training, "_train", train_experiment)
-    monkeypatch.setattr(manyclasses, "_train", train_many)
+    monkeypatch.setattr(manyclasses, "fit", train_many)
     monkeypatch.setattr(transfer, "_pretrain", train_step)
     monkeypatch.setattr(transfer, "_fine_tune", train_step)
     monkeypatch.setattr(transfer, "build_encoder", no_encoder)
@@ -74,13 +74,17 @@ def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
     }
     numbers = {chapter: len(steps) / plan.seeds for chapter, steps in of_first.items() if steps}
     assert numbers == FIRST_STUDY
-    of_second = [s for s in pending["07"] if not isinstance(s, Experiment)]
+    of_second = [s for s in pending["07"] if isinstance(s, (Pretraining, Transfer))]
     numbers, repeats = len(plan.profile.pair_numbers), plan.profile.repeats
-    # pretrained; then from each number of pairs with it and without; from 50 in two more ways
-    assert len(of_second) == repeats * (1 + 2 * numbers + 2 * 2)
+    # pretrained; then from each number of pairs with it and without; from 50 in two more ways,
+    # and on three fainter contrasts
+    assert len(of_second) == repeats * (1 + 2 * numbers + 2 * 2 + 2 * 3)
+    # the recipe on the study's split, with two networks
+    assert sum(isinstance(s, ManyClasses) for s in pending["07"]) == 2 * plan.seeds
     looked_at, drawn, again = plan.profile.unseen_splits
-    # of the recipe two, and one without made-up classes where there is the whole ladder
-    assert len(pending["11"]) == drawn * 3 + (looked_at + again) * 2
+    # of the recipe two; ten ways in which one network is changed, and the study's two trainings
+    varied = plan.profile.unseen_varied
+    assert len(pending["11"]) == (drawn + looked_at + again) * 2 + varied * 12
     lottery = plan.profile.choices + plan.profile.own_seeds
     # in the quick profile two seeds of the study's own choice are the base model half-way
     assert len(pending["09"]) == lottery - (2 if plan.profile.name == "quick" else 0)
@@ -109,7 +113,14 @@ def test_what_is_pending_is_what_is_trained(plan, trained):
     for splits in plan.unseen_splits().values():
         for split in splits:
             manyclasses.train(split)
-    for step in [*plan.pretrainings(), *(s for steps in plan.transfers().values() for s in steps)]:
+    for split in plan.varied_splits():
+        for step in variants.trainings(split):
+            plans.train(step)
+    for step in [
+        *plan.pretrainings(),
+        *(s for steps in plan.transfers().values() for s in steps),
+        *(s for steps in plan.fainter().values() for s in steps),
+    ]:
         transfer.train(step)
     assert len(trained) == before
 
@@ -188,7 +199,7 @@ def test_more_work_takes_longer(plan):
 
 def test_longer_trainings_come_before_shorter_ones_that_they_pass_through(plan):
     for chapter in ("03", "04", "05", "06", "08", "10"):
-        epochs = [step.epochs for step in plan.steps(chapter)]
+        epochs = [step.epochs for step in plan.steps(chapter) if isinstance(step, Experiment)]
         assert epochs == sorted(epochs, reverse=True)
     steps = list(plan.steps("07"))
     assert [s for s in steps if isinstance(s, Pretraining)] == steps[: plan.profile.repeats]

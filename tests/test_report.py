@@ -9,12 +9,14 @@ import threading
 import time
 
 import nbformat
+import papermill
 import pytest
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbconvert.exporters import get_exporter
 from nbformat import v4
+from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
 
 from siamese_utils import settings
@@ -120,6 +122,18 @@ def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="")
 
 
+@pytest.mark.fault("a link of a notebook would run code at a click", "it becomes text")
+def test_a_link_that_would_run_code_becomes_text(make_chapter, tmp_path):
+    links = ["javascript:alert(1)", " JavaScript:alert(1)", "java&#10;script:x", "vbscript:x",
+             "data:text/html,x"]  # fmt: skip
+    fine = ["https://example.org/a", "#here", "figures/a.svg", "mailto:a@example.org"]
+    text = v4.new_markdown_cell("".join(f'<a href="{link}">words</a> ' for link in links + fine))
+    body = html.render_body(make_chapter(text), run(make_chapter(text), tmp_path), {})
+    soup = BeautifulSoup(body.html, "html.parser")
+    assert [link["href"] for link in soup.find_all("a")] == fine
+    assert body.html.count("words") == len(links + fine)
+
+
 def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
     noise = "WARNING:tensorflow:5 out of the last 9 calls"
     code = f"import sys; print('kept'); print({noise!r}); print({noise!r}, file=sys.stderr)"
@@ -185,6 +199,22 @@ def test_a_failing_notebook_is_named_with_its_cell_and_error(make_chapter, tmp_p
     with pytest.raises(execute.NotebookError, match=message) as caught:
         run(chapter, tmp_path)
     assert "07-sample.ipynb" in str(caught.value)
+
+
+@pytest.mark.fault("a cell hangs", "one line names it, and the option that sets the limit")
+def test_a_cell_that_takes_too_long_is_ended(make_chapter, tmp_path):
+    chapter = make_chapter("import time", "time.sleep(60)")
+    with pytest.raises(
+        execute.NotebookError, match=r"cell 3: .* more than 0.0003 hours, see --cell"
+    ):
+        execute.execute(chapter, {}, tmp_path / "executed.ipynb", cell_hours=0.0003)
+
+
+@pytest.mark.fault("papermill is run directly with a mistyped parameter", "the first cell ends it")
+def test_a_notebook_refuses_a_parameter_that_it_does_not_have(tmp_path):
+    source, target = settings.NOTEBOOKS / "12-how-fast.ipynb", tmp_path / "executed.ipynb"
+    with pytest.raises(PapermillExecutionError, match="no parameter sedes; this notebook has data"):
+        papermill.execute_notebook(source, target, {"sedes": 5}, cwd=source.parent)
 
 
 @pytest.mark.fault("Ctrl-C while a cell runs", "the kernel ends, without a word")

@@ -47,7 +47,7 @@ def no_pool(*_):
     yield Here()
 
 
-def no_kernel(chapter, parameters, target):
+def no_kernel(chapter, parameters, target, _):
     """Execute a notebook in this process: which one is run again does not depend on how."""
     notebook, scope = nbformat.read(chapter.path, as_version=4), {}
     for cell in notebook.cells:
@@ -102,6 +102,7 @@ def make_jobs(tmp_path, store, monkeypatch):
                 folder / "work" / name,
                 folder / "results",
                 {},
+                cell_hours=1,
             )
             for name in ("01-a", "02-b", SUMMARY)
         ]

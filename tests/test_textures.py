@@ -50,3 +50,14 @@ def test_the_same_seed_draws_the_same_and_one_pair_is_refused():
     assert np.array_equal(*draw)
     with pytest.raises(ValueError, match="two pairs"):
         textures.draw_texture_pairs(1, np.random.default_rng(0))
+
+
+def test_contrast_mixes_the_rectangle_with_the_texture():
+    bare, half, whole = (
+        textures.draw_textures(np.ones(3, dtype=int), np.random.default_rng(0), contrast)
+        for contrast in (0.0, 0.5, 1.0)
+    )
+    inside = np.isclose(whole, textures.FILL)
+    np.testing.assert_allclose(half[inside], (bare[inside] + textures.FILL) / 2, rtol=1e-6)
+    assert (half[~inside] == bare[~inside]).all()
+    assert bare[inside].mean() == pytest.approx(0.5, abs=0.02)

@@ -38,9 +38,9 @@ def test_pretraining_learns_digits_and_is_kept(store, monkeypatch):
     # a transfer begins with the pretraining of its seed: as if this were the one
     key = transfer.key_of(Pretraining())
     keep.save(replace(run, record=run.record | {"key": key}))
-    begun = transfer.build_encoder("pretrained", 0).get_weights()
+    begun = transfer.build_encoder(Transfer()).get_weights()
     assert all(map(np.array_equal, begun, run.weights))
-    fresh = transfer.build_encoder("scratch", 0).get_weights()
+    fresh = transfer.build_encoder(FEW).get_weights()
     assert not np.array_equal(fresh[0], run.weights[0])
 
 
@@ -77,24 +77,26 @@ def test_a_transfer_is_kept(store, monkeypatch):
     assert np.array_equal(again.distances["test"], run.distances["test"])
 
 
-def test_every_field_names_a_step():
+def test_every_field_names_a_step(fashion_mnist):
     changes = {"num_pairs": 7, "start": "pretrained", "objective": "triplet", "seed": 1}
     changes |= {"epochs": 3, "batch": 4, "learning_rate": 0.5, "margin": 2.0}
+    changes |= {"contrast": 0.5, "source": "fashion-mnist"}
     assert set(changes) == set(vars(FEW))
     steps = [FEW, *(replace(FEW, **{field: value}) for field, value in changes.items())]
     steps += [Pretraining(), Pretraining(1), Pretraining(epochs=2), Pretraining(batch=64)]
+    steps += [Pretraining(source="fashion-mnist")]
     assert len({transfer.key_of(step) for step in steps}) == len(steps)
 
 
 def test_a_transfer_starts_where_it_should(store):
     still = transfer.train(replace(FEW, learning_rate=1e-12))
-    untouched = transfer.measure_distances(transfer.build_encoder("scratch", 0), FEW)
+    untouched = transfer.measure_distances(transfer.build_encoder(FEW), FEW)
     assert set(untouched) == {"validation", "test"}
     assert np.allclose(still.distances["test"], untouched["test"], rtol=1e-3)
 
 
 def test_distances_are_those_of_the_networks():
-    encoder = transfer.build_encoder("scratch", 0)
+    encoder = transfer.build_encoder(FEW)
     images, _, drawn = transfer.draw_pairs(FEW, "validation")
     embeddings = np.asarray(encoder(images))
     expected = losses.euclidean_distance(embeddings[drawn.first], embeddings[drawn.second])

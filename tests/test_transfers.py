@@ -113,7 +113,7 @@ def test_raw_pixels_by_hand():
 
 
 def test_what_learns_from_no_pair_is_kept(store, monkeypatch):
-    begun = transfer.build_encoder("scratch", 0)
+    begun = transfer.build_encoder(Transfer(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
     found = transfers.distances_without_pairs(0)
     assert set(found) == set(transfers.WITHOUT_PAIRS)
@@ -123,3 +123,25 @@ def test_what_learns_from_no_pair_is_kept(store, monkeypatch):
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: pytest.fail("measured again"))
     again = transfers.distances_without_pairs(0)
     assert np.array_equal(again[transfers.FROZEN]["test"], found[transfers.FROZEN]["test"])
+
+
+def test_a_linear_classifier_names_dark_rectangles_and_not_faint_ones():
+    clear, faint = (
+        transfers._linear_accuracy(Transfer(contrast=contrast)) for contrast in (1.0, 1 / 64)
+    )
+    assert clear == 1
+    assert 0.4 < faint < 0.65
+
+
+def test_fainter_rectangles_are_compared_start_by_start(monkeypatch):
+    def train(step):
+        return SimpleNamespace(distances=(perfect if step.start == "scratch" else blind)(step.seed))
+
+    monkeypatch.setattr(transfer, "train", train)
+    steps = {start: [Transfer(start=start, seed=s) for s in (0, 1)] for start in transfer.STARTS}
+    planned = {(1.0, "scratch"): steps["scratch"], (1.0, "digits"): steps["pretrained"]}
+    found = transfers.fainter(SimpleNamespace(fainter=lambda: planned))
+    assert found.index.tolist() == [1.0]
+    assert found.loc[1.0, "AUC, scratch"].whole.tolist() == [1, 1]
+    assert found.loc[1.0, "digits minus scratch"].whole.tolist() == [-0.5, -0.5]
+    assert found.loc[1.0, transfers.LINEAR].unit == "%"

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from siamese_utils.images import sources
 from siamese_utils.learning import manyclasses
 from siamese_utils.learning.manyclasses import ManyClasses
-from siamese_utils.measuring import baselines, unseen
+from siamese_utils.measuring import baselines, recipe, unseen
 from siamese_utils.telling import frames
 
 STEP = ManyClasses(dataset="digits", images_per_class=40, made_up=2, size=4, steps=10)
@@ -25,7 +25,7 @@ def kept(tmp_path_factory):
 
 
 def test_gradients_are_those_of_scikit_image(digits):
-    found = unseen.gradients(digits.images[:3])
+    found = recipe.gradients(digits.images[:3])
     wanted = hog(digits.images[2, ..., 0], 9, (4, 4), (2, 2))
     np.testing.assert_allclose(found[2], wanted, rtol=1e-5)
 
@@ -40,13 +40,13 @@ def test_centring_subtracts_the_mean_of_the_class_means():
 def test_whitening_makes_the_shrunk_variance_within_classes_one():
     images, labels = manyclasses.taught(STEP)
     found = unseen.whitened(baselines.silhouette, STEP)(images)
-    assert found.shape == (len(images), unseen.COMPONENTS)
+    assert found.shape == (len(images), recipe.COMPONENTS)
     # undo the transform's shrinkage by hand: W + s (mean(W) I - W) becomes the identity
-    axes = np.linalg.svd(np.cov(baselines.silhouette(images).T))[0][:, : unseen.COMPONENTS]
+    axes = np.linalg.svd(np.cov(baselines.silhouette(images).T))[0][:, : recipe.COMPONENTS]
     plain = baselines.silhouette(images) @ axes
     inside = plain - np.array([plain[labels == c].mean(axis=0) for c in labels])
     within = np.cov(inside.T)
-    size, s = unseen.COMPONENTS, unseen.SHRINKAGE
+    size, s = recipe.COMPONENTS, recipe.SHRINKAGE
     shrunk = within + s * (np.trace(within) / size * np.eye(size) - within)
     # distances in the whitened space are Mahalanobis distances by the shrunk covariance
     gap = plain[0] - plain[1]
@@ -60,15 +60,18 @@ def test_the_cosine_of_joined_embeddings_is_the_mean_of_theirs(digits):
         return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
     parts = [baselines.pixels, baselines.silhouette]
-    assert cosine(unseen.joined(parts)) == pytest.approx(np.mean(list(map(cosine, parts))))
+    assert cosine(recipe.joined(parts)) == pytest.approx(np.mean(list(map(cosine, parts))))
 
 
-@pytest.mark.parametrize("name", unseen.LADDER)
+WAYS = unseen.LADDER | unseen.VARIATIONS
+
+
+@pytest.mark.parametrize("name", [name for name in WAYS if name != unseen.CEILING])
 def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
     dataset = manyclasses.load_data(STEP)
     seen = np.isin(dataset.labels, dataset.seen)
     probe = dataset.images[seen][:20]
-    before = unseen.LADDER[name](STEP)(probe)
+    before = WAYS[name].fit(STEP)(probe)
     images, labels = dataset.images.copy(), dataset.labels.copy()
     rng = np.random.default_rng(0)
     images[~seen] = rng.integers(0, 256, images[~seen].shape)  # noise in their place,
@@ -77,7 +80,7 @@ def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
     split = dataset.split(STEP.seed)
     object.__setattr__(other, "split", lambda _: split)  # it goes by what images are copies
     monkeypatch.setattr(sources, "load", lambda *_: other)
-    after = unseen.LADDER[name](STEP)(probe)
+    after = WAYS[name].fit(STEP)(probe)
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 

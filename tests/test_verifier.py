@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from siamese_utils import settings, verifier
 from siamese_utils.verifier import SiameseVerifier
@@ -146,6 +147,19 @@ def test_what_is_kept_is_plain(fitted, tmp_path):
         fitted.save(folder)
 
 
+def test_the_recipe_judges_classes_that_it_was_not_shown(digits, tmp_path):
+    shown = np.isin(digits.labels, digits.seen)
+    judge = SiameseVerifier(model="recipe").fit(digits.images[shown], digits.labels[shown])
+    images, labels = digits.images[~shown], digits.labels[~shown]
+    a, b = np.random.default_rng(0).integers(len(labels), size=(2, 600))
+    different = labels[a] != labels[b]
+    assert roc_auc_score(different, judge.distance(images[a], images[b])) > 0.85
+    again = SiameseVerifier.load(judge.save(tmp_path / "kept"))
+    assert np.array_equal(
+        again.distance(images[a], images[b]), judge.distance(images[a], images[b])
+    )
+
+
 @pytest.mark.parametrize("name", [verifier.ARCHITECTURE, verifier.WEIGHTS, verifier.SETTINGS])
 @pytest.mark.fault("a bit of a kept verifier is flipped", "it is refused")
 def test_what_was_changed_since_is_refused(fitted, tmp_path, name):
@@ -173,7 +187,7 @@ def _values(text):
 @pytest.mark.fault("the weights of a kept verifier are not numbers", "it is refused")
 def test_weights_that_are_no_numbers_are_refused(fitted, tmp_path):
     folder = fitted.save(tmp_path / "kept")
-    nothing = [np.full_like(weight, np.nan) for weight in fitted.encoder.get_weights()]
+    nothing = [np.full_like(weight, np.nan) for weight in fitted.encoders[0].get_weights()]
     np.savez(folder / verifier.WEIGHTS, *nothing)
     with pytest.raises(ValueError, match="kept is damaged or was changed"):
         SiameseVerifier.load(folder)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+SHIFT = 2  # pixels: the most that a view of an image is moved
 JOINS = ("top and bottom", "left and right", "union", "one without the other")
 
 
@@ -12,19 +13,48 @@ def draw_steps(
     labels: np.ndarray,
     rng: np.random.Generator,
     steps: int,
-    made_up: int,
     size: int,
+    made_up: int = 0,
+    turned: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the images of training steps: so many of each class, and of new made-up ones each time.
+    """Draw the images of training steps: so many of each class, and of new ones each time.
 
-    images: (images, h, w, c) uint8; labels: (images,); made_up: number of made-up classes in a
-    step; size: images of each class in a step. Returns (steps, batch, h, w, c) uint8 and labels
-    (steps, batch), which hold within a step: 0, 1, ... for the classes, then the made-up ones.
+    images: (images, h, w, c) uint8; labels: (images,); size: images of each class in a step;
+    made_up: number of made-up classes in a step; turned: of classes that are a real one, turned.
+    Returns (steps, batch, h, w, c) uint8 and labels (steps, batch), which hold within a step:
+    0, 1, ... for the classes, then the new ones.
     """
     members = {int(c): images[labels == c] for c in np.unique(labels)}
-    drawn = [_draw_step(members, rng, made_up, size) for _ in range(steps)]
-    number = len(members) + made_up
+    drawn = [
+        np.concatenate([
+            *(of[rng.integers(len(of), size=size)] for of in members.values()),
+            *(draw_class(members, rng, size) for _ in range(made_up)),
+            *_draw_turned(members, rng, turned, size),
+        ])
+        for _ in range(steps)
+    ]  # fmt: skip
+    number = len(members) + made_up + turned
     return np.stack(drawn), np.tile(np.repeat(np.arange(number), size), (steps, 1))
+
+
+def draw_instances(
+    images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, steps: int, number: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw steps in which each image is a class of its own, seen twice, and all are of one class.
+
+    Arguments and what is returned are as in `draw_steps`; number: of images in a step. Each view
+    is moved by up to SHIFT pixels.
+    """
+    members = [images[labels == c] for c in np.unique(labels)]
+    drawn = []
+    for step in range(steps):
+        of = members[step % len(members)]
+        chosen = of[rng.integers(len(of), size=number)]
+        shifts = rng.integers(-SHIFT, SHIFT + 1, size=(2, number, 2))
+        views = [[np.roll(image, s, (0, 1)) for image, s in zip(chosen, of_view, strict=True)]
+                 for of_view in shifts]  # fmt: skip
+        drawn.append(np.concatenate(views))
+    return np.stack(drawn), np.tile(np.arange(number), (steps, 2))
 
 
 def draw_class(
@@ -74,8 +104,14 @@ def squeeze(images: np.ndarray, axis: int, share: float) -> np.ndarray:
     return found * inside.reshape([-1 if i == axis else 1 for i in range(images.ndim)])
 
 
-def _draw_step(
-    members: Mapping[int, np.ndarray], rng: np.random.Generator, made_up: int, size: int
-) -> np.ndarray:
-    real = [of[rng.integers(len(of), size=size)] for of in members.values()]
-    return np.concatenate([*real, *(draw_class(members, rng, size) for _ in range(made_up))])
+def _draw_turned(
+    members: Mapping[int, np.ndarray], rng: np.random.Generator, number: int, size: int
+) -> list[np.ndarray]:
+    """Draw images of classes that are a real one, turned: never two of the same."""
+    kinds = [(c, quarters) for c in members for quarters in (1, 2, 3)]
+    picked = rng.permutation(len(kinds))[:number] if number else []
+    drawn = []
+    for c, quarters in (kinds[i] for i in picked):
+        of = members[c]
+        drawn.append(turn(of[rng.integers(len(of), size=size)], quarters))
+    return drawn

@@ -10,12 +10,15 @@ LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in a grey value (
 CLASS_NAMES = ("without", "with a rectangle")
 
 
-def draw_textures(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_textures(
+    labels: np.ndarray, rng: np.random.Generator, contrast: float = 1.0
+) -> np.ndarray:
     """Draw one image for each label: (images,) of 0 or 1 -> (images, 32, 32, 1) float32, 0..1.
 
     A texture is uniform noise in three colours, turned to grey. Images of label 1 hold a filled
     rectangle: its top left corner lies in the first quarter of each axis, its bottom right one in
-    the second half. Source: Study B, with the fill of 25 brought to the images' range.
+    the second half. contrast: share of the rectangle's grey in it, 0..1; the rest is the texture,
+    and 1 is the study's. Source: Study B, with the fill of 25 brought to the images' range.
     """
     labels = np.asarray(labels)
     colours = rng.random((len(labels), SIDE, SIDE, 3), dtype=np.float32)
@@ -28,12 +31,12 @@ def draw_textures(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for axis in (0, 1)
     )
     inside = rows[:, :, np.newaxis] & columns[:, np.newaxis, :] & (labels == 1)[:, None, None]
-    images[inside] = FILL
+    images[inside] = (1 - contrast) * images[inside] + contrast * FILL
     return images[..., np.newaxis]
 
 
 def draw_texture_pairs(
-    num_pairs: int, rng: np.random.Generator
+    num_pairs: int, rng: np.random.Generator, contrast: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, Pairs]:
     """Draw pairs of fresh images: images (2 num_pairs, 32, 32, 1), their labels, the pairs of them.
 
@@ -50,7 +53,7 @@ def draw_texture_pairs(
     labels = np.stack([first, second], axis=1).ravel()
     position = np.arange(num_pairs) * 2
     return (
-        draw_textures(labels, rng),
+        draw_textures(labels, rng, contrast),
         labels,
         Pairs(position, position + 1, different.astype(np.float32)),
     )

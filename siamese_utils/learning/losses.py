@@ -81,6 +81,21 @@ def supervised_contrastive_loss(
     return ops.sum(cost) / ops.maximum(ops.sum(ops.cast(number > 0, "float32")), 1.0)
 
 
+def batch_contrastive_loss(labels: Tensor, embeddings: Tensor, margin: float = 1.0) -> Tensor:
+    """Return the contrastive loss over all pairs of a batch, a scalar of 0 or more.
+
+    labels: (batch,); embeddings: (batch, dimensions), of which the directions count. Same and
+    different pairs weigh half each, whatever their number. Source: as `contrastive_loss`.
+    """
+    labels, embeddings = ops.reshape(labels, (-1, 1)), ops.normalize(embeddings, axis=-1)
+    different = ops.cast(ops.not_equal(labels, ops.transpose(labels)), "float32")
+    same = 1.0 - different - ops.eye(ops.shape(embeddings)[0])
+    distance = euclidean_distance(embeddings[:, None, :], embeddings[None, :, :])
+    cost = contrastive_loss(ops.reshape(different, (-1,)), ops.reshape(distance, (-1,)), margin)
+    weights = [ops.reshape(kind, (-1,)) for kind in (same, different)]
+    return sum(ops.sum(cost * w) / ops.maximum(ops.sum(w), 1.0) for w in weights) / 2
+
+
 @keras.saving.register_keras_serializable("siamese_utils")
 class ContrastiveLoss(keras.losses.Loss):
     """The contrastive loss with its margin, for `compile`."""
@@ -115,21 +130,3 @@ class TripletLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds this loss."""
         return {**super().get_config(), "margin": self.margin}
-
-
-@keras.saving.register_keras_serializable("siamese_utils")
-class SupervisedContrastiveLoss(keras.losses.Loss):
-    """The supervised contrastive loss with its temperature, for `compile`."""
-
-    def __init__(self, temperature: float = 0.2, **kwargs: Any) -> None:
-        """Keep the temperature: the smaller, the more the nearest wrong images count."""
-        super().__init__(**kwargs)
-        self.temperature = temperature
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the mean loss of the batch; arguments as in `supervised_contrastive_loss`."""
-        return supervised_contrastive_loss(y_true, y_pred, self.temperature)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds this loss."""
-        return {**super().get_config(), "temperature": self.temperature}

@@ -10,6 +10,7 @@ import numpy as np
 from siamese_utils.images import madeup, sources
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import store, training
+from siamese_utils.learning.experiment import refuse_unknown
 from siamese_utils.learning.progress import Progress
 from siamese_utils.learning.store import Run
 from siamese_utils.learning.training import Found
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 STARTS = 2  # networks of the recipe, from different first weights
 EPOCHS = 10  # of equal length, in which the steps are shown while they run
+LEARNING_RATE = 0.001  # of Adam
+# each compares all images of a step; `instances` is the first one, with each image a class
+LOSSES = ("supervised contrastive", "contrastive", "triplet", "softmax", "instances")
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,17 @@ class ManyClasses:
     images_per_class: int | None = None
     seen: tuple[int, ...] | None = None  # other classes to train on than the data set's own
     every_class: bool = False  # instead: all of them, on images that no split of the data set has
+    loss: str = "supervised contrastive"  # a name in LOSSES
     made_up: int = 8  # classes in a step that do not exist, new ones each time
+    turned: int = 0  # classes in a step that are a seen one, turned by right angles
     size: int = 11  # images of each class in a step
     steps: int = 100
-    temperature: float = 0.2
-    learning_rate: float = 0.001
+    reconstruction: float = 0.0  # weight of drawing the image again from its embedding
+    near_start: float = 0.0  # weight of the squared distance from the first weights
+
+    def __post_init__(self) -> None:
+        """Refuse a loss that is not there. Raises ValueError."""
+        refuse_unknown("loss", self.loss, LOSSES)
 
     @property
     def epochs(self) -> int:
@@ -46,23 +56,18 @@ class ManyClasses:
         """Return the same training from so many first weights."""
         return [replace(self, start=start) for start in range(number)]
 
-    def trainings(self, of_ladder: bool) -> list[ManyClasses]:
-        """Return the trainings that judge its split: of the recipe, and of the whole ladder.
-
-        The recipe has STARTS networks. The ladder has one more, without made-up classes, and as many
-        that learn every class: these serve all splits of a seed.
-        """
+    def trainings(self) -> list[ManyClasses]:
+        """Return the trainings of the recipe, and of its ceiling, which serve all splits of a seed."""
         recipe = self.starts(STARTS)
-        if not of_ladder:
-            return recipe
         every = [replace(one, every_class=True, seen=None) for one in recipe]
-        return [*recipe, replace(self, made_up=0), *(one for one in every if has_further(one))]
+        return [*recipe, *(one for one in every if has_further(one))]
 
     @property
     def label(self) -> str:
         """A short name to show while it trains."""
         choice = ", a choice of classes" if self.seen else ", every class" * self.every_class
-        return f"{self.made_up} made-up classes, seed {self.seed}, start {self.start}{choice}"
+        kind = f"{self.loss}, {self.made_up + self.turned} new classes"
+        return f"{kind}, seed {self.seed}, start {self.start}{choice}"
 
 
 def train(step: ManyClasses) -> Run:
@@ -73,7 +78,7 @@ def train(step: ManyClasses) -> Run:
     """
 
     def work() -> Found:
-        encoder, history = _train(step, *taught(step))
+        encoder, history = fit(step, *taught(step))
         return {}, history, encoder.get_weights(), {}
 
     return training.once(step, key_of(step), work)
@@ -115,7 +120,7 @@ def key_of(step: ManyClasses) -> str:
     dataset = load_data(step)
     parts = asdict(step) | {"training": "many classes", "dataset": dataset.name}
     parts |= {"data": dataset.digest, "split": dataset.split(step.seed).digest}
-    return store.make_key(parts, ["learning.manyclasses._train"])
+    return store.make_key(parts, ["learning.manyclasses.fit"])
 
 
 def rebuild_encoder(run: Run, image_shape: tuple[int, ...]) -> keras.Model:
@@ -127,23 +132,27 @@ def rebuild_encoder(run: Run, image_shape: tuple[int, ...]) -> keras.Model:
     return encoder
 
 
-def _train(
+def fit(
     step: ManyClasses, images: np.ndarray, labels: np.ndarray
 ) -> tuple[keras.Model, dict[str, list[float]]]:
+    """Train the small encoder on labelled images, and return it with its history.
+
+    images: (images, h, w, c) uint8; labels: (images,). Raises TrainingDivergedError where loss,
+    weights or embeddings are no numbers.
+    """
     import keras
 
     from siamese_utils.learning.objectives import to_steps
 
-    encoder = _compiled(step, images.shape[1:])
-    rng = np.random.default_rng([step.seed, 5, step.start])
-    drawn = madeup.draw_steps(images, labels, rng, step.steps, step.made_up, step.size)
+    encoder, model = _compiled(step, images.shape[1:], len(np.unique(labels)))
+    drawn = _draw(step, images, labels)
 
     def end_epoch(_: int, logs: dict[str, float]) -> None:
         training.refuse_divergence(step.label, logs, encoder)
         progress.epoch_done()
 
     with Progress(step.label, EPOCHS) as progress:
-        history = encoder.fit(
+        history = model.fit(
             to_steps(*drawn),
             epochs=EPOCHS,
             steps_per_epoch=step.steps // EPOCHS,
@@ -155,18 +164,41 @@ def _train(
     return encoder, {"loss": [float(loss) for loss in history["loss"]]}
 
 
-def _compiled(step: ManyClasses, image_shape: tuple[int, ...]) -> keras.Model:
-    """Return the encoder before its first step."""
+def _draw(
+    step: ManyClasses, images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of all steps, and their labels."""
+    rng = np.random.default_rng([step.seed, 5, step.start])
+    if step.loss == "instances":  # as many images in a step as the real classes have
+        number = len(np.unique(labels)) * step.size // 2
+        return madeup.draw_instances(images, labels, rng, step.steps, number)
+    return madeup.draw_steps(images, labels, rng, step.steps, step.size, step.made_up, step.turned)
+
+
+def _compiled(
+    step: ManyClasses, image_shape: tuple[int, ...], classes: int
+) -> tuple[keras.Model, keras.Model]:
+    """Return the encoder before its first step, and the model that trains it."""
     import keras
 
     from siamese_utils.learning import losses, models
 
     keras.utils.set_random_seed(1000 * step.seed + step.start)
     encoder = models.build_small_encoder(image_shape)
-    encoder.compile(
-        keras.optimizers.Adam(step.learning_rate),
-        losses.SupervisedContrastiveLoss(step.temperature),
-        jit_compile=False,
-    )
-    encoder.optimizer.build(encoder.trainable_variables)  # or Keras would trace twice
-    return encoder
+    outputs = encoder.output
+    if step.loss == "softmax":
+        outputs = keras.layers.Dense(classes, activation="softmax")(outputs)
+    if step.reconstruction:
+        again = models.Reconstruction(step.reconstruction, int(np.prod(image_shape)))
+        outputs = again(encoder.input, outputs)
+    model = keras.Model(encoder.input, outputs)  # the encoder stays without a loss of its own
+    for weight in encoder.trainable_variables if step.near_start else ():
+        weight.regularizer = models.NearStart(weight.numpy(), step.near_start)
+    loss = {
+        "contrastive": losses.batch_contrastive_loss,
+        "triplet": losses.TripletLoss(),
+        "softmax": "sparse_categorical_crossentropy",
+    }.get(step.loss, losses.supervised_contrastive_loss)
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss, jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # or Keras would trace twice
+    return encoder, model

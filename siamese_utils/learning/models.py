@@ -150,3 +150,31 @@ class Classifier(Embedder):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return class probabilities: (batch,) indices of images -> (batch, classes) float32."""
         return self.head(super().call(inputs, training=training))
+
+
+class Reconstruction(layers.Layer):
+    """Asks that the image be drawn again from its embedding, beside whatever else is asked."""
+
+    def __init__(self, weight: float, size: int, **kwargs: Any) -> None:
+        """Keep the weight of its loss; size: values of an image."""
+        super().__init__(**kwargs)
+        self.weight = weight
+        self.draw = layers.Dense(size, activation="sigmoid")
+
+    def call(self, images: Tensor, embeddings: Tensor) -> Tensor:
+        """Return the embeddings as they are: images (batch, h, w, c) of 0..255."""
+        wanted = ops.reshape(ops.cast(images, "float32"), (-1, self.draw.units)) / 255
+        self.add_loss(self.weight * ops.mean(ops.square(self.draw(embeddings) - wanted)))
+        return embeddings
+
+
+class NearStart(regularizers.Regularizer):
+    """Holds weights near those that they start from: the squared distance costs."""
+
+    def __init__(self, start: np.ndarray, weight: float) -> None:
+        """Keep the first weights, and what the squared distance is multiplied by."""
+        self.start, self.weight = start, weight
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the cost of weights, a scalar of 0 or more."""
+        return self.weight * ops.sum(ops.square(x - self.start))

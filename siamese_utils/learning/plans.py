@@ -12,7 +12,7 @@ import numpy as np
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.images.dataset import Dataset
-from siamese_utils.learning import machine, manyclasses, store, training, transfer
+from siamese_utils.learning import machine, manyclasses, store, training, transfer, variants
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
@@ -23,6 +23,7 @@ MARGINS = (0.5, 1.0, 2.0, 5.0)
 OPERATIONS = 63e6  # of an epoch, for each image of the seen classes; some validate and some test
 SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
+CONTRASTS = (1.0, 0.5, 0.25, 0.125)  # of the rectangles among textures
 # the unseen classes of the splits on which ways to judge such classes were first tried
 LOOKED_AT = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # what the optimizers' page compares: name -> optimizer, learning rate
@@ -129,9 +130,22 @@ class Plan:
             for name, group in groups.items()
         }
 
-    def pretrainings(self) -> list[Pretraining]:
+    def varied_splits(self) -> list[ManyClasses]:
+        """Return the drawn splits on which the network is changed in one thing at a time."""
+        return self.unseen_splits()["drawn"][: self.profile.unseen_varied]
+
+    def recipes(self) -> list[ManyClasses]:
+        """Return the first training of the recipe for unseen classes, for each seed of the plan."""
+        step = ManyClasses(
+            dataset=self.dataset,
+            images_per_class=self.profile.images_per_class,
+            steps=self.profile.unseen_steps,
+        )
+        return [replace(step, seed=seed) for seed in range(self.seeds)]
+
+    def pretrainings(self, source: str = "digits") -> list[Pretraining]:
         """Return the second study's first step."""
-        return [Pretraining(seed) for seed in range(self.profile.repeats)]
+        return [Pretraining(seed, source=source) for seed in range(self.profile.repeats)]
 
     def transfers(self) -> dict[tuple[str, int], list[Transfer]]:
         """Return the second study's second step: (training, pairs) -> one for each start and seed."""
@@ -149,21 +163,43 @@ class Plan:
                 ]
         return found
 
+    def fainter(self) -> dict[tuple[float, str], list[Transfer]]:
+        """Return transfers on fainter rectangles: (contrast, start) -> one for each seed.
+
+        From scratch, pretrained on digits, and on clothes where they are the plan's data set.
+        """
+        starts = {"scratch": Transfer(start="scratch"), "digits": Transfer()}
+        if self.dataset in transfer.SOURCES[1:]:
+            starts["clothes"] = Transfer(source=self.dataset)
+        return {
+            (contrast, start): [
+                replace(step, contrast=contrast, seed=seed) for seed in range(self.profile.repeats)
+            ]
+            for contrast in CONTRASTS
+            for start, step in starts.items()
+        }
+
     def steps(self, chapter: str) -> Iterator[Step]:
         """Yield all that a chapter trains, each once; longer trainings before shorter ones."""
         if chapter == "07":
-            yield from self.pretrainings()
-            yield from (step for steps in self.transfers().values() for step in steps)
+            every = [*self.transfers().values(), *self.fainter().values()]
+            yield from dict.fromkeys(s.pretraining for steps in every for s in steps)
+            yield from dict.fromkeys(step for steps in every for step in steps)
         if chapter == "09":
             yield from (step for steps in self.lottery() for step in steps)
         if chapter == "11":
+            splits = self.unseen_splits()
             every = [
                 one
-                for name, splits in self.unseen_splits().items()
-                for split in splits
-                for one in split.trainings(of_ladder=name == "drawn")
+                for group in splits.values()
+                for split in group
+                for one in split.starts(manyclasses.STARTS)
             ]
+            every += [one for split in splits["drawn"] for one in split.trainings()]
+            every += [one for split in self.varied_splits() for one in variants.trainings(split)]
             yield from dict.fromkeys(every)
+        if chapter in ("07", "08"):
+            yield from (one for step in self.recipes() for one in step.starts(manyclasses.STARTS))
         own = sorted(dict.fromkeys(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
         yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))
 

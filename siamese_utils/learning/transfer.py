@@ -1,4 +1,4 @@
-"""Study B: an encoder pretrained on digits learns to judge pairs of textures from a few of them."""
+"""Study B: an encoder pretrained elsewhere learns to judge pairs of textures from a few of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamese_utils.images import pairs, textures
+from siamese_utils.images import pairs, sources, textures
 from siamese_utils.learning import store, training
 from siamese_utils.learning.experiment import refuse_unknown
 from siamese_utils.learning.objectives import STUDY_THRESHOLD, without_tuning
@@ -26,6 +26,8 @@ PAIR_SETS = ("train", "validation", "test")
 VALIDATION_PAIRS, TEST_PAIRS = 50, 500
 STUDY_PAIRS = 50  # that it learns from
 STARTS = ("pretrained", "scratch")
+SOURCES = ("digits", "fashion-mnist")  # to pretrain on; the study's are digits
+SOURCE_IMAGES = 300  # of each kind of clothes: somewhat more than of each digit
 OBJECTIVES = ("contrastive", "triplet")
 PATIENCE = 3  # epochs without progress before a training stops; one less lowers its rate
 PROGRESS = 0.001  # a validation loss that falls by less has not fallen
@@ -33,16 +35,21 @@ PROGRESS = 0.001  # a validation loss that falls by less has not fallen
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Study B's first step: to name digits."""
+    """Study B's first step: to name digits, or other images where labels are plenty."""
 
     seed: int = 0
     epochs: int = 10
     batch: int = 128  # images
+    source: str = "digits"  # a name in SOURCES
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning. Raises ValueError."""
+        refuse_unknown("source", self.source, SOURCES)
 
     @property
     def label(self) -> str:
         """A short name to show while it trains."""
-        return f"digits, seed {self.seed}"
+        return f"{self.source}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -57,22 +64,32 @@ class Transfer:
     batch: int = 8  # pairs; twice as many images
     learning_rate: float = 1e-4
     margin: float = 1.0
+    contrast: float = 1.0  # of the rectangles, 0..1
+    source: str = "digits"  # what it was pretrained on, a name in SOURCES
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning. Raises ValueError."""
-        for field, allowed in (("start", STARTS), ("objective", OBJECTIVES)):
+        choices = {"start": STARTS, "objective": OBJECTIVES, "source": SOURCES}
+        for field, allowed in choices.items():
             refuse_unknown(field, getattr(self, field), allowed)
+
+    @property
+    def pretraining(self) -> Pretraining:
+        """The pretraining that it rests on, if it does not start from scratch."""
+        return Pretraining(self.seed, source=self.source)
 
     @property
     def label(self) -> str:
         """A short name to show while it trains."""
-        return f"{self.num_pairs} pairs, {self.start}, {self.objective}, seed {self.seed}"
+        start = f"{self.start} on {self.source}" if self.start == "pretrained" else self.start
+        contrast = "" if self.contrast == 1 else f", contrast {self.contrast:g}"
+        return f"{self.num_pairs} pairs, {start}, {self.objective}, seed {self.seed}{contrast}"
 
 
 def train(step: Pretraining | Transfer) -> Run:
     """Return a finished pretraining or transfer, from the store where it is there, else trained.
 
-    A pretraining has weights, and in `record["held_out"]` its accuracy on digits that it never
+    A pretraining has weights, and in `record["held_out"]` its accuracy on images that it never
     saw, 0..1. A transfer has the distances of its validation and test pairs. Raises
     TrainingDivergedError where loss, weights or embeddings are no numbers.
     """
@@ -80,7 +97,7 @@ def train(step: Pretraining | Transfer) -> Run:
     def work() -> Found:
         if isinstance(step, Pretraining):
             return _pretrain(step)
-        return _fine_tune(step, build_encoder(step.start, step.seed).get_weights())
+        return _fine_tune(step, build_encoder(step).get_weights())
 
     return training.once(step, key_of(step), work)
 
@@ -89,8 +106,10 @@ def key_of(step: Pretraining | Transfer) -> str:
     """Return the name of a step in the store."""
     parts, work = {"step": type(step).__name__} | asdict(step), ["_pretrain"]
     if isinstance(step, Transfer):  # it rests on the pretraining of its seed
-        parts |= {"pretraining": asdict(Pretraining(step.seed))}
+        parts |= {"pretraining": asdict(step.pretraining)}
         work.append("_fine_tune")
+    if step.source != "digits":  # those come with a package
+        parts |= {"data": sources.load(step.source, SOURCE_IMAGES).digest}
     return store.make_key(parts, [f"learning.transfer.{name}" for name in work])
 
 
@@ -104,6 +123,14 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
     return np.clip(large, 0, 1).astype(np.float32)[..., np.newaxis], digits.target
 
 
+def load_source(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images to pretrain on, (images, 32, 32, 1) float32 of 0..1, and their labels."""
+    if name == "digits":
+        return load_digits()
+    clothes = sources.load(name, SOURCE_IMAGES)
+    return resize(clothes.images), clothes.labels
+
+
 def resize(images: np.ndarray) -> np.ndarray:
     """Return uint8 images of 28x28 as this study's encoder wants them: 32x32, float32 of 0..1."""
     from scipy import ndimage
@@ -112,27 +139,28 @@ def resize(images: np.ndarray) -> np.ndarray:
     return np.clip(large, 0, 1)
 
 
-def build_encoder(start: str, seed: int) -> keras.Model:
+def build_encoder(step: Transfer) -> keras.Model:
     """Return the encoder that a transfer begins with: pretrained, or from scratch."""
     import keras
 
     from siamese_utils.learning import models
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(step.seed)
     encoder = models.build_digit_encoder()
-    if start == "pretrained":
-        encoder.set_weights(train(Pretraining(seed)).weights)
+    if step.start == "pretrained":
+        encoder.set_weights(train(step.pretraining).weights)
     return encoder
 
 
 def draw_pairs(step: Transfer, name: str) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
     """Draw the set `train`, `validation` or `test` of a seed: images, their labels, pairs.
 
-    Training, validation and test images are never the same. Only the first set depends on anything
-    but the seed.
+    Training, validation and test images are never the same. The last two depend on the seed and on
+    the contrast alone.
     """
     place = PAIR_SETS.index(name)
-    return _draw((step.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[place], step.seed, place)
+    number = (step.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[place]
+    return _draw(number, step.seed, place, step.contrast)
 
 
 def measure_distances(encoder: keras.Model, step: Transfer) -> dict[str, np.ndarray]:
@@ -149,14 +177,14 @@ def measure_distances(encoder: keras.Model, step: Transfer) -> dict[str, np.ndar
 
 
 def _pretrain(step: Pretraining) -> Found:
-    """Train the encoder to name digits: what was found, history, weights, no distances."""
+    """Train the encoder to name images: what was found, history, weights, no distances."""
     import keras
     from sklearn.model_selection import train_test_split
 
     from siamese_utils.learning import models
 
     keras.utils.set_random_seed(step.seed)
-    images, labels = load_digits()
+    images, labels = load_source(step.source)
     taught, held_out = train_test_split(
         np.arange(len(labels)), test_size=HELD_OUT, random_state=step.seed, stratify=labels
     )
@@ -200,8 +228,10 @@ def _fine_tune(step: Transfer, weights: list[np.ndarray]) -> Found:
 
 
 @lru_cache(maxsize=4)  # the pairs that a seed measures with serve many trainings
-def _draw(num_pairs: int, seed: int, place: int) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
-    return textures.draw_texture_pairs(num_pairs, np.random.default_rng([seed, place]))
+def _draw(
+    num_pairs: int, seed: int, place: int, contrast: float
+) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
+    return textures.draw_texture_pairs(num_pairs, np.random.default_rng([seed, place]), contrast)
 
 
 @cache

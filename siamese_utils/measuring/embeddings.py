@@ -10,7 +10,7 @@ from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import store, training, transfer
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Arrays, Run
-from siamese_utils.learning.transfer import Pretraining
+from siamese_utils.learning.transfer import Transfer
 from siamese_utils.measuring import geometry
 from siamese_utils.measuring.intervals import measured
 
@@ -42,10 +42,10 @@ def of_digits_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarr
     """Return the same by Study B's encoder, pretrained on digits: (rows, 256) float32."""
 
     def work() -> Arrays:
-        encoder = transfer.build_encoder("pretrained", seed)
+        encoder = transfer.build_encoder(Transfer(seed=seed))
         return {"embeddings": training.embed(encoder, transfer.resize(dataset.images[rows]))}
 
-    weights = transfer.train(Pretraining(seed)).digest
+    weights = transfer.train(Transfer(seed=seed).pretraining).digest
     parts = {"pretrained": seed, "weights": weights, "data": dataset.digest, "rows": rows.tolist()}
     code = ["learning.transfer.build_encoder", "learning.transfer.resize"]
     return store.kept(parts, code, work)["embeddings"]

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from siamese_utils.images.dataset import Dataset
+from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
+from siamese_utils.measuring import unseen
 from siamese_utils.measuring.baselines import pixels
 from siamese_utils.measuring.counts import deal_into_groups
 from siamese_utils.measuring.embeddings import of_digits_encoder, of_run, of_untrained
@@ -19,11 +21,14 @@ IMAGES = 1000  # of each class, the first ones
 GROUPS = 20  # of images, or as many as have enough of each class for an episode
 
 
-def accuracies(runs: Mapping[str, Sequence[Run]], dataset: Dataset) -> pd.DataFrame:
+def accuracies(
+    runs: Mapping[str, Sequence[Run]], recipes: Sequence[ManyClasses], dataset: Dataset
+) -> pd.DataFrame:
     """Return how many images of unseen classes encoders name rightly from few examples, in %.
 
-    runs: encoder -> its trainings, one a seed; what has learned less stands beside them. Rows
-    encoders, the best from one example first; columns 1-shot, 5-shot. All meet the same episodes.
+    runs: encoder -> its trainings, one a seed; recipes: those of the recipe for unseen classes;
+    what has learned less stands beside them. Rows encoders, columns 1-shot, 5-shot. All meet the
+    same episodes.
     """
     chosen = [np.flatnonzero(dataset.labels == c)[:IMAGES] for c in dataset.unseen]
     rows = np.concatenate(chosen)
@@ -31,7 +36,7 @@ def accuracies(runs: Mapping[str, Sequence[Run]], dataset: Dataset) -> pd.DataFr
     number = min(GROUPS, min(map(len, chosen)) // (max(SHOTS) + QUERIES))
     groups = deal_into_groups(labels, number)
     found: dict[str, dict[str, Measured]] = {}
-    for name, of_seeds in _embed(runs, dataset, rows).items():
+    for name, of_seeds in _embed(runs, recipes, dataset, rows).items():
         for shots in SHOTS:
             shares = np.array([
                 accuracies_of_groups(e, labels, groups, shots, EPISODES, np.random.default_rng(0))
@@ -93,11 +98,17 @@ def accuracies_of_groups(
 
 
 def _embed(
-    runs: Mapping[str, Sequence[Run]], dataset: Dataset, rows: np.ndarray
+    runs: Mapping[str, Sequence[Run]],
+    recipes: Sequence[ManyClasses],
+    dataset: Dataset,
+    rows: np.ndarray,
 ) -> dict[str, list[np.ndarray]]:
     """Return the embeddings of the images at `rows`, one array a seed, by runs and by less."""
     seeds = range(len(next(iter(runs.values()))))
     found = {name: [of_run(run, dataset, rows) for run in of] for name, of in runs.items()}
+    found["recipe for unseen classes"] = [
+        unseen.embeddings(step, unseen.RECIPE, rows) for step in recipes
+    ]
     found["untrained base model"] = [of_untrained("base", s, dataset, rows) for s in seeds]
     if dataset.name != "digits":  # of which it would have learned the unseen classes
         found["pretrained on digits"] = [of_digits_encoder(s, dataset, rows) for s in seeds]

@@ -12,10 +12,11 @@ from siamese_utils.learning.plans import Plan
 from siamese_utils.learning.store import Arrays
 from siamese_utils.learning.transfer import Transfer
 from siamese_utils.measuring.curve import Curve
-from siamese_utils.measuring.intervals import measured
+from siamese_utils.measuring.intervals import Measured, measured
 from siamese_utils.measuring.panel import RULES, unit_of
 
 FROZEN, UNTRAINED, PIXELS = "pretrained, frozen", "untrained encoder", "raw pixels"
+LINEAR = "linear classifier"
 WITHOUT_PAIRS = (FROZEN, UNTRAINED, PIXELS)  # what learns from no pair
 
 
@@ -90,6 +91,37 @@ def endings(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis(["training", "start"])
 
 
+def fainter(plan: Plan) -> pd.DataFrame:
+    """Return what fainter rectangles make of the trainings: a row for each contrast.
+
+    Columns: the accuracy in % of a linear classifier, which learns the labels of as many images,
+    the AUC on test pairs after each start, and the pretrained ones minus the one from scratch.
+    """
+    rows: dict[float, dict[str, Measured]] = {}
+    for (contrast, start), steps in plan.fainter().items():
+        row = rows.setdefault(contrast, {})
+        row[LINEAR] = measured([100 * _linear_accuracy(step) for step in steps], "%")
+        row[f"AUC, {start}"] = measured([_area(step) for step in steps])
+    found = pd.DataFrame(rows).T.rename_axis("contrast")
+    for start in found.columns.drop([LINEAR, "AUC, scratch"]):
+        found[f"{start.removeprefix('AUC, ')} minus scratch"] = found[start] - found["AUC, scratch"]
+    return found
+
+
+def _area(step: Transfer) -> float:
+    distance = transfer.train(step).distances["test"]
+    return Curve.of_pairs(distance, transfer.draw_pairs(step, "test")[2].different).auc
+
+
+def _linear_accuracy(step: Transfer) -> float:
+    """Return the accuracy, 0..1, with which a linear classifier names test images from pixels."""
+    from sklearn.linear_model import LogisticRegression
+
+    sets = (transfer.draw_pairs(step, name)[:2] for name in ("train", "test"))
+    taught, tested = ((images.reshape(len(images), -1), labels) for images, labels in sets)
+    return float(LogisticRegression(max_iter=1000).fit(*taught).score(*tested))
+
+
 def distances_without_pairs(seed: int) -> dict[str, Arrays]:
     """Return the distances of a seed's pairs by what learns from no pair: name -> set -> (pairs,)."""
     return {
@@ -104,7 +136,7 @@ def _before_training(step: Transfer) -> Arrays:
     return store.kept(
         {"before training": step.start, "seed": step.seed},
         ["learning.transfer.build_encoder", "learning.transfer.measure_distances"],
-        lambda: transfer.measure_distances(transfer.build_encoder(step.start, step.seed), step),
+        lambda: transfer.measure_distances(transfer.build_encoder(step), step),
     )
 
 

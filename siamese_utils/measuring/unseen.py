@@ -7,165 +7,191 @@ cosines order pairs. Nothing here receives an image of an unseen class before it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from siamese_utils.learning import manyclasses, store, training
+from siamese_utils.learning import manyclasses, plans, store, training, variants
 from siamese_utils.learning.manyclasses import ManyClasses
-from siamese_utils.measuring import baselines
+from siamese_utils.learning.plans import Step
+from siamese_utils.measuring import baselines, recipe
 from siamese_utils.measuring.baselines import Embed
 from siamese_utils.measuring.distances import Distances, of_images
 from siamese_utils.measuring.intervals import Measured, measured
 
-Way = Callable[[ManyClasses], Embed]  # a data set, its seen classes and a seed
-COMPONENTS = 50  # principal ones, in which the variance within classes is evened out
-SHRINKAGE = 0.3  # of that variance towards the same in every direction
-CELL, ORIENTATIONS, BLOCK = 4, 9, 2  # of the gradients: pixels, directions, cells
+SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # pixels that images are moved by
 
 
-# Features --------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Way:
+    """A way to embed images of a split: its first training -> images -> embeddings."""
+
+    fit: Callable[[ManyClasses], Embed]
+    trainings: Callable[[ManyClasses], Sequence[Step]] = lambda _: ()  # that it rests on
 
 
-def gradients(images: np.ndarray) -> np.ndarray:
-    """Return histograms of oriented gradients: (images, h, w, c) uint8 -> (images, dimensions).
-
-    Source: Dalal and Triggs 2005.
-    """
-    return _gradients(images.tobytes(), images.shape)
-
-
-@lru_cache(maxsize=4)
-def _gradients(content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    from skimage.feature import hog
-
-    describe = partial(
-        hog,
-        orientations=ORIENTATIONS,
-        pixels_per_cell=(CELL, CELL),
-        cells_per_block=(BLOCK, BLOCK),
-        channel_axis=-1,
-    )
-    images = np.frombuffer(content, np.uint8).reshape(shape)
-    return np.array([describe(image) for image in images], dtype=np.float32)
+# Networks --------------------------------------------------------------------------
 
 
 def network(step: ManyClasses) -> Embed:
-    """Return the small encoder, trained on the seen classes and made-up ones."""
-    shape = manyclasses.load_data(step).images.shape[1:]
-    encoder = manyclasses.rebuild_encoder(manyclasses.train(step), shape)
+    """Return the small encoder of a training."""
+    return recipe.in_blocks(lambda images: _by_network(step, images.tobytes(), images.shape))
+
+
+@lru_cache(maxsize=8)  # two networks, on the images that are fitted and on those that are measured
+def _by_network(step: ManyClasses, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    encoder = manyclasses.rebuild_encoder(manyclasses.train(step), shape[1:])
+    return training.embed(encoder, np.frombuffer(content, np.uint8).reshape(shape))
+
+
+def study_network(step: ManyClasses, name: str, layer: str) -> Embed:
+    """Return a layer of the study's base model, after a training of `variants.studies`.
+
+    layer: a name in LAYERS.
+    """
+    import keras
+
+    run = training.train(variants.studies(step)[name])
+    encoder = training.rebuild_encoder(run, manyclasses.load_data(step).images.shape[1:])
+    if layer == "before its last ReLU":
+        encoder.get_layer("embedding").activation = keras.activations.linear
+    if layer == "first dense layer":
+        encoder = keras.Model(encoder.input, encoder.layers[-2].output)
     return partial(training.embed, encoder)
 
 
-# What is done with features ---------------------------------------------------------
+LAYERS = ("embedding", "before its last ReLU", "first dense layer")
+
+
+# What is done with embeddings --------------------------------------------------------
+
+
+def plain(embed: Embed, _: ManyClasses) -> Embed:
+    """Leave an embedding as it is."""
+    return embed
 
 
 def centred(embed: Embed, step: ManyClasses) -> Embed:
     """Subtract the mean of the seen classes' means."""
     images, labels = manyclasses.taught(step)
-    found = embed(images)
-    middle = _class_means(found, labels).mean(axis=0)
+    middle = recipe.class_means(embed(images), labels).mean(axis=0)
     return lambda others: embed(others) - middle
 
 
 def whitened(embed: Embed, step: ManyClasses) -> Embed:
-    """Even out the variance within the seen classes, in the first principal components.
-
-    What varies much inside a class counts little. Source: within-class covariance normalisation,
-    Hatch, Kajarekar and Stolcke 2006.
-    """
-    images, labels = manyclasses.taught(step)
-    found = embed(images)
-    means = _class_means(found, labels)
-    middle = means.mean(axis=0)
-    inside = found - means[np.searchsorted(np.unique(labels), labels)]
-    size = min(COMPONENTS, found.shape[1])
-    axes = np.linalg.eigh(np.cov(found.T))[1][:, ::-1][:, :size]
-    within = np.cov((inside @ axes).T)
-    within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
-    transform = axes @ np.linalg.cholesky(np.linalg.inv(within))
-    return lambda others: (embed(others) - middle) @ transform
+    """Even out the variance within the seen classes."""
+    return recipe.whitened(embed, *manyclasses.taught(step))
 
 
-def joined(parts: Sequence[Embed]) -> Embed:
-    """Put embeddings side by side, each of length 1: the cosine is then the mean of theirs."""
-    directions = [baselines.to_unit_length(part) for part in parts]
-    return lambda images: np.concatenate([embed(images) for embed in directions], axis=1)
-
-
-def _class_means(found: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.array([found[labels == c].mean(axis=0) for c in np.unique(labels)])
+def averaged(embed: Embed) -> Embed:
+    """Average the embeddings of an image moved by a pixel each way."""
+    return lambda images: np.mean(
+        [embed(np.roll(images, shift, axis=(1, 2))) for shift in SHIFTS], axis=0
+    )
 
 
 # The ladder ------------------------------------------------------------------------
 
-
-def _of(features: Embed, do: Callable[[Embed, ManyClasses], Embed] | None = None) -> Way:
-    return lambda step: do(features, step) if do else features
+Do = Callable[[Embed, ManyClasses], Embed]
 
 
-def _of_networks(
-    do: Callable[[Embed, ManyClasses], Embed], starts: int = 1, made_up: int | None = None
-) -> Way:
-    def way(step: ManyClasses) -> Embed:
-        step = step if made_up is None else replace(step, made_up=made_up)
-        return joined([do(network(one), step) for one in step.starts(starts)])
-
-    return way
+def _of(features: Embed, do: Do) -> Way:
+    return Way(lambda step: do(features, step))
 
 
-def outlines(step: ManyClasses) -> Embed:
-    """Return silhouette and gradients, whitened and joined: no network."""
-    return joined([whitened(features, step) for features in (baselines.silhouette, gradients)])
+def _of_networks(starts: int, do: Do, change: Callable[[ManyClasses], ManyClasses]) -> Way:
+    def trainings(step: ManyClasses) -> list[ManyClasses]:
+        return change(step).starts(starts)
+
+    def fit(step: ManyClasses) -> Embed:
+        return recipe.joined([do(network(one), step) for one in trainings(step)])
+
+    return Way(fit, trainings)
 
 
-def recipe(step: ManyClasses) -> Embed:
-    """Return the recipe: silhouette, gradients and networks, whitened and joined.
-
-    The networks, from different first weights, count as much as the other two together.
-    """
-    parts = [baselines.silhouette, gradients, *map(network, step.starts(manyclasses.STARTS))]
-    return joined([whitened(part, step) for part in parts])
+def _of_study(name: str, layer: str, do: Do) -> Way:
+    return Way(
+        lambda step: do(study_network(step, name, layer), step),
+        lambda step: [variants.studies(step)[name]],
+    )
 
 
-LADDER: dict[str, Way] = {
-    "raw pixels": _of(baselines.pixels),
-    "silhouette": _of(baselines.silhouette),
-    "silhouette, centred": _of(baselines.silhouette, centred),
-    "gradients, centred": _of(gradients, centred),
-    "silhouette, whitened": _of(baselines.silhouette, whitened),
-    "gradients, whitened": _of(gradients, whitened),
-    "silhouette and gradients, whitened": outlines,
-    "network without made-up classes, whitened": _of_networks(whitened, made_up=0),
-    "network, centred": _of_networks(centred),
-    "network, whitened": _of_networks(whitened),
-    "networks from two starts, whitened": _of_networks(whitened, starts=manyclasses.STARTS),
-    "recipe": recipe,
-}
-CODE = ["measuring.unseen.LADDER", "measuring.unseen.embed_by"]
+def _recipe(starts: int) -> Way:
+    def trainings(step: ManyClasses) -> list[ManyClasses]:
+        return step.starts(starts)
+
+    def fit(step: ManyClasses) -> Embed:
+        networks = [network(one) for one in trainings(step)]
+        return recipe.embedding(networks, recipe.fit(*manyclasses.taught(step), networks))
+
+    return Way(fit, trainings)
+
+
+def _itself(step: ManyClasses) -> ManyClasses:
+    return step
+
+
+def _with_every_class(step: ManyClasses) -> ManyClasses:
+    return replace(step, every_class=True, seen=None)
+
+
 CEILING = "every class learned"  # on other images: what there is to reach
 RECIPE, OUTLINE = "recipe", "silhouette, centred"
 NO_NETWORK = "silhouette and gradients, whitened"
-WITHOUT_NETWORK = tuple(name for name in LADDER if "network" not in name and name != RECIPE)
+
+LADDER: dict[str, Way] = {
+    "raw pixels": _of(baselines.pixels, plain),
+    "silhouette": _of(baselines.silhouette, plain),
+    OUTLINE: _of(baselines.silhouette, centred),
+    "gradients, centred": _of(recipe.gradients, centred),
+    "silhouette, whitened": _of(baselines.silhouette, whitened),
+    "gradients, whitened": _of(recipe.gradients, whitened),
+    NO_NETWORK: _recipe(0),
+    "network, centred": _of_networks(1, centred, _itself),
+    "network, whitened": _of_networks(1, whitened, _itself),
+    "networks from two starts, whitened": _of_networks(manyclasses.STARTS, whitened, _itself),
+    RECIPE: _recipe(manyclasses.STARTS),
+    CEILING: _of_networks(manyclasses.STARTS, whitened, _with_every_class),
+}
+VARIED = "as in the recipe"
+# one network alone, with one thing changed, and the study's
+VARIATIONS: dict[str, Way] = {
+    **{name: _of_networks(1, whitened, change) for name, change in variants.VARIANTS.items()},
+    "averaged over small shifts": _of_networks(
+        1, lambda embed, step: whitened(averaged(embed), step), _itself
+    ),
+    **{
+        f"{name}, {layer}": _of_study(name, layer, plain)
+        for name in variants.STUDIES
+        for layer in LAYERS
+    },
+    **{
+        f"{name}, {LAYERS[1]}, whitened": _of_study(name, LAYERS[1], whitened)
+        for name in variants.STUDIES
+    },
+}
 
 
 # What it comes to --------------------------------------------------------------------
 
 
-def outcomes(splits: Sequence[ManyClasses], ways: Sequence[str] = ()) -> pd.DataFrame:
+def outcomes(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame:
     """Return what each way came to on each split, a row each.
 
     Columns: the names of the unseen classes, the way, and from all pairs of test images the AUC on
     unseen and on seen classes, and the accuracy on both in %, at the threshold tuned on seen
-    validation images and at the best one. ways: in LADDER; else all of it, and the ceiling.
+    validation images and at the best one. ways: in LADDER or VARIATIONS; the ceiling is left out
+    where there are no images to learn every class from.
     """
     rows = []
     for split in splits:
         dataset = manyclasses.load_data(split)
-        own = ways or [*LADDER, *([CEILING] if manyclasses.has_further(split) else [])]
-        for way in own:
+        for way in ways:
+            if way == CEILING and not manyclasses.has_further(split):
+                continue
             found = measure(split, way)
             row = {"split": ", ".join(dataset.names_of(dataset.unseen)), "way": way}
             for pair_set in ("unseen", "seen"):
@@ -180,27 +206,43 @@ def outcomes(splits: Sequence[ManyClasses], ways: Sequence[str] = ()) -> pd.Data
 def measure(split: ManyClasses, way: str) -> Distances:
     """Return the distances of a way on a split: Euclidean ones of embeddings of length 1."""
     return of_images(
-        f"{way} {' '.join(_weights(split, way))}",
-        lambda _: joined([embed_by(split, way)]),
+        " ".join([way, *_weights(split, way)]),
+        lambda _: baselines.to_unit_length(_table(way)[way].fit(split)),
         manyclasses.load_data(split),
         split.seed,
-        code=CODE,
+        code=_code(way),
     )
 
 
+def _table(way: str) -> dict[str, Way]:
+    return LADDER if way in LADDER else VARIATIONS
+
+
+def _code(way: str) -> list[str]:
+    """Return what shapes its embeddings beside weights and data: a change measures anew."""
+    return [f"measuring.unseen.{'LADDER' if way in LADDER else 'VARIATIONS'}"]
+
+
 def _weights(split: ManyClasses, way: str) -> list[str]:
-    """Return the digest of each network that a way may use."""
-    if way in WITHOUT_NETWORK:
-        return []
-    return [manyclasses.train(step).digest for step in split.trainings(way != RECIPE)]
+    """Return the digest of each network that a way rests on."""
+    return [plans.train(step).digest for step in _table(way)[way].trainings(split)]
 
 
-def embed_by(split: ManyClasses, way: str) -> Embed:
-    """Return the embedding of a way on a split: a name in LADDER, or the ceiling."""
-    if way != CEILING:
-        return LADDER[way](split)
-    step = replace(split, every_class=True, seen=None)
-    return LADDER["networks from two starts, whitened"](step)
+def by_pair(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame:
+    """Return the AUC on each two unseen classes alone, over the splits that have both.
+
+    Rows the two names, columns the ways; one Measured each.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for split in splits:
+        dataset = manyclasses.load_data(split)
+        for way in ways:
+            distances = measure(split, way)
+            for two in combinations(dataset.unseen, 2):
+                of_pair = found.setdefault(" and ".join(dataset.names_of(two)), {})
+                of_pair.setdefault(way, []).append(distances.curve(two).auc)
+    rows = {pair: {way: measured(v) for way, v in of.items()} for pair, of in found.items()}
+    return pd.DataFrame(rows).T.rename_axis(index="unseen classes", columns="way")
 
 
 def by_way(found: pd.DataFrame) -> pd.DataFrame:
@@ -256,6 +298,6 @@ def embeddings(split: ManyClasses, way: str, rows: np.ndarray) -> np.ndarray:
     }
     return store.kept(
         parts | {"rows": rows.tolist()},
-        CODE,
-        lambda: {"found": np.float32(embed_by(split, way)(dataset.images[rows]))},
+        _code(way),
+        lambda: {"found": np.float32(_table(way)[way].fit(split)(dataset.images[rows]))},
     )["found"]

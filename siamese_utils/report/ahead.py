@@ -175,7 +175,7 @@ def _submit(client: Client, step: Step, plan: Plan) -> Future:
         step = training.settle(step)
     if not isinstance(step, Transfer):
         return client.submit(_train_apart, step, milestones, pure=False)
-    key = transfer.key_of(Pretraining(step.seed))
+    key = transfer.key_of(step.pretraining)
     content = client.scatter(store.path_of(key).read_bytes(), broadcast=True)
     return client.submit(_train_apart, step, milestones, key, content, pure=False)
 

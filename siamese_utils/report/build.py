@@ -37,6 +37,7 @@ class Order:
     with_pdf: bool
     fresh: bool
     workers: int = 1  # processes that train, where there is no scheduler
+    cell_hours: float = execute.CELL_HOURS  # that a cell may take
     scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
 
     @property
@@ -193,6 +194,7 @@ def _run_notebooks(order: Order, staging: Path, status: Status) -> list[Body]:
             folder=staging / "work" / chapter.name,
             others=staging / "results",
             pages={c.name: c.page for c in order.chapters},
+            cell_hours=order.cell_hours,
         )
         for chapter in order.in_running_order
     ]

@@ -17,7 +17,7 @@ from siamese_utils.report.processes import end_with_parent
 from siamese_utils.report.series import Chapter
 
 KERNEL = "python3"
-CELL_TIMEOUT_SECONDS = 4 * 3600  # a cell may train for long, but not for ever
+CELL_HOURS = 4.0  # a cell may train for long, but not for ever
 
 
 class QuietKernelManager(AsyncKernelManager):
@@ -62,21 +62,24 @@ def check(chapter: Chapter, parameters: dict[str, Any]) -> None:
         raise ValueError(f"{chapter.path.name} has no parameter {', '.join(unknown)}")
 
 
-def execute(chapter: Chapter, parameters: dict[str, Any], target: Path) -> None:
+def execute(
+    chapter: Chapter, parameters: dict[str, Any], target: Path, cell_hours: float = CELL_HOURS
+) -> None:
     """Run a notebook and write it with its outputs to `target`.
 
-    Raises NotebookError where a cell fails or the kernel dies.
+    cell_hours: how long a cell may take. Raises NotebookError where one fails or takes longer, or
+    the kernel dies.
     """
     for name in ("papermill", "asyncio"):  # the exception says it; after Ctrl-C theirs is noise
         logging.getLogger(name).setLevel(logging.CRITICAL)
     QuietKernelManager.stderr_path = target.with_suffix(".log")
     started = [0]
     try:
-        notebook = _run(chapter, parameters, target, started)
+        notebook = _run(chapter, parameters, target, cell_hours, started)
     except PapermillExecutionError as error:
         raise _failure(chapter, error.cell_index, error.ename, error.evalue) from error
     except (DeadKernelError, CellTimeoutError) as error:
-        raise _failure(chapter, started[-1], "stopped", _say_cause(error)) from error
+        raise _failure(chapter, started[-1], "stopped", _say_cause(error, cell_hours)) from error
     except RuntimeError as error:
         said = QuietKernelManager.stderr_path.read_text(errors="replace").split("\n")
         reason = " ".join([str(error).splitlines()[0], *said[-2:-1]])
@@ -86,7 +89,11 @@ def execute(chapter: Chapter, parameters: dict[str, Any], target: Path) -> None:
 
 
 def _run(
-    chapter: Chapter, parameters: dict[str, Any], target: Path, started: list[int]
+    chapter: Chapter,
+    parameters: dict[str, Any],
+    target: Path,
+    cell_hours: float,
+    started: list[int],
 ) -> nbformat.NotebookNode:
     """Run a notebook, and add the index of each cell that begins to `started`."""
     return papermill.execute_notebook(
@@ -97,17 +104,17 @@ def _run(
         cwd=str(chapter.path.parent),
         progress_bar=False,
         log_output=False,
-        execution_timeout=CELL_TIMEOUT_SECONDS,
+        execution_timeout=max(1, round(3600 * cell_hours)),
         kernel_manager_class=QuietKernelManager,
         on_cell_start=lambda cell, cell_index: started.append(cell_index),
     )
 
 
-def _say_cause(error: DeadKernelError | CellTimeoutError) -> str:
+def _say_cause(error: DeadKernelError | CellTimeoutError, cell_hours: float) -> str:
     """Return why a kernel stopped, and how to go on."""
     again = "finished trainings are kept, run again"
     if isinstance(error, CellTimeoutError):
-        return f"the cell took more than {CELL_TIMEOUT_SECONDS // 3600} hours; {again}"
+        return f"the cell took more than {cell_hours:g} hours, see --cell-hours; {again}"
     code = QuietKernelManager.exit_code
     if code == -signal.SIGKILL:
         return f"the kernel was killed, as a system does that is short of memory; {again}"

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 from bs4 import BeautifulSoup
@@ -22,6 +23,7 @@ from siamese_utils.telling import plots
 
 TEMPLATES = Path(__file__).parent / "templates"
 OWN_IDS = ("content", "theme", "code")  # of the page around a body
+SCHEMES = ("", "http", "https", "mailto")  # of links; others become text
 CODE_STYLES = "default", "github-dark"  # light and dark
 # What TensorFlow says of its own loading and tracing, and where it finds no GPU; other errors stay.
 TENSORFLOW_NOISE = re.compile(
@@ -209,6 +211,9 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
 def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[Drawing]) -> Body:
     """Point links at pages, give sections an id, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
+    for link in soup.find_all("a", href=True):
+        if urlsplit(link["href"]).scheme not in SCHEMES:  # javascript: would run at a click
+            link.unwrap()
     for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb(#.*)?$")):
         name, _, place = link["href"].partition(".ipynb")
         if page := pages.get(name):

@@ -38,6 +38,7 @@ class Job:
     folder: Path  # for the executed notebook and its results, and nobody else's
     others: Path  # the results of those that ran before it
     pages: dict[str, str]  # name of a notebook -> its page
+    cell_hours: float  # that a cell may take
 
 
 def run(jobs: Sequence[Job], say: Callable[[str, bool], None]) -> dict[str, Body]:
@@ -74,7 +75,7 @@ def _work(job: Job) -> tuple[Body, bool]:
     grounds = _grounds_of(job)
     kept = _unpack(job, grounds)
     if not kept:
-        execute.execute(job.chapter, job.parameters, target)
+        execute.execute(job.chapter, job.parameters, target, job.cell_hours)
         _pack(job, grounds)
     body = html.render_body(job.chapter, nbformat.read(target, as_version=4), job.pages)
     return body, kept

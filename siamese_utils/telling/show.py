@@ -1,15 +1,18 @@
 """What a notebook puts on its page: figures, tables, sentences and source code."""
 
+import ast
 import html
 import io
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Number
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython import get_ipython
 from IPython.display import HTML, SVG, Markdown, display
 from matplotlib.figure import Figure
 
@@ -20,12 +23,33 @@ from siamese_utils.measuring import verdicts
 from siamese_utils.measuring.intervals import Interval, Measured
 from siamese_utils.telling import plots, results
 
+INJECTED = "# Parameters\n"  # how papermill begins the cell that it adds
+
 
 class Link(NamedTuple):
     """A cell of a table that leads to another notebook or page."""
 
     text: str
     target: str
+
+
+def check_parameters() -> None:
+    """Raise ValueError where papermill was given a parameter that the notebook does not have.
+
+    papermill would only warn of it, and run with the defaults.
+    """
+    shell = get_ipython()
+    for own, given in pairwise(shell.user_ns["In"] if shell else ()):
+        unknown = _names(given) - _names(own) if given.startswith(INJECTED) else set()
+        if unknown:
+            had = ", ".join(sorted(_names(own)))
+            raise ValueError(f"no parameter {', '.join(sorted(unknown))}; this notebook has {had}")
+
+
+def _names(cell: str) -> set[str]:
+    """Return the names that a cell of plain assignments gives values to."""
+    nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
+    return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
 
 
 def figure(

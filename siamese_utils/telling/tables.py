@@ -82,6 +82,12 @@ def ranked(figures: pd.DataFrame, by: str | tuple[str, str]) -> pd.DataFrame:
     return figures.iloc[np.argsort(-means, kind="stable")]
 
 
+def ends(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the first so many rows and the last; each once where there are fewer."""
+    count = min(count, len(rows) // 2)
+    return pd.concat([rows.head(count), rows.tail(count)])
+
+
 def worst_pairs(distance: np.ndarray, different: np.ndarray, count: int = 6) -> np.ndarray:
     """Return the positions of the most wrongly judged pairs, (2 count,) at most.
 
