@@ -256,6 +256,19 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
     assert "2019" not in claims.table(claims.OURS, with_study=True)
 
 
+def test_the_strip_has_a_mark_for_each_verdict_with_its_place(results, shown, digits):
+    claims.judge("B1", measured(CLEAR), digits)
+    claims.judge("B2", measured(OPPOSITE), digits)
+    claims.judge("S4", measured(NOTHING), digits)
+    claims.strip()
+    soup = BeautifulSoup(shown[-1], "html.parser")
+    marks = soup.select("a.mark")
+    assert [mark.text for mark in marks] == ["●", "✕", "○"]
+    assert marks[0]["href"] == "07-one-shot-transfer.ipynb#claim-B1"
+    assert marks[1]["aria-label"].startswith("Claim B2: does not hold. With 50 pairs")
+    assert len(set(claims.MARKS.values())) == len(claims.verdicts.VERDICTS)
+
+
 def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
     claims.judge("2b", change("unseen", CLEAR, NOTHING, OPPOSITE), as_in_2019)
     claims.judge("1c", {"loss": [measured([0.034, 0.035, 0.036])]}, as_in_2019)

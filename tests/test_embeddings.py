@@ -5,7 +5,7 @@ import pytest
 
 from siamese_utils.learning import training, transfer
 from siamese_utils.learning.experiment import Experiment
-from siamese_utils.measuring import embeddings, geometry
+from siamese_utils.measuring import distances, embeddings, geometry
 
 SHORT = Experiment(dataset="digits", epochs=2, precision="float32", images_per_class=60)
 
@@ -46,7 +46,7 @@ def test_before_the_first_step_and_after_each_epoch(store, part):
 
 
 def test_the_second_studys_encoder_takes_other_images(store, part, monkeypatch):
-    begun = transfer.build_encoder("scratch", 0)
+    begun = transfer.build_encoder(transfer.Transfer(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
     found = embeddings.of_digits_encoder(0, part, np.arange(3))
     assert found.shape == (3, 256)
@@ -73,3 +73,18 @@ def test_the_collapse_is_described_set_by_set_and_epoch_by_epoch(store, part):
     expected = geometry.describe(cloud, part.labels[inside])
     measured = found.loc[("unseen", 2)]
     assert {name: of.whole[0] for name, of in measured.items()} == pytest.approx(expected, rel=1e-3)
+
+
+def test_typical_pairs_have_the_median_distance_of_their_kind(store, part):
+    run = training.train(SHORT)
+    found = embeddings.typical_pairs(run, part)
+    [measured] = distances.of_runs([run])
+    distance, different = measured.judged("seen")
+    assert list(found) == ["same", "different"]
+    for kind, of_kind in (("same", ~different), ("different", different)):
+        told = found[kind]
+        a, b = part.labels[told["rows"]]
+        assert (a != b) == (kind == "different")
+        assert abs(np.mean(distance[of_kind] < told["distance"]) - 0.5) < 0.05
+        gap = np.subtract(*told["embeddings"])
+        assert np.linalg.norm(gap) == pytest.approx(told["distance"], abs=0.02)

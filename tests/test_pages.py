@@ -1,5 +1,6 @@
 """The pages in a real browser: what a reader sees, clicks and types."""
 
+import json
 import re
 import shutil
 
@@ -7,6 +8,7 @@ import html5lib
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 
 from siamese_utils.telling import claims, results
@@ -194,3 +196,85 @@ def test_every_claim_leads_to_its_own_place(open_page):
     for name, place in (link.split("#") for link in links[::5]):
         page = open_page(name)
         assert page.locator(f"[id='{place}']").is_visible()
+
+
+@needs_browser
+def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
+    page = open_page("index.html")
+    page.keyboard.press("/")
+    page.keyboard.type("tuned thresh")
+    found = page.locator("#found a")
+    found.first.wait_for()
+    assert "place" in page.locator("#told").inner_text()
+    page.keyboard.type(" qqq")
+    page.get_by_text("no places").wait_for()
+    page.locator("#search").fill("")
+    page.keyboard.type("claim 5 adadelta")
+    found.first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/06-optimizer-comparison.html#claim-5")
+    assert page.locator("#claim-5").is_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("margin")
+    assert Axe().run(page, options={"runOnly": RULES["light"]}).violations_count == 0
+    page.keyboard.press("Escape")
+    assert page.locator("#found a").count() == 0
+
+
+@needs_browser
+def test_every_place_has_a_link_of_its_own(open_page):
+    page = open_page("03-base-model.html")
+    links = [a.get_attribute("href") for a in page.locator(".permalink").all()]
+    assert len(links) == len(set(links)) > 15
+    for link in links:
+        assert page.locator(f"[id='{link[1:]}']").count() == 1
+    heading = page.locator("h2").first
+    assert page.locator("h2 .permalink").first.evaluate("a => getComputedStyle(a).opacity") == "0"
+    heading.hover()
+    assert page.locator("h2 .permalink").first.evaluate("a => getComputedStyle(a).opacity") == "1"
+
+
+def test_links_between_pages_lead_somewhere(report):
+    soups = {
+        name: BeautifulSoup((report / name).read_text(), "html.parser") for name in pages(report)
+    }
+    for name, soup in soups.items():
+        for link in soup.select("main a[href], search a[href]"):
+            target, _, place = link["href"].partition("#")
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            assert (report / (target or name)).exists(), link
+            if place and target.endswith((".html", "")) and (target or name) in soups:
+                assert soups[target or name].find(id=place), f"{name}: {link['href']}"
+    index = json.loads((report / "search.js").read_text().removeprefix("searchIndex = ")[:-2])
+    assert len(index) > 100
+    for place in index:
+        target, _, part = place["link"].partition("#")
+        assert not part or soups[target].find(id=part), place
+
+
+@needs_browser
+def test_the_first_screen_tells_it_in_few_words(open_page):
+    page = open_page("index.html", viewport={"width": 1280, "height": 800})
+    told = page.evaluate(FIRST_SCREEN)
+    assert 60 < len(told.split()) <= 150
+    assert len(re.findall(r"\d+(?:[.,]\d+)*", told)) <= 15
+    marks = page.locator("a.mark")
+    assert marks.count() == len(claims.CLAIMS)
+    assert marks.last.bounding_box()["y"] < 800
+
+
+# the text of the page proper that can be read before scrolling
+FIRST_SCREEN = """(() => {
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  const seen = [];
+  while (walker.nextNode()) {
+    range.selectNodeContents(walker.currentNode);
+    const box = range.getBoundingClientRect();
+    const hidden = getComputedStyle(walker.currentNode.parentElement).opacity === "0";
+    if (box.height && box.top < innerHeight && !hidden) seen.push(walker.currentNode.textContent);
+  }
+  return seen.join(" ");
+})()"""

@@ -61,6 +61,11 @@ AREAS = pd.DataFrame(
     columns=["x", "y", "value"],
 )
 DRAWS = frame_of([("seen", "others", v) for v in (3, 1, 2)] + [("seen", "the study's", 5)], "x")
+IMAGES_OF_PAIR = np.random.default_rng(1).integers(0, 255, (2, 8, 8, 1), dtype=np.uint8)
+TOWERS = {
+    "near": {"images": IMAGES_OF_PAIR, "embeddings": [[0, 1, 2], [0, 1, 1]], "distance": 1.0},
+    "far": {"images": IMAGES_OF_PAIR, "embeddings": [[3, 0, 0], [0, 0, 4]], "distance": 5.0},
+}
 PLACES = frame_of([("PCA", f"{i % 2}", i, -i) for i in range(30)], "x", "y")
 IMAGES = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8, 1), dtype=np.uint8)
 
@@ -75,6 +80,7 @@ DRAWN = {
     ),
     "image_grid": lambda: plots.image_grid(IMAGES, names=["a", "b"]),
     "pair_gallery": lambda: plots.pair_gallery(IMAGES[:, :2], titles=["a", "b"]),
+    "two_towers": lambda: plots.two_towers(TOWERS),
 }
 
 
@@ -372,7 +378,7 @@ FRAMES = {
 
 
 def test_no_figure_function_is_left_out():
-    others = {"accuracy", "panel", "worst_pairs", "sets_of"}
+    others = {"accuracy", "panel", "worst_pairs", "sets_of", "two_towers"}
     assert set(functions_of(figures)) == set(WITH_DATA) | others
 
 
@@ -390,6 +396,14 @@ def test_every_figure_of_several_pages_has_caption_words_and_data(shown, found, 
     if name in FRAMES:
         wanted = FRAMES[name](found)
         pd.testing.assert_frame_equal(data, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
+
+
+def test_two_towers_say_what_they_show(shown, digits):
+    rows = np.flatnonzero(digits.labels == 3)[:2].tolist()
+    pairs = {"same": {"rows": rows, "embeddings": [[0, 1], [1, 1]], "distance": 1.0}}
+    figures.two_towers(pairs, digits, "A pair.")
+    assert "3 and 3: distance 1.00." in shown[0][1]["image/svg+xml"]["alt"]
+    assert "the same kind" in shown[0][0].data
 
 
 def test_words_and_options_of_the_figures_of_several_pages(shown, found, digits):
@@ -511,3 +525,15 @@ def test_sizes_are_drawn_where_all_classes_take_part():
         "an exact count, by million pairs",
     ]
     assert frame[["x", "y"]].to_numpy().tolist() == [[100, 4], [3, 1]]
+
+
+def test_two_towers_hold_what_the_network_made_of_each_image():
+    figure = plots.two_towers(TOWERS)
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert [text for text in texts if text] == [
+        "one\nencoder", "distance 1.00:\nnear", "distance 5.00:\nfar"
+    ]  # fmt: skip
+    strokes = [ax.collections[0].get_segments() for ax in figure.axes if ax.collections]
+    heights = [[segment[1][1] for segment in of] for of in strokes]
+    assert heights == [of for pair in TOWERS.values() for of in pair["embeddings"]]
+    assert {ax.get_ylim() for ax in figure.axes if ax.collections} == {(0, 4)}

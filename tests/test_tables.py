@@ -9,7 +9,7 @@ from siamese_utils.learning.store import Run
 from siamese_utils.measuring import lottery
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
-from siamese_utils.measuring.intervals import measured
+from siamese_utils.measuring.intervals import Interval, measured
 from siamese_utils.measuring.panel import panel_of_drawn
 from siamese_utils.telling import frames, tables
 
@@ -336,3 +336,26 @@ def test_maps_have_a_point_for_each_image(digits, store):
     assert len(frame) == 2 * len(rows)
     assert np.isfinite(frame[["x", "y"]].to_numpy()).all()
     assert frame.attrs["alt"].startswith("Variance within classes over that between them: seen: ")
+
+
+def figure(mean):
+    return Interval(mean, mean - 0.5, mean + 0.5, 5, "points")
+
+
+def test_how_near_ours_are_is_said_in_a_sentence():
+    near = pd.Series({("base, m = 1", "seen"): figure(-0.2), ("base, m = 1", "all"): figure(1.7)})
+    told = "Its accuracies at margin 1 come out again, to within 2 points."
+    assert tables.say_reproduction(near) == told
+    far = near.copy()
+    far["complex, m = 5", "all"] = figure(7.4)
+    far["complex, m = 5", "seen"] = figure(0.4)
+    assert tables.say_reproduction(far) == f"{told} At margin 5 ours are up to 7 points higher."
+    missed = pd.Series({("base, m = 1", "seen"): figure(-4.2)})
+    assert "missed by up to 4 points" in tables.say_reproduction(missed)
+    assert tables.say_reproduction(pd.Series()) == ""
+
+
+def test_the_ends_of_a_ranking():
+    rows = pd.DataFrame({"a": range(5)})
+    assert tables.ends(rows, 2)["a"].tolist() == [0, 1, 3, 4]
+    assert tables.ends(rows, 9)["a"].tolist() == [0, 1, 3, 4]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from siamese_utils.learning import store, training, transfer
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Arrays, Run
 from siamese_utils.learning.transfer import Transfer
-from siamese_utils.measuring import geometry
+from siamese_utils.measuring import distances, geometry
 from siamese_utils.measuring.intervals import measured
 
 
@@ -49,6 +50,26 @@ def of_digits_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarr
     parts = {"pretrained": seed, "weights": weights, "data": dataset.digest, "rows": rows.tolist()}
     code = ["learning.transfer.build_encoder", "learning.transfer.resize"]
     return store.kept(parts, code, work)["embeddings"]
+
+
+def typical_pairs(run: Run, dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """Return the same and the different pair of seen classes with the median distance of their kind.
+
+    Kind -> the `rows` of its two images, their `embeddings`, (2, 128) as lists, and the `distance`.
+    """
+    seed = training.experiment_of(run).seed
+    [found] = distances.of_runs([run])
+    distance, different = found.judged("seen")
+    drawn = distances.draw_test_pairs(dataset, dataset.split(seed), seed)["seen"]
+    pairs = {}
+    for kind, of_kind in (("same", ~different), ("different", different)):
+        places = np.flatnonzero(of_kind)
+        middle = places[np.argsort(distance[places], kind="stable")[len(places) // 2]]
+        rows = np.array([drawn.first[middle], drawn.second[middle]])
+        embedded = np.round(of_run(run, dataset, rows).astype(float), 3).tolist()
+        told = {"rows": rows.tolist(), "embeddings": embedded}
+        pairs[kind] = told | {"distance": round(float(distance[middle]), 3)}
+    return pairs
 
 
 def after(experiment: Experiment, epochs: int, dataset: Dataset, rows: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.learning import plans
 from siamese_utils.learning.plans import Plan, Step
-from siamese_utils.report import execute, html, notebooks, pdf, publish
+from siamese_utils.report import execute, html, notebooks, pdf, publish, search
 from siamese_utils.report.ahead import Ahead, check_scheduler, train_here, train_on_cluster
 from siamese_utils.report.html import Body
 from siamese_utils.report.notebooks import Job
@@ -54,7 +54,8 @@ class Order:
     def names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
-        return [*pages, *(["report.pdf"] if self.with_pdf else []), "figures", "results"]
+        pdf = ["report.pdf"] if self.with_pdf else []
+        return [*pages, *pdf, search.FILE, *publish.FOLDERS]
 
     @property
     def facts(self) -> dict[str, object]:
@@ -155,6 +156,15 @@ def _train(order: Order, steps: list[Step], expected: float, status: Status) -> 
         train_here(ahead, order.workers)
 
 
+def _offer_notebooks(order: Order, staging: Path) -> None:
+    """Put the executed notebooks where readers can download them."""
+    folder = staging / "notebooks"
+    folder.mkdir()
+    for chapter in order.chapters:
+        name = f"{chapter.name}.ipynb"
+        shutil.copyfile(staging / "work" / chapter.name / name, folder / name)
+
+
 def _tell(order: Order, seconds: float, console: Console) -> None:
     """Say what was made, and what it found where the summary was made too."""
     figures = len(list((order.output / "figures").glob("*.svg")))
@@ -215,5 +225,7 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
             failure = error
     status.begin("pages")
     with_pdf = order.with_pdf and not failure
+    (staging / search.FILE).write_text(search.make_index(bodies), encoding="utf-8")
+    _offer_notebooks(order, staging)
     html.render_pages(bodies, staging, order.facts, banner, with_pdf)
     return failure

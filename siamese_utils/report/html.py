@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from latex2mathml import converter
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -22,7 +22,8 @@ from siamese_utils.report.series import SUMMARY, Chapter
 from siamese_utils.telling import plots
 
 TEMPLATES = Path(__file__).parent / "templates"
-OWN_IDS = ("content", "theme", "code")  # of the page around a body
+OWN_IDS = ("content", "theme", "code", "search", "told", "found")  # of the page around a body
+WORDS_A_MINUTE = 220  # that are read
 SCHEMES = ("", "http", "https", "mailto")  # of links; others become text
 CODE_STYLES = "default", "github-dark"  # light and dark
 # What TensorFlow says of its own loading and tracing, and where it finds no GPU; other errors stay.
@@ -123,7 +124,8 @@ def render_pages(
     """Write a page for each body, with navigation between them, and return the pages' files.
 
     The drawings lie inside the pages, and once more in the folder `figures`, to be downloaded.
-    facts: of the report that these are all pages of, if they are.
+    facts: of the report that these are all pages of, if they are; then there is an index to search
+    beside them. A notebook that lies in the folder `notebooks` is offered on its page.
     """
     template = _page_template()
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
@@ -143,11 +145,21 @@ def render_pages(
             banner=banner,
             facts=facts,
             with_pdf=with_pdf,
+            with_search=facts is not None,
+            notebook=_offer(folder / "notebooks" / f"{body.chapter.name}.ipynb"),
         )
         path = folder / body.chapter.page
         path.write_text(page, encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def _offer(notebook: Path) -> dict[str, str] | None:
+    """Return the address and the size of a notebook to be downloaded, if it is there."""
+    if not notebook.exists():
+        return None
+    size = f"{notebook.stat().st_size / 1e6:.1f} MB"
+    return {"file": f"{notebook.parent.name}/{notebook.name}", "size": size}
 
 
 def _page_template() -> jinja2.Template:
@@ -209,8 +221,23 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
 
 
 def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[Drawing]) -> Body:
-    """Point links at pages, give sections an id, and let wide tables scroll."""
+    """Point links at pages, give each place an address, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
+    _mend_links(soup, pages)
+    headings = _name_headings(soup)
+    for listing in soup.select(".highlight pre"):
+        listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
+    _frame_tables(soup, chapter)
+    for figure in soup.select("figure[id]"):
+        _add_permalink(soup, figure.figcaption, figure["id"], "this figure")
+    for claim in soup.select("div.claim[id]"):
+        _add_permalink(soup, claim.p, claim["id"], "this claim")
+    _say_reading_time(soup)
+    return Body(chapter, str(soup), headings, drawings)
+
+
+def _mend_links(soup: BeautifulSoup, pages: dict[str, str]) -> None:
+    """Point links to notebooks at their pages; those that lead nowhere, or run code, become text."""
     for link in soup.find_all("a", href=True):
         if urlsplit(link["href"]).scheme not in SCHEMES:  # javascript: would run at a click
             link.unwrap()
@@ -220,6 +247,10 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
             link["href"] = page + place
         else:
             link.unwrap()
+
+
+def _name_headings(soup: BeautifulSoup) -> list[tuple[str, str]]:
+    """Give the sections an id, and return (id, text) of each."""
     headings = []
     for heading in soup.find_all("h2"):
         text = heading.get_text(" ", strip=True)
@@ -227,17 +258,36 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
         taken = sum(name == other for other, _ in headings)
         heading["id"] = f"{name}-{taken + 1}" if taken or name in OWN_IDS else name
         headings.append((heading["id"], text))
-    for listing in soup.select(".highlight pre"):
-        listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
+        _add_permalink(soup, heading, heading["id"], text)
+    return headings
+
+
+def _frame_tables(soup: BeautifulSoup, chapter: Chapter) -> None:
+    """Let wide tables scroll below a caption that stays."""
     captioned = [table for table in soup.find_all("table") if table.caption]
     for number, table in enumerate(captioned, 1):
         words = soup.new_tag("span")  # stays in sight while the table below is scrolled
         words.extend(list(table.caption.contents))
         table.caption.append(words)
         table.caption["id"] = f"table-{int(chapter.number)}-{number}"
+        _add_permalink(soup, words, table.caption["id"], "this table")
         box = {"class": "table", "tabindex": "0", "role": "group"}
         table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
-    return Body(chapter, str(soup), headings, drawings)
+
+
+def _say_reading_time(soup: BeautifulSoup) -> None:
+    """Add to the question below the title how long its paragraphs take to read."""
+    words = sum(len(text.get_text().split()) for text in soup.select("p, li, figcaption, caption"))
+    minutes = max(1, round(words / WORDS_A_MINUTE))
+    span = soup.new_tag("span", attrs={"class": "reading"}, string=f"{minutes} min")
+    if soup.h1 and (question := soup.h1.find_next_sibling("p")):
+        question.extend([" ", span])
+
+
+def _add_permalink(soup: BeautifulSoup, place: Tag, target: str, what: str) -> None:
+    """Add the address of a place to it, to be copied."""
+    name = {"class": "permalink", "href": f"#{target}", "aria-label": f"Link to {what}"}
+    place.extend([" ", soup.new_tag("a", attrs=name, string="#")])
 
 
 def _lay_in(body: Body) -> str:

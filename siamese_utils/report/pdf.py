@@ -82,8 +82,8 @@ def _place(table: re.Match) -> str:
 def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     """Return a body with its drawings as files, its code moved to the listings, and one document's ids."""
     soup = BeautifulSoup(body.html, "html.parser")
-    for code in soup.select("details.code"):
-        code.decompose()
+    for screen_only in soup.select("details.code, .permalink, .reading"):
+        screen_only.decompose()
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
     for image in soup.select('img[src^="figures/"]'):

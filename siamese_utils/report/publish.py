@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 # A report is built in the first and, once it is whole, renamed to the second. Whoever finds
 # the second finishes the move: that is what makes a pulled plug harmless.
 STAGING, WHOLE = ".staging", ".whole"
-FOLDERS = ("figures", "results")  # of a report; all else in it are files
+FOLDERS = ("figures", "notebooks", "results")  # of a report; all else in it are files
 # Marks a folder as a report's, and lists its files. It stands in the folder of results.
 MANIFEST = "report.json"
 LOCK = ".lock"  # held while a run works on the folder; the system lets go of it with the process

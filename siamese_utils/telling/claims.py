@@ -190,6 +190,28 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# a mark for each verdict, told apart by its shape too
+MARKS = {verdicts.HOLDS: "●", verdicts.FAILS: "✕", verdicts.ARTEFACT: "◆", verdicts.UNDECIDED: "○"}
+
+
+def strip() -> None:
+    """Display the verdicts on all claims, a mark each, which leads to the claim's evidence."""
+    judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
+    parts = []
+    for origin in (STUDY, SECOND, OURS):
+        marks = []
+        for claim in (c for c in CLAIMS.values() if c.by == origin and c.number in judged.index):
+            verdict = judged[claim.number]
+            words = html.escape(f"Claim {claim.number}: {verdict}. {claim.statement}.")
+            marks.append(
+                f'<a class="mark" data-verdict="{verdict}" title="{words}" aria-label="{words}"'
+                f' href="{claim.chapter}.ipynb#{claim.anchor}">{MARKS[verdict]}</a>'
+            )
+        parts.append(f"<span>{origin} {' '.join(marks)}</span>")
+    key = " ".join(f"<span>{mark} {verdict}</span>" for verdict, mark in MARKS.items())
+    display(HTML(f'<p class="verdicts">{" ".join(parts)}</p><p class="verdicts key">{key}</p>'))
+
+
 def _judge_sign(claim: Claim, evidence: Measured) -> tuple[str, dict[str, Measured]]:
     return verdicts.judge(evidence, claim.sign), {claim.figure: evidence}
 

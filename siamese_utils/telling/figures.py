@@ -1,6 +1,7 @@
 """The figures and tables that several pages show, each drawn in one way."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,18 @@ from siamese_utils.measuring.distances import Distances
 from siamese_utils.telling import frames, plots, results, show, study, tables
 
 CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
+
+
+def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption: str) -> None:
+    """Show how a network judges two pairs, as `embeddings.typical_pairs` returns them."""
+    answers = {"same": "the same kind", "different": "different kinds"}
+    shown = {
+        answers[kind]: dict(of, images=dataset.images[of["rows"]]) for kind, of in pairs.items()
+    }
+    names = {kind: dataset.names_of(dataset.labels[list(of["rows"])]) for kind, of in pairs.items()}
+    told = [f"{' and '.join(names[k])}: distance {of['distance']:.2f}" for k, of in pairs.items()]
+    alt = "Each image goes through the encoder, which makes a row of numbers of it. "
+    show.figure(plots.two_towers, shown, caption, alt=f"{alt}{'; '.join(told)}.")
 
 
 def learning_curves(runs: Mapping[str, Sequence[Run]], caption: str) -> None:

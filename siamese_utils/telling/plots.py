@@ -236,6 +236,44 @@ def pair_gallery(images: np.ndarray, *, titles: Sequence[str]) -> Figure:
     return figure
 
 
+@styled
+def two_towers(pairs: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw how a network judges pairs: two images each, one encoder, embeddings, their distance.
+
+    pairs: the answer in words -> `images` (2, h, w, c), `embeddings` (2, dimensions), `distance`.
+    """
+    heights = [1, 1, 0.3] * len(pairs)
+    figure = plt.figure(figsize=(WIDTH, 0.95 * len(pairs)))
+    grid = figure.add_gridspec(
+        len(heights) - 1, 4, width_ratios=(1, 3, 9, 3.2), height_ratios=heights[:-1]
+    )
+    between = figure.add_subplot(grid[:, 1])
+    between.set(xlim=(0, 1), ylim=(sum(heights[:-1]), 0))
+    between.text(0.5, sum(heights[:-1]) / 2, "one\nencoder", ha="center", va="center")
+    highest = max(np.max(of["embeddings"]) for of in pairs.values())
+    for number, (answer, of) in enumerate(pairs.items()):
+        top = 3 * number
+        told = figure.add_subplot(grid[top : top + 2, 3])
+        words = f"distance {of['distance']:.2f}:\n{answer}"
+        told.text(0.3, 0.5, words, color=SERIES[number], fontsize=10, va="center")
+        told.plot([0.05, 0.15, 0.15, 0.05], [0.8, 0.8, 0.2, 0.2], color=GREY, lw=1)
+        told.set(xlim=(0, 1), ylim=(0, 1))
+        told.axis("off")
+        for row, (image, embedding) in enumerate(zip(of["images"], of["embeddings"], strict=True)):
+            _draw_image(figure.add_subplot(grid[top + row, 0]), image)
+            middle = sum(heights[: top + row]) + 0.5
+            for start, end in ((0.0, 0.25), (0.75, 1.0)):
+                look = {"arrowstyle": "->", "color": GREY}
+                between.annotate("", (end, middle), (start, middle), arrowprops=look)
+            numbers = figure.add_subplot(grid[top + row, 2])
+            numbers.vlines(range(len(embedding)), 0, embedding, color=INK, lw=1.2)
+            numbers.set(ylim=(0, highest), xlim=(-1, len(embedding)))
+            numbers.axis("off")
+    between.add_patch(plt.Rectangle((0.27, 0.05), 0.46, sum(heights[:-1]) - 0.1, fc=PAPER, ec=GREY))
+    between.axis("off")
+    return figure
+
+
 def in_words(data: pd.DataFrame) -> str:
     """Return what a frame shows as a sentence, for an alt text: its own, or each series' last or only value."""
     if "alt" in data.attrs:

@@ -70,6 +70,26 @@ def say_gaps(found: pd.DataFrame) -> tuple[str, str]:
     return answer, f"Ours minus the study's is {', '.join(words)}.{is_open}"
 
 
+def say_reproduction(minus: pd.Series) -> str:
+    """Return how near ours come to the study's accuracies, at margin 1 and beyond.
+
+    minus: ours minus the study's, (network, set) -> figure; empty where the study has no figures.
+    """
+    if minus.empty:
+        return ""
+    means = pd.Series({place: figure.mean for place, figure in minus.items()})
+    wide = np.array([not network.endswith("m = 1") for network, *_ in means.index])
+    own, other = means[~wide], means[wide]
+    near = own.abs().max() <= NEAR
+    words = "come out again, to within" if near else "are missed by up to"
+    told = f"Its accuracies at margin 1 {words} {NEAR if near else own.abs().max():.0f} points."
+    if len(other) and other.abs().max() > NEAR:
+        most = other[other.abs().idxmax()]
+        way = "higher" if most > 0 else "lower"
+        told += f" At margin 5 ours are up to {abs(most):.0f} points {way}."
+    return told
+
+
 def layers(encoder: keras.Model) -> pd.DataFrame:
     """Return the layers of an encoder: name, output of one image, parameters."""
     rows = [(lay.name, str(lay.output.shape[1:]), lay.count_params()) for lay in encoder.layers]

@@ -1,6 +1,6 @@
 "use strict";
 // All that a page does beyond showing: without scripts it reads the same, and nothing is missing
-// but the switches, the sorting and the threshold explorer.
+// but the switches, the search, the sorting and the threshold explorer.
 
 const root = document.documentElement;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -75,6 +75,53 @@ function setUpSide() {
   };
   addEventListener("scroll", mark, { passive: true });
   mark();
+}
+
+// Search: all words asked for must begin a word of a place. The index is loaded when it is wanted.
+function setUpSearch() {
+  const box = document.querySelector("search");
+  if (!box) return;
+  const [input, told, list] = ["search", "told", "found"].map((id) => document.getElementById(id));
+  const look = () => {
+    const asked = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const begins = (text, word) => ` ${text}`.includes(` ${word}`);
+    const title = (place) => asked.filter((word) => begins(place.title.toLowerCase(), word)).length;
+    const places = asked.length
+      ? window.searchIndex.filter((place) => asked.every((word) => begins(place.words, word)))
+      : [];
+    places.sort((a, b) => title(b) - title(a));
+    list.replaceChildren(...places.slice(0, 12).map((place) => make("li", {},
+      make("a", { href: place.link }, place.title,
+        ...(place.page ? [make("span", {}, place.page)] : [])))));
+    told.textContent = asked.length ? `${places.length || "no"} place${places.length === 1 ? "" : "s"}` : "";
+  };
+  const ask = () => {
+    if (window.searchIndex) return look();
+    const script = make("script", { src: "search.js" });
+    script.addEventListener("load", look);
+    document.head.append(script);
+  };
+  input.addEventListener("input", ask);
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, select, textarea");
+    if (event.key === "/" && !typing) {
+      event.preventDefault();
+      input.closest("details").open = true;
+      input.focus();
+    }
+    if (!box.contains(event.target)) return;
+    const stops = [input, ...all("a", list)];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      stops[stops.indexOf(event.target) + step]?.focus();
+    } else if (event.key === "Escape") {
+      input.value = "";
+      look();
+      input.focus();
+    }
+  });
+  box.hidden = false;
 }
 
 // Tables: a click on a heading sorts by its column, up, then down, then as it was.
@@ -237,6 +284,7 @@ function setUpExplorers() {
 document.querySelector(".switches").hidden = false;
 setUpTheme();
 setUpCode();
+setUpSearch();
 setUpSide();
 setUpTables();
 setUpScrolling();
