@@ -244,34 +244,42 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]]) -> Figure:
     """
     heights = [1, 1, 0.3] * len(pairs)
     figure = plt.figure(figsize=(WIDTH, 0.95 * len(pairs)))
-    grid = figure.add_gridspec(
-        len(heights) - 1, 4, width_ratios=(1, 3, 9, 3.2), height_ratios=heights[:-1]
-    )
-    between = figure.add_subplot(grid[:, 1])
-    between.set(xlim=(0, 1), ylim=(sum(heights[:-1]), 0))
-    between.text(0.5, sum(heights[:-1]) / 2, "one\nencoder", ha="center", va="center")
+    grid = figure.add_gridspec(len(heights), 4, width_ratios=(1, 3, 9, 3.2), height_ratios=heights)
     highest = max(np.max(of["embeddings"]) for of in pairs.values())
     for number, (answer, of) in enumerate(pairs.items()):
-        top = 3 * number
-        told = figure.add_subplot(grid[top : top + 2, 3])
+        both = slice(3 * number, 3 * number + 2)
+        told = _bare(figure.add_subplot(grid[both, 3]))
+        told.plot([0.05, 0.15, 0.15, 0.05], [0.8, 0.8, 0.2, 0.2], color=GREY, lw=1)
         words = f"distance {of['distance']:.2f}:\n{answer}"
         told.text(0.3, 0.5, words, color=SERIES[number], fontsize=10, va="center")
-        told.plot([0.05, 0.15, 0.15, 0.05], [0.8, 0.8, 0.2, 0.2], color=GREY, lw=1)
-        told.set(xlim=(0, 1), ylim=(0, 1))
-        told.axis("off")
-        for row, (image, embedding) in enumerate(zip(of["images"], of["embeddings"], strict=True)):
-            _draw_image(figure.add_subplot(grid[top + row, 0]), image)
-            middle = sum(heights[: top + row]) + 0.5
-            for start, end in ((0.0, 0.25), (0.75, 1.0)):
-                look = {"arrowstyle": "->", "color": GREY}
-                between.annotate("", (end, middle), (start, middle), arrowprops=look)
-            numbers = figure.add_subplot(grid[top + row, 2])
+        for row, image, embedding in zip(
+            range(len(heights))[both], of["images"], of["embeddings"], strict=True
+        ):
+            _draw_image(figure.add_subplot(grid[row, 0]), image)
+            numbers = _bare(figure.add_subplot(grid[row, 2]))
             numbers.vlines(range(len(embedding)), 0, embedding, color=INK, lw=1.2)
             numbers.set(ylim=(0, highest), xlim=(-1, len(embedding)))
-            numbers.axis("off")
-    between.add_patch(plt.Rectangle((0.27, 0.05), 0.46, sum(heights[:-1]) - 0.1, fc=PAPER, ec=GREY))
-    between.axis("off")
+    _draw_encoder(_bare(figure.add_subplot(grid[:-1, 1])), heights[:-1])
     return figure
+
+
+def _draw_encoder(ax: Axes, heights: Sequence[float]) -> None:
+    """Draw a box that all images go through; heights: of the rows, those below 1 are empty."""
+    whole = sum(heights)
+    ax.set_ylim(whole, 0)
+    ax.add_patch(plt.Rectangle((0.27, 0.05), 0.46, whole - 0.1, fc=PAPER, ec=GREY))
+    ax.text(0.5, whole / 2, "one\nencoder", ha="center", va="center")
+    look = {"arrowstyle": "->", "color": GREY}
+    for top, height in zip(np.cumsum([0, *heights]), heights, strict=False):
+        for start in (0, 0.75) if height == 1 else ():
+            ax.annotate("", (start + 0.25, top + 0.5), (start, top + 0.5), arrowprops=look)
+
+
+def _bare(ax: Axes) -> Axes:
+    """Take the frame off; both axes go from 0 to 1."""
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.axis("off")
+    return ax
 
 
 def in_words(data: pd.DataFrame) -> str:
