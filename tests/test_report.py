@@ -134,6 +134,27 @@ def test_a_link_that_would_run_code_becomes_text(make_chapter, tmp_path):
     assert body.html.count("words") == len(links + fine)
 
 
+def test_words_are_linked_where_they_are_first_used(make_chapter, tmp_path):
+    text = "The threshold, a tuned threshold. `margin` and *margins*, then a margin; [an AUC](#x)."
+    chapter = make_chapter(v4.new_markdown_cell(f"## The embedding\n\n{text}\n\n- an AUC"))
+    pages = {"00-summary": "index.html"}
+    body = html.render_body(chapter, run(chapter, tmp_path), pages)
+    terms = BeautifulSoup(body.html, "html.parser").select("a.term")
+    assert [(term.text, term["href"]) for term in terms] == [
+        ("threshold", "index.html#term-threshold"),
+        ("tuned threshold", "index.html#term-tuned-threshold"),
+        ("margins", "index.html#term-margin"),
+        ("AUC", "index.html#term-auc"),
+    ]
+    assert terms[3]["data-meaning"].startswith("The area under the ROC curve")
+    plain = html.render_body(chapter, run(chapter, tmp_path), {})
+    assert "a.term" not in plain.html
+    assert (
+        BeautifulSoup(body.html, "html.parser").text
+        == BeautifulSoup(plain.html, "html.parser").text
+    )
+
+
 def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
     noise = "WARNING:tensorflow:5 out of the last 9 calls"
     code = f"import sys; print('kept'); print({noise!r}); print({noise!r}, file=sys.stderr)"

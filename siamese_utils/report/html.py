@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, NavigableString, Tag
 from latex2mathml import converter
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -19,7 +19,7 @@ from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
 
 from siamese_utils.report.series import SUMMARY, Chapter
-from siamese_utils.telling import plots
+from siamese_utils.telling import glossary, plots
 
 TEMPLATES = Path(__file__).parent / "templates"
 OWN_IDS = ("content", "theme", "code", "search", "told", "found")  # of the page around a body
@@ -232,6 +232,7 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
         _add_permalink(soup, figure.figcaption, figure["id"], "this figure")
     for claim in soup.select("div.claim[id]"):
         _add_permalink(soup, claim.p, claim["id"], "this claim")
+    _link_terms(soup, pages)
     _say_reading_time(soup)
     return Body(chapter, str(soup), headings, drawings)
 
@@ -273,6 +274,36 @@ def _frame_tables(soup: BeautifulSoup, chapter: Chapter) -> None:
         _add_permalink(soup, words, table.caption["id"], "this table")
         box = {"class": "table", "tabindex": "0", "role": "group"}
         table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
+
+
+def _link_terms(soup: BeautifulSoup, pages: dict[str, str]) -> None:
+    """Link the first use of each word of the glossary, in the running text, to its meaning."""
+    waiting = list(glossary.TERMS) if SUMMARY in pages else []  # where the words are explained
+    question = soup.h1.find_next_sibling("p") if soup.h1 else None
+    for text in soup.select("p, li"):
+        if (
+            text is question
+            or text.find_parent(["figure", "table"])
+            or "verdicts" in text.get("class", ())
+        ):
+            continue
+        for words in list(text.find_all(string=True)):
+            if not words.find_parent(["a", "code", "math", "pre"]):
+                _link_terms_of(soup, words, waiting, pages.get(SUMMARY, ""))
+
+
+def _link_terms_of(
+    soup: BeautifulSoup, words: NavigableString, waiting: list[glossary.Term], page: str
+) -> None:
+    """Link the terms of a text that are still waiting, from its beginning to its end."""
+    while found := [(f.start(), -f.end(), f, t) for t in waiting if (f := t.pattern.search(words))]:
+        _, _, place, term = min(found, key=lambda one: one[:2])
+        waiting.remove(term)
+        name = {"class": "term", "href": f"{page}#{term.anchor}", "data-meaning": term.meaning}
+        rest = NavigableString(words[place.end() :])
+        link = soup.new_tag("a", attrs=name, string=place[0])
+        words.replace_with(NavigableString(words[: place.start()]), link, rest)
+        words = rest
 
 
 def _say_reading_time(soup: BeautifulSoup) -> None:

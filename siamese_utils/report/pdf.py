@@ -82,8 +82,7 @@ def _place(table: re.Match) -> str:
 def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     """Return a body with its drawings as files, its code moved to the listings, and one document's ids."""
     soup = BeautifulSoup(body.html, "html.parser")
-    for screen_only in soup.select("details.code, .permalink, .reading"):
-        screen_only.decompose()
+    _drop_what_screens_need(soup)
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
     for image in soup.select('img[src^="figures/"]'):
@@ -110,6 +109,13 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     for box in soup.select("div:not(.answer)"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return soup
+
+
+def _drop_what_screens_need(soup: BeautifulSoup) -> None:
+    for part in soup.select("details.code, .permalink, .reading"):
+        part.decompose()
+    for term in soup.select("a.term"):
+        term.unwrap()
 
 
 def _link_within(soups: list[BeautifulSoup], names: dict[str, str]) -> None:

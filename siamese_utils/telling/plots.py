@@ -243,7 +243,7 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]]) -> Figure:
     pairs: the answer in words -> `images` (2, h, w, c), `embeddings` (2, dimensions), `distance`.
     """
     heights = [1, 1, 0.3] * len(pairs)
-    figure = plt.figure(figsize=(WIDTH, 0.95 * len(pairs)))
+    figure = plt.figure(figsize=(WIDTH, 0.85 * len(pairs)))
     grid = figure.add_gridspec(len(heights), 4, width_ratios=(1, 3, 9, 3.2), height_ratios=heights)
     highest = max(np.max(of["embeddings"]) for of in pairs.values())
     for number, (answer, of) in enumerate(pairs.items()):
