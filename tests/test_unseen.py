@@ -33,13 +33,13 @@ def test_gradients_are_those_of_scikit_image(digits):
 def test_centring_subtracts_the_mean_of_the_class_means():
     images, labels = manyclasses.taught(STEP)
     means = [baselines.pixels(images[labels == c]).mean(axis=0) for c in np.unique(labels)]
-    found = unseen.centred(baselines.pixels, STEP)(images[:2])
+    found = unseen.centred(baselines.pixels, images, labels)(images[:2])
     np.testing.assert_allclose(found, baselines.pixels(images[:2]) - np.mean(means, axis=0))
 
 
 def test_whitening_makes_the_shrunk_variance_within_classes_one():
     images, labels = manyclasses.taught(STEP)
-    found = unseen.whitened(baselines.silhouette, STEP)(images)
+    found = recipe.whitened(baselines.silhouette, images, labels)(images)
     assert found.shape == (len(images), recipe.COMPONENTS)
     # undo the transform's shrinkage by hand: W + s (mean(W) I - W) becomes the identity
     axes = np.linalg.svd(np.cov(baselines.silhouette(images).T))[0][:, : recipe.COMPONENTS]
@@ -71,7 +71,7 @@ def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
     dataset = manyclasses.load_data(STEP)
     seen = np.isin(dataset.labels, dataset.seen)
     probe = dataset.images[seen][:20]
-    before = WAYS[name].fit(STEP)(probe)
+    before = unseen.embed_by(STEP, name)(probe)
     images, labels = dataset.images.copy(), dataset.labels.copy()
     rng = np.random.default_rng(0)
     images[~seen] = rng.integers(0, 256, images[~seen].shape)  # noise in their place,
@@ -80,7 +80,7 @@ def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
     split = dataset.split(STEP.seed)
     object.__setattr__(other, "split", lambda _: split)  # it goes by what images are copies
     monkeypatch.setattr(sources, "load", lambda *_: other)
-    after = WAYS[name].fit(STEP)(probe)
+    after = unseen.embed_by(STEP, name)(probe)
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 

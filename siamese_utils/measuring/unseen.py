@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,157 +23,158 @@ from siamese_utils.measuring.baselines import Embed
 from siamese_utils.measuring.distances import Distances, of_images
 from siamese_utils.measuring.intervals import Measured, measured
 
+if TYPE_CHECKING:
+    import keras
+
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # pixels that images are moved by
+LAYERS = ("embedding", "before its last ReLU", "first dense layer")  # of the study's encoder
+# images of the seen classes, their labels, and networks trained on them -> what embeds any images
+Fit = Callable[[np.ndarray, np.ndarray, Sequence[Embed]], Embed]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to embed images of a split: its first training -> images -> embeddings."""
+    """A way to embed images of a split."""
 
-    fit: Callable[[ManyClasses], Embed]
-    trainings: Callable[[ManyClasses], Sequence[Step]] = lambda _: ()  # that it rests on
-
-
-# Networks --------------------------------------------------------------------------
-
-
-def network(step: ManyClasses) -> Embed:
-    """Return the small encoder of a training."""
-    return recipe.in_blocks(lambda images: _by_network(step, images.tobytes(), images.shape))
-
-
-@lru_cache(maxsize=8)  # two networks, on the images that are fitted and on those that are measured
-def _by_network(step: ManyClasses, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    encoder = manyclasses.rebuild_encoder(manyclasses.train(step), shape[1:])
-    return training.embed(encoder, np.frombuffer(content, np.uint8).reshape(shape))
-
-
-def study_network(step: ManyClasses, name: str, layer: str) -> Embed:
-    """Return a layer of the study's base model, after a training of `variants.studies`.
-
-    layer: a name in LAYERS.
-    """
-    import keras
-
-    run = training.train(variants.studies(step)[name])
-    encoder = training.rebuild_encoder(run, manyclasses.load_data(step).images.shape[1:])
-    if layer == "before its last ReLU":
-        encoder.get_layer("embedding").activation = keras.activations.linear
-    if layer == "first dense layer":
-        encoder = keras.Model(encoder.input, encoder.layers[-2].output)
-    return partial(training.embed, encoder)
-
-
-LAYERS = ("embedding", "before its last ReLU", "first dense layer")
+    fit: Fit
+    trainings: Callable[[ManyClasses], Sequence[Step]] = lambda _: ()  # of its networks
+    layer: str = LAYERS[0]  # of these
 
 
 # What is done with embeddings --------------------------------------------------------
 
 
-def plain(embed: Embed, _: ManyClasses) -> Embed:
+def plain(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
     """Leave an embedding as it is."""
     return embed
 
 
-def centred(embed: Embed, step: ManyClasses) -> Embed:
+def centred(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
     """Subtract the mean of the seen classes' means."""
-    images, labels = manyclasses.taught(step)
     middle = recipe.class_means(embed(images), labels).mean(axis=0)
     return lambda others: embed(others) - middle
 
 
-def whitened(embed: Embed, step: ManyClasses) -> Embed:
-    """Even out the variance within the seen classes."""
-    return recipe.whitened(embed, *manyclasses.taught(step))
+def averaged(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
+    """Average the embeddings of an image moved by a pixel each way, and whiten that."""
 
+    def over_shifts(others: np.ndarray) -> np.ndarray:
+        return np.mean([embed(np.roll(others, shift, axis=(1, 2))) for shift in SHIFTS], axis=0)
 
-def averaged(embed: Embed) -> Embed:
-    """Average the embeddings of an image moved by a pixel each way."""
-    return lambda images: np.mean(
-        [embed(np.roll(images, shift, axis=(1, 2))) for shift in SHIFTS], axis=0
-    )
+    return recipe.whitened(over_shifts, images, labels)
 
 
 # The ladder ------------------------------------------------------------------------
 
-Do = Callable[[Embed, ManyClasses], Embed]
+Do = Callable[[Embed, np.ndarray, np.ndarray], Embed]
 
 
 def _of(features: Embed, do: Do) -> Way:
-    return Way(lambda step: do(features, step))
+    return Way(lambda images, labels, _: do(features, images, labels))
 
 
-def _of_networks(starts: int, do: Do, change: Callable[[ManyClasses], ManyClasses]) -> Way:
-    def trainings(step: ManyClasses) -> list[ManyClasses]:
-        return change(step).starts(starts)
+def _of_networks(
+    do: Do, trainings: Callable[[ManyClasses], Sequence[Step]], layer: str = LAYERS[0]
+) -> Way:
+    def side_by_side(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
+        return recipe.joined([do(network, images, labels) for network in networks])
 
-    def fit(step: ManyClasses) -> Embed:
-        return recipe.joined([do(network(one), step) for one in trainings(step)])
-
-    return Way(fit, trainings)
+    return Way(side_by_side, trainings, layer)
 
 
 def _of_study(name: str, layer: str, do: Do) -> Way:
-    return Way(
-        lambda step: do(study_network(step, name, layer), step),
-        lambda step: [variants.studies(step)[name]],
-    )
+    return _of_networks(do, lambda step: [variants.studies(step)[name]], layer)
 
 
-def _recipe(starts: int) -> Way:
-    def trainings(step: ManyClasses) -> list[ManyClasses]:
-        return step.starts(starts)
-
-    def fit(step: ManyClasses) -> Embed:
-        networks = [network(one) for one in trainings(step)]
-        return recipe.embedding(networks, recipe.fit(*manyclasses.taught(step), networks))
-
-    return Way(fit, trainings)
+def _changed(change: Callable[[ManyClasses], ManyClasses]) -> Way:
+    return _of_networks(recipe.whitened, lambda step: [change(step)])
 
 
-def _itself(step: ManyClasses) -> ManyClasses:
-    return step
+def _starts(number: int) -> Callable[[ManyClasses], Sequence[Step]]:
+    return lambda step: step.starts(number)
 
 
-def _with_every_class(step: ManyClasses) -> ManyClasses:
-    return replace(step, every_class=True, seen=None)
+def _of_every_class(step: ManyClasses) -> Sequence[Step]:
+    return replace(step, every_class=True, seen=None).starts(manyclasses.STARTS)
+
+
+def _recipe(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
+    return recipe.embedding(networks, recipe.fit(images, labels, networks))
 
 
 CEILING = "every class learned"  # on other images: what there is to reach
 RECIPE, OUTLINE = "recipe", "silhouette, centred"
 NO_NETWORK = "silhouette and gradients, whitened"
+ONE, BOTH = _starts(1), _starts(manyclasses.STARTS)
 
 LADDER: dict[str, Way] = {
     "raw pixels": _of(baselines.pixels, plain),
     "silhouette": _of(baselines.silhouette, plain),
     OUTLINE: _of(baselines.silhouette, centred),
     "gradients, centred": _of(recipe.gradients, centred),
-    "silhouette, whitened": _of(baselines.silhouette, whitened),
-    "gradients, whitened": _of(recipe.gradients, whitened),
-    NO_NETWORK: _recipe(0),
-    "network, centred": _of_networks(1, centred, _itself),
-    "network, whitened": _of_networks(1, whitened, _itself),
-    "networks from two starts, whitened": _of_networks(manyclasses.STARTS, whitened, _itself),
-    RECIPE: _recipe(manyclasses.STARTS),
-    CEILING: _of_networks(manyclasses.STARTS, whitened, _with_every_class),
+    "silhouette, whitened": _of(baselines.silhouette, recipe.whitened),
+    "gradients, whitened": _of(recipe.gradients, recipe.whitened),
+    NO_NETWORK: Way(_recipe),
+    "network, centred": _of_networks(centred, ONE),
+    "network, whitened": _of_networks(recipe.whitened, ONE),
+    "networks from two starts, whitened": _of_networks(recipe.whitened, BOTH),
+    RECIPE: Way(_recipe, BOTH),
+    CEILING: _of_networks(recipe.whitened, _of_every_class),
 }
 VARIED = "as in the recipe"
 # one network alone, with one thing changed, and the study's
 VARIATIONS: dict[str, Way] = {
-    **{name: _of_networks(1, whitened, change) for name, change in variants.VARIANTS.items()},
-    "averaged over small shifts": _of_networks(
-        1, lambda embed, step: whitened(averaged(embed), step), _itself
-    ),
+    **{name: _changed(change) for name, change in variants.VARIANTS.items()},
+    "averaged over small shifts": _of_networks(averaged, ONE),
     **{
         f"{name}, {layer}": _of_study(name, layer, plain)
         for name in variants.STUDIES
         for layer in LAYERS
     },
     **{
-        f"{name}, {LAYERS[1]}, whitened": _of_study(name, LAYERS[1], whitened)
+        f"{name}, {LAYERS[1]}, whitened": _of_study(name, LAYERS[1], recipe.whitened)
         for name in variants.STUDIES
     },
 }
+
+
+def embed_by(split: ManyClasses, way: str) -> Embed:
+    """Return the embedding of a way, fitted on what a split's trainings see.
+
+    way: a name in LADDER or VARIATIONS.
+    """
+    one = _find(way)
+    trainings = one.trainings(split)
+    networks = [_network(training, one.layer) for training in trainings]
+    taught = manyclasses.taught(trainings[0] if way == CEILING else split)
+    return one.fit(*taught, networks)
+
+
+def _find(way: str) -> Way:
+    return LADDER[way] if way in LADDER else VARIATIONS[way]
+
+
+def _network(step: Step, layer: str) -> Embed:
+    """Return a layer of a trained encoder."""
+    return recipe.in_blocks(lambda images: _by_network(step, layer, images.tobytes(), images.shape))
+
+
+@lru_cache(maxsize=8)  # two networks, on the images that are fitted and on those that are measured
+def _by_network(step: Step, layer: str, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    home = manyclasses if isinstance(step, ManyClasses) else training
+    encoder = cut(home.rebuild_encoder(home.train(step), shape[1:]), layer)
+    return training.embed(encoder, np.frombuffer(content, np.uint8).reshape(shape))
+
+
+def cut(encoder: keras.Model, layer: str) -> keras.Model:
+    """Return an encoder that ends at one of LAYERS."""
+    import keras
+
+    if layer == LAYERS[1]:
+        encoder.get_layer("embedding").activation = keras.activations.linear
+    if layer == LAYERS[2]:
+        return keras.Model(encoder.input, encoder.layers[-2].output)
+    return encoder
 
 
 # What it comes to --------------------------------------------------------------------
@@ -207,25 +209,22 @@ def measure(split: ManyClasses, way: str) -> Distances:
     """Return the distances of a way on a split: Euclidean ones of embeddings of length 1."""
     return of_images(
         " ".join([way, *_weights(split, way)]),
-        lambda _: baselines.to_unit_length(_table(way)[way].fit(split)),
+        lambda _: baselines.to_unit_length(embed_by(split, way)),
         manyclasses.load_data(split),
         split.seed,
         code=_code(way),
     )
 
 
-def _table(way: str) -> dict[str, Way]:
-    return LADDER if way in LADDER else VARIATIONS
-
-
 def _code(way: str) -> list[str]:
     """Return what shapes its embeddings beside weights and data: a change measures anew."""
-    return [f"measuring.unseen.{'LADDER' if way in LADDER else 'VARIATIONS'}"]
+    table = "LADDER" if way in LADDER else "VARIATIONS"
+    return [f"measuring.unseen.{table}", "measuring.unseen.cut", "learning.training.embed"]
 
 
 def _weights(split: ManyClasses, way: str) -> list[str]:
     """Return the digest of each network that a way rests on."""
-    return [plans.train(step).digest for step in _table(way)[way].trainings(split)]
+    return [plans.train(step).digest for step in _find(way).trainings(split)]
 
 
 def by_pair(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame:
@@ -299,5 +298,5 @@ def embeddings(split: ManyClasses, way: str, rows: np.ndarray) -> np.ndarray:
     return store.kept(
         parts | {"rows": rows.tolist()},
         _code(way),
-        lambda: {"found": np.float32(_table(way)[way].fit(split)(dataset.images[rows]))},
+        lambda: {"found": np.float32(embed_by(split, way)(dataset.images[rows]))},
     )["found"]
