@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from siamese_utils import files
 from siamese_utils.images import dataset as data
 from siamese_utils.images import pairs
 from siamese_utils.learning import machine, manyclasses, models, training
@@ -129,7 +129,7 @@ class SiameseVerifier:
             kept["sha256"] = _digest(scratch, kept)
             (scratch / SETTINGS).write_text(json.dumps(kept, indent=1), encoding="utf-8")
             scratch.chmod(0o755)
-            os.replace(scratch, folder)
+            files.move_whole(scratch, folder)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise

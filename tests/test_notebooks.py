@@ -16,7 +16,7 @@ from siamese_utils.report import series
 CHAPTERS = series.chapters()
 PACKAGE = settings.ROOT / "siamese_utils"
 # A room may import those before it, and no other; within a room, what comes before in its order.
-ROOMS = ["settings", "images", "learning", "measuring", "telling", "report", "verifier"]
+ROOMS = ["files", "settings", "images", "learning", "measuring", "telling", "report", "verifier"]
 WITH_TENSORFLOW = {"learning/losses.py", "learning/models.py"}  # at import; others inside functions
 SHOW_A_NETWORK = {"02-loss-tests", "03-base-model"}  # the pages on which one computes
 

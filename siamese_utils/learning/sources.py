@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Plain data, of which keys hold what they need, and plumbing, which shapes no number.
-LEFT_OUT = {"learning.experiment", "settings"}
+LEFT_OUT = {"files", "learning.experiment", "settings"}
 LEFT_OUT |= {f"learning.{name}" for name in ("machine", "progress", "sources", "store")}
 
 

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_utils import settings
+from siamese_utils import files, settings
 from siamese_utils.learning.sources import code_digest
 
 TRAININGS = "trainings.jsonl"  # in a report's results: the record of each training it uses
@@ -170,17 +169,7 @@ def is_unchanged(seal: str) -> bool:
 
 def _write(key: str, content: bytes) -> Path:
     path = path_of(key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{key}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:  # Ctrl-C too: leave no litter
-        Path(name).unlink(missing_ok=True)
-        raise
+    files.write_whole(path, content)
     return path
 
 

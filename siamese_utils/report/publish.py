@@ -10,6 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from siamese_utils import files
+
 # A report is built in the first and, once it is whole, renamed to the second. Whoever finds
 # the second finishes the move: that is what makes a pulled plug harmless.
 STAGING, WHOLE = ".staging", ".whole"
@@ -56,7 +58,7 @@ def publish(output: Path, facts: dict[str, Any]) -> None:
     names = sorted(path.name for path in staging.iterdir())
     text = json.dumps(facts | {"files": names}, indent=1) + "\n"
     (staging / "results" / MANIFEST).write_text(text, encoding="utf-8")
-    os.replace(staging, output / WHOLE)
+    files.move_whole(staging, output / WHOLE)
     finish(output)
 
 

@@ -1,7 +1,6 @@
 """Results as files: numbers in CSV and JSON, and back. No cell holds a number as text."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from siamese_utils import settings
+from siamese_utils import files, settings
 from siamese_utils.images.dataset import SETS, Dataset
 from siamese_utils.learning import store
 from siamese_utils.learning.experiment import Experiment
@@ -32,7 +31,8 @@ def save(table: pd.DataFrame | pd.Series, name: str) -> None:
     A named index is among what they are of, and so are the columns that hold no figures.
     """
     rows = _as_table(table)
-    _write(settings.results_dir() / f"{name}.csv", rows.to_csv(index=False, lineterminator="\n"))
+    text = rows.to_csv(index=False, lineterminator="\n")
+    files.write_whole(settings.results_dir() / f"{name}.csv", text.encode())
 
 
 def add(table: pd.DataFrame | pd.Series, name: str, instead_of: str = "") -> None:
@@ -124,13 +124,13 @@ def merge(folders: Sequence[Path], target: Path) -> None:
         else:
             lines = [line for p in paths for line in p.read_text(encoding="utf-8").splitlines()]
             text = "\n".join(dict.fromkeys(lines)) + "\n"
-        _write(target / name, text)
+        files.write_whole(target / name, text.encode())
 
 
 def save_facts(name: str, **facts: Any) -> None:
     """Write single figures to this run's results as JSON; a measured one as its five numbers."""
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, default=_as_numbers)
-    _write(settings.results_dir() / f"{name}.json", text + "\n")
+    files.write_whole(settings.results_dir() / f"{name}.json", f"{text}\n".encode())
 
 
 def read_facts(name: str) -> dict[str, Any]:
@@ -239,10 +239,3 @@ def _as_interval(value: dict[str, Any]) -> Any:
         return value
     ends = (float("nan") if value[end] is None else value[end] for end in ("low", "high"))
     return Interval(value["mean"], *ends, value["seeds"], value["unit"])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)

@@ -1,0 +1,44 @@
+"""Files that are whole or not there, whatever happens while they are written."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, in a folder that is made if need be, which appears whole or not at all.
+
+    It is there after a pulled plug, too. Until then an older file of that name stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with scratch.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:  # Ctrl-C too: leave no litter
+        scratch.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def move_whole(folder: Path, target: Path) -> None:
+    """Rename a folder, once all that is in it is on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        if not path.is_symlink():
+            _sync(path)
+    os.replace(folder, target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folder
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

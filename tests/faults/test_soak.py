@@ -1,0 +1,72 @@
+"""A run that is killed again and again, at any instant, and then left alone."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from siamese_utils import settings
+from siamese_utils.learning import store
+from siamese_utils.report import publish
+
+KILLS = int(os.environ.get("SIAMESE_KILLS", "6"))  # more of them for a longer soak
+OPTIONS = ["--profile", "quick", "--dataset", "digits", "--seeds", "1", "--no-pdf"]
+OPTIONS += ["--only", "06", "--workers", "1"]
+UNLIKE = {"trainings.jsonl", "report.json"}  # they tell times
+
+
+def start(folder, **how):
+    command = [sys.executable, str(settings.ROOT / "run_all.py"), *OPTIONS]
+    variables = {settings.STORE_VARIABLE: str(folder / "store")}
+    return subprocess.Popen(
+        [*command, "--output", str(folder / "report")],
+        env=os.environ | variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(folder):
+    """Let a run end, and return its seconds."""
+    begun = time.monotonic()
+    process = start(folder)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    return time.monotonic() - begun
+
+
+def results_of(folder):
+    found = (folder / "report" / "results").iterdir()
+    return {path.name: path.read_bytes() for path in found if path.name not in UNLIKE}
+
+
+def look_at(folder, monkeypatch):
+    """What a reader and the next run find after a kill: whole files, and a whole report or none."""
+    monkeypatch.setenv(settings.STORE_VARIABLE, str(folder / "store"))
+    for path in (folder / "store").glob("*.npz"):
+        assert store.load_arrays(path.stem) is not None, path
+    if (folder / "report" / publish.WHOLE).exists():
+        return  # on its way; the next run finishes it
+    for name in publish.list_files(folder / "report"):
+        assert (folder / "report" / name).exists()
+
+
+@pytest.mark.processes
+@pytest.mark.fault(
+    "kill -9 of the run at random instants, six times in CI and fifty by hand",
+    "nothing stored is torn; the run left alone gives the same results to the bit",
+)
+def test_a_run_killed_at_any_instant_and_begun_again(tmp_path, monkeypatch):
+    seconds = finish(tmp_path / "clean")
+    rng = np.random.default_rng()
+    for _ in range(KILLS):
+        process = start(tmp_path / "killed")
+        time.sleep(rng.uniform(0, seconds))
+        process.kill()
+        process.communicate()
+        look_at(tmp_path / "killed", monkeypatch)
+    finish(tmp_path / "killed")
+    assert results_of(tmp_path / "killed") == results_of(tmp_path / "clean")

@@ -1,0 +1,74 @@
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from siamese_utils import files
+
+
+def test_a_file_is_written_over_an_older_one_and_its_folder_made(tmp_path):
+    path = tmp_path / "deeper" / "a.csv"
+    files.write_whole(path, b"one")
+    files.write_whole(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["a.csv"]
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.fault(
+    "the disk is full, or Ctrl-C, while a file is written", "the old file stays whole"
+)
+def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, error):
+    path = tmp_path / "a.csv"
+    files.write_whole(path, b"old")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        files.write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.fault("a file may grow to 100 bytes (RLIMIT_FSIZE)", "the old file stays whole")
+def test_a_limit_on_the_size_of_files(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from siamese_utils import files
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+files.write_whole(Path(sys.argv[1]), bytes(1000))
+"""
+    run = [sys.executable, "-c", program, str(tmp_path / "a")]
+    ended = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "File too large" in ended.stderr
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_all_of_a_folder_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
+    folder = tmp_path / "new"
+    (folder / "in").mkdir(parents=True)
+    (folder / "in" / "a").write_bytes(b"a")
+    (folder / "link").symlink_to(tmp_path / "nowhere")
+    done = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(_name(handle)), real(handle)))
+    files.move_whole(folder, tmp_path / "there")
+    assert sorted(done[:-1]) == sorted([f"{folder}/in/a", f"{folder}/in", str(folder)])
+    assert done[-1] == str(tmp_path)
+    assert (tmp_path / "there" / "in" / "a").read_bytes() == b"a"
+    assert not folder.exists()
+
+
+def _name(handle):
+    return os.readlink(f"/proc/self/fd/{handle}")
