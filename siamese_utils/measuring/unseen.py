@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.metadata import version
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from siamese_utils.measuring.intervals import Measured, measured
 if TYPE_CHECKING:
     import keras
 
+GRADIENTS = f"scikit-image {version('scikit-image')}"  # computes them
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # pixels that images are moved by
 LAYERS = ("embedding", "before its last ReLU", "first dense layer")  # of the study's encoder
 # images of the seen classes, their labels, and networks trained on them -> what embeds any images
@@ -208,7 +210,7 @@ def outcomes(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame
 def measure(split: ManyClasses, way: str) -> Distances:
     """Return the distances of a way on a split: Euclidean ones of embeddings of length 1."""
     return of_images(
-        " ".join([way, *_weights(split, way)]),
+        " ".join([way, GRADIENTS, *_weights(split, way)]),
         lambda _: baselines.to_unit_length(embed_by(split, way)),
         manyclasses.load_data(split),
         split.seed,
@@ -291,6 +293,7 @@ def embeddings(split: ManyClasses, way: str, rows: np.ndarray) -> np.ndarray:
     dataset = manyclasses.load_data(split)
     parts = {
         "embeddings": way,
+        "gradients": GRADIENTS,
         "weights": _weights(split, way),
         "data": dataset.digest,
         "seed": split.seed,

@@ -168,9 +168,10 @@ def _kind_of(experiment: dict[str, Any]) -> str:
         return "transfer to textures"
     if "made_up" in experiment:
         every = "every class" if experiment["every_class"] else "a choice of classes"
-        return f"small network, {experiment['made_up']} made-up classes, {every}"
+        new = experiment["made_up"] + experiment["turned"]
+        return f"small network, {experiment['loss']}, {new} new classes, {every}"
     if "model" not in experiment:
-        return "pretraining on digits"
+        return f"pretraining on {experiment['source']}"
     choice = ", a choice of classes" if experiment["seen"] else ""
     part = f", {number:,} images a class" if (number := experiment["images_per_class"]) else ""
     return f"{experiment['model']}, {experiment['objective']}{part}{choice}"
