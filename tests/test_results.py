@@ -10,6 +10,7 @@ from siamese_utils.learning import store as keep
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
+from siamese_utils.learning.transfer import Pretraining
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Interval, Measured, measured
@@ -301,7 +302,7 @@ def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store
     experiments = [
         asdict(Experiment(model="complex", objective="triplet", seen=(1, 2))),
         asdict(Experiment(images_per_class=1000)),
-        {"epochs": 3, "seed": 0},
+        asdict(Pretraining(epochs=3)),
         asdict(ManyClasses(seen=(1, 2))),
     ]
     machines.append(machines[0])
@@ -312,7 +313,7 @@ def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store
         "complex, triplet, a choice of classes",
         "base, contrastive, 1,000 images a class",
         "pretraining on digits",
-        "small network, 8 made-up classes, a choice of classes",
+        "small network, supervised contrastive, 8 new classes, a choice of classes",
     ]
     assert table["epochs"].notna().all()
     # the same machine in another order of its parts is the same
