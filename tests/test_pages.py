@@ -179,6 +179,33 @@ def test_the_heading_at_hand_is_marked(open_page):
 
 
 @needs_browser
+def test_a_figure_can_be_enlarged_and_goes_back(open_page):
+    page = open_page("04-complex-model.html")
+    before = page.evaluate("document.body.innerHTML.length")
+    drawing = page.locator("figure svg.drawing").first
+    small = drawing.bounding_box()
+    page.get_by_role("button", name="Enlarge").first.click()
+    large = page.locator("dialog svg.drawing").bounding_box()
+    assert large["width"] > small["width"]
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="hidden")
+    assert page.locator("figure .drawn").first.locator("svg.drawing").count() == 1
+    assert abs(page.evaluate("document.body.innerHTML.length") - before) < 100
+
+
+@needs_browser
+def test_on_a_phone_the_first_column_stays_and_what_scrolls_says_so(open_page):
+    page = open_page("08-plain-baselines.html", viewport={"width": 360, "height": 740})
+    box = page.locator("div.table.scrolls").first
+    cell = box.locator("tbody td").first
+    left = cell.bounding_box()["x"]
+    box.evaluate("box => { box.scrollLeft = 200 }")
+    assert cell.bounding_box()["x"] == pytest.approx(left, abs=1)
+    hint = "getComputedStyle(document.querySelector('figcaption'), '::before').content"
+    assert "sideways" in page.evaluate(hint)
+
+
+@needs_browser
 def test_figures_and_their_data_can_be_downloaded(open_page, report):
     page = open_page("03-base-model.html")
     links = [link.get_attribute("href") for link in page.locator(".get a").all()]

@@ -1,6 +1,6 @@
 "use strict";
 // All that a page does beyond showing: without scripts it reads the same, and nothing is missing
-// but the switches, the search, the sorting and the threshold explorer.
+// but the switches, the search, the sorting, the enlarging and the threshold explorer.
 
 const root = document.documentElement;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -167,12 +167,33 @@ function setUpScrolling() {
   const boxes = all("div.table, .drawn, .highlight pre");
   const look = () => {
     for (const box of boxes) {
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      const scrolls = box.scrollWidth > box.clientWidth;
+      box.classList.toggle("scrolls", scrolls);
+      if (scrolls) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
   };
   new ResizeObserver(look).observe(document.querySelector("main"));
   look();
+}
+
+// A figure can be had as large as the window. It moves there and back: its ids stay its own.
+function setUpZoom() {
+  const dialog = make("dialog", { "aria-label": "The figure, enlarged" });
+  const close = make("button", { type: "button" }, "Close");
+  close.addEventListener("click", () => dialog.close());
+  document.body.append(dialog);
+  for (const links of all(".get")) {
+    const box = links.closest("figure").querySelector(".drawn");
+    const button = make("button", { type: "button" }, "Enlarge");
+    button.addEventListener("click", () => {
+      const drawing = box.firstElementChild;
+      dialog.replaceChildren(close, drawing);
+      dialog.addEventListener("close", () => box.prepend(drawing), { once: true });
+      dialog.showModal();
+    });
+    links.prepend(button, " ");
+  }
 }
 
 // The threshold explorer: drag the threshold, and see what it accepts.
@@ -288,4 +309,5 @@ setUpSearch();
 setUpSide();
 setUpTables();
 setUpScrolling();
+setUpZoom();
 setUpExplorers();
