@@ -94,6 +94,12 @@ def test_the_committed_report_is_a_full_one_of_these_notebooks():
     assert facts["dataset"] == "fashion-mnist"
     assert facts["seeds"] >= 3
     pages = {chapter.page for chapter in series.chapters()}
-    assert {*pages, "report.pdf", "search.js", "figures", "notebooks", "results"} == set(
-        facts["files"]
-    )
+    assert {
+        *pages,
+        "report.pdf",
+        "handout.pdf",
+        "search.js",
+        "figures",
+        "notebooks",
+        "results",
+    } == set(facts["files"])

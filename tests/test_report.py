@@ -179,6 +179,24 @@ def test_the_pdf_is_whole(make_chapter, tmp_path):
     assert (tmp_path / "again.pdf").read_bytes() == content
 
 
+def test_the_handout_has_the_answer_and_the_first_table(make_chapter, tmp_path, monkeypatch):
+    answer = 'from siamese_utils.telling import show; show.text("**Yes**, see [there](#x).")'
+    chapter = make_chapter(
+        v4.new_markdown_cell("## One"), SAMPLE, answer, tags=[(), (), ("answer",)]
+    )
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    typeset = []
+    real = pdf._convert
+    monkeypatch.setattr(pdf, "_convert", lambda text: typeset.append(text) or real(text))
+    pdf.render_handout(body, tmp_path / "handout.pdf", banner="Mind.", subtitle="quick")
+    assert (tmp_path / "handout.pdf").read_bytes().startswith(b"%PDF-")
+    [text] = typeset
+    assert "<strong>Yes</strong>, see there." in text
+    assert "Table 7.1." in text
+    assert "Table 7.2." not in text
+    assert "<figure" not in text
+
+
 def test_nbconvert_offers_both(make_chapter, tmp_path):
     chapter = make_chapter(SAMPLE, name="07-sample")
     nbformat.write(run(chapter, tmp_path), chapter.path)

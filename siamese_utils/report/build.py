@@ -54,7 +54,7 @@ class Order:
     def names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
-        pdf = ["report.pdf"] if self.with_pdf else []
+        pdf = ["report.pdf", *([] if self.is_part else ["handout.pdf"])] if self.with_pdf else []
         return [*pages, *pdf, search.FILE, *publish.FOLDERS]
 
     @property
@@ -221,6 +221,8 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
         subtitle = facts.format(**order.parameters)
         try:
             pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)
+            if not order.is_part:
+                pdf.render_handout(bodies[0], staging / "handout.pdf", banner, subtitle)
         except PdfError as error:
             failure = error
     status.begin("pages")

@@ -40,22 +40,54 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
             findings.extract()
             soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
         soups.append(_appendix(listings))
-        template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
-        inputs = {"title": bodies[0].chapter.title, "question": bodies[0].chapter.question}
-        inputs |= {"banner": banner, "subtitle": subtitle, "findings": "yes" if findings else ""}
-        try:
-            content = template + _to_typst("\n".join(map(str, soups)))
-            (scratch / "findings.typ").write_text(_to_typst(str(findings or "")), encoding="utf-8")
-            (scratch / "report.typ").write_text(content, encoding="utf-8")
-            pdf = typst.compile(
-                str(scratch / "report.typ"),
-                pdf_standards=STANDARD,
-                timestamp=0,  # the same results make the same file
-                sys_inputs=inputs,
-            )
-        except (RuntimeError, typst.TypstError) as error:
-            raise PdfError(str(error).strip()) from error
-        target.write_bytes(pdf)
+        inputs = _describe(bodies[0], banner, subtitle) | {"findings": "yes" if findings else ""}
+        front = _convert(str(findings or ""))
+        (scratch / "findings.typ").write_text(front, encoding="utf-8")
+        _typeset("report.typ", "\n".join(map(str, soups)), inputs, scratch, target)
+
+
+def render_handout(summary: Body, target: Path, banner: str, subtitle: str) -> None:
+    """Write one page with the summary's answer and its first table. Raises PdfError."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        soup = _chapter(summary, [], scratch)
+        for link in soup("a"):
+            link.unwrap()  # what it leads to is not here
+        parts = [soup.find(class_="answer"), soup.find("table")]
+        content = "\n".join(str(part) for part in parts if part)
+        inputs = _describe(summary, banner, subtitle)
+        _typeset("handout.typ", content, inputs, scratch, target)
+
+
+def _describe(front: Body, banner: str, subtitle: str) -> dict[str, str]:
+    chapter = front.chapter
+    told = {"title": chapter.title, "question": chapter.question}
+    return told | {"banner": banner, "subtitle": subtitle}
+
+
+def _typeset(template: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
+    """Write HTML below a template as a PDF; its files lie in `scratch`. Raises PdfError."""
+    files = (TEMPLATES / "style.typ", TEMPLATES / template)
+    head = "".join(path.read_text(encoding="utf-8") for path in files)
+    (scratch / template).write_text(head + _convert(html), encoding="utf-8")
+    try:
+        pdf = typst.compile(
+            str(scratch / template),
+            pdf_standards=STANDARD,
+            timestamp=0,  # the same results make the same file
+            sys_inputs=inputs,
+        )
+    except (RuntimeError, typst.TypstError) as error:
+        raise PdfError(str(error).strip()) from error
+    target.write_bytes(pdf)
+
+
+def _convert(html: str) -> str:
+    """Return HTML as Typst. Raises PdfError."""
+    try:
+        return _to_typst(html)
+    except RuntimeError as error:
+        raise PdfError(str(error).strip()) from error
 
 
 def _to_typst(html: str) -> str:
