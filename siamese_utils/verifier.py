@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from siamese_utils import files
 from siamese_utils.images import dataset as data
-from siamese_utils.images import pairs
 from siamese_utils.learning import machine, manyclasses, models, training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import ManyClasses
@@ -76,7 +76,7 @@ class SiameseVerifier:
         else:
             encoders = [self._fit_study(dataset, split)]
         self.slope, self.intercept = _calibrate(
-            self._embed(images[split.validation], encoders), labels[split.validation], self.seed
+            self._embed(images[split.validation], encoders), labels[split.validation]
         )
         self.encoders = encoders
         return self
@@ -99,10 +99,11 @@ class SiameseVerifier:
     def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
         """Return whether two images show one class, and how probably; arguments as in `distance`.
 
-        The probability is calibrated on pairs of which half show one class.
+        The probability is for pairs of which half show one class, and of classes that `fit` has
+        seen; of others it is an extrapolation.
         """
         logit = np.asarray(self.distance(a, b)) * self.slope + self.intercept
-        probability = 1 / (1 + np.exp(-logit))
+        probability = expit(logit)
         if probability.ndim:
             return Answer(probability >= 0.5, probability)
         return Answer(bool(probability >= 0.5), float(probability))
@@ -232,11 +233,24 @@ def _networks(encoders: Sequence[keras.Model]) -> list[baselines.Embed]:
     return [partial(training.embed, encoder) for encoder in encoders]
 
 
-def _calibrate(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> tuple[float, float]:
-    """Fit the probability to the distances of held-out pairs: its slope and intercept."""
-    drawn = pairs.draw_pairs(np.arange(len(labels)), labels, np.random.default_rng(seed))
-    distance = pairs.distances(embeddings, drawn)
-    fitted = LogisticRegression(C=np.inf).fit(distance[:, np.newaxis], drawn.different == 0)
+def _calibrate(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Fit the probability to the distances of all pairs of held-out images: slope and intercept.
+
+    Same and different pairs weigh half each. They are taken for no surer than so many independent
+    pairs of each kind as there are images, since pairs share these: Platt's targets are then 1 / (n +
+    2) and (n + 1) / (n + 2), and no few images make it certain. Source: Platt 1999, section 2.2.
+    """
+    first, second = np.triu_indices(len(labels), 1)
+    distance = np.linalg.norm(embeddings[first] - embeddings[second], axis=1)
+    same = labels[first] == labels[second]
+    number = len(labels)
+    share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
+    weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
+    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(
+        np.tile(distance, 2)[:, np.newaxis],
+        np.repeat([True, False], len(distance)),
+        sample_weight=np.concatenate([weight * share, weight * (1 - share)]),
+    )
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 import subprocess
@@ -5,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import optimize
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from siamese_utils import settings, verifier
@@ -44,6 +47,31 @@ def test_one_image_or_many_in_any_form(fitted, two):
     answer = fitted.is_same(one, one)
     assert answer.same is True
     assert answer.probability > 0.5
+
+
+def test_the_probability_is_that_of_platts_targets():
+    rng = np.random.default_rng(0)
+    embeddings, labels = rng.normal(size=(9, 2)), np.repeat([0, 1, 2], 3)
+
+    def loss(line):  # pair by pair, each kind with the weight of nine
+        cost = 0
+        for i, j in itertools.combinations(range(9), 2):
+            same = labels[i] == labels[j]
+            p = 1 / (1 + np.exp(-line[0] * np.linalg.norm(embeddings[i] - embeddings[j]) - line[1]))
+            wanted = 10 / 11 if same else 1 / 11
+            each = 9 / (9 if same else 27)
+            cost -= each * (wanted * np.log(p) + (1 - wanted) * np.log(1 - p))
+        return cost
+
+    wanted = optimize.minimize(loss, [0, 0], tol=1e-10).x
+    assert verifier._calibrate(embeddings, labels) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_few_held_out_images_make_no_certainty():
+    labels = np.repeat([0, 1], 5)
+    slope, intercept = verifier._calibrate(10.0 * labels[:, np.newaxis], labels)  # told apart
+    for distance, wanted in ((0, 11 / 12), (10, 1 / 12)):
+        assert expit(slope * distance + intercept) == pytest.approx(wanted, abs=0.01)
 
 
 @pytest.mark.parametrize(
