@@ -8,6 +8,7 @@ from siamese_utils.measuring.intervals import (
     crossed_interval,
     interval_over,
     measured,
+    smallest_found,
 )
 
 NAN = float("nan")
@@ -188,3 +189,25 @@ def test_measured_figures_are_written_as_their_interval():
     assert f"{found:.1f}" == "70.0"
     assert f"{found - 71:±}" == "−1.00 points (95 % interval −13.71 to +11.71)"
     assert f"{measured([70], '%') - 71}" == "−1.00"
+
+
+@pytest.mark.parametrize("groups", [None, 6])
+def test_the_smallest_difference_that_is_found_in_80_of_100(groups):
+    rng = np.random.default_rng(1)
+    of_seeds = rng.normal(size=5)
+    values = None
+    if groups:
+        values = of_seeds[:, np.newaxis] + rng.normal(size=(1, groups))
+    least = smallest_found(Measured(of_seeds, values))
+    clear = 0
+    for _ in range(1000):  # reports of a true difference of that size, drawn one by one
+        drawn = rng.normal(least, of_seeds.std(ddof=1), 5)
+        if groups:
+            shift = rng.normal(0, values.mean(axis=0).std(ddof=1), groups)
+            drawn = drawn[:, np.newaxis] + shift
+            low, _ = crossed_interval(drawn, drawn.mean())
+        else:
+            low, _ = interval_over(drawn)
+        clear += low > 0
+    assert clear / 1000 == pytest.approx(0.8, abs=0.05)
+    assert np.isnan(smallest_found(measured([1.0])))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from siamese_utils.images.dataset import TEST_SETS, Dataset
 from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.plans import Plan
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances
 from siamese_utils.measuring.distances import Distances
@@ -103,6 +104,21 @@ def accuracy(
     )
     results.add(found[["ours minus 2019"]].rename_axis("figure", axis="columns"), "gaps")
     return found
+
+
+def tables_of_2019(drawn: pd.Series, plan: Plan) -> None:
+    """Show each table of the study with ours in it.
+
+    drawn: the panels of its networks from the study's pairs, (network, set, figure) -> figure.
+    """
+    for row in study.TABLES.itertuples():
+        network = plan.experiment(model=row.model, margin=row.margin)
+        own = drawn[f"{row.model}, m = {row.margin:g}"]
+        caption = (
+            f"{row.table} of the study: the {row.model} model with margin {row.margin:g}, in %."
+        )
+        published = study.published(network, plan.images)
+        show.table(tables.accuracy(own, row.margin, published), caption)
 
 
 def panel(figures: pd.Series, name: str) -> None:

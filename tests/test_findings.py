@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from siamese_utils.measuring.intervals import Interval, measured
+from siamese_utils.telling import claims, findings
+from siamese_utils.telling import results as kept
+
+
+def figure(mean):
+    return Interval(mean, mean - 1, mean + 1, 5, "%")
+
+
+@pytest.fixture
+def report(results, monkeypatch, digits):
+    """A report's results; its claims 4 and S4 are judged from these values."""
+    monkeypatch.setattr(claims, "display", lambda _: None)
+    kept.save_facts("lottery", choices=20, lost=12)
+    kept.save_facts("unseen", splits=20, right=77.9)
+
+    def judge(pixels):
+        claims.judge("S4", measured(pixels), digits)
+        monkeypatch.setattr(
+            findings.claims,
+            "verdict_on",
+            lambda n, told=claims.verdict_on: told("S4") if n == "S4" else "",
+        )
+
+    return judge
+
+
+def test_the_findings_are_sentences_made_of_results(report, digits):
+    report([0.1, 0.11, 0.12])
+    base = {"seen": figure(96.2), "unseen": figure(62.5)}
+    told = findings.say(base, digits)
+    assert told == [
+        "The base model judges 96 of 100 pairs rightly on classes that it was trained on, 62 on new"
+        " ones. There comparing pixels does better. On 20 other choices of classes, in short"
+        " trainings, it beats pixels on 8.",
+        "A recipe for new kinds judges 78 of 100 pairs rightly, over 20 choices drawn beforehand.",
+    ]
+    report([0.1, -0.1, 0.05])
+    assert "There" not in findings.say(base, digits)[0]
+
+
+def test_with_the_studys_figures_they_say_how_near_ours_are(report, digits):
+    report([-0.1, -0.11, -0.12])
+    gaps = pd.Series({("base, m = 1", "seen"): figure(0.4)}).rename_axis(["network", "set"])
+    kept.save(gaps.to_frame("ours minus 2019").rename_axis(columns="figure"), "gaps")
+    base = {"seen": figure(96.2), "unseen": figure(62.5)}
+    first, second, _ = findings.say(base, replace(digits, has_study_figures=True))
+    assert first == "Its accuracies at margin 1 come out again, to within 2 points."
+    assert "kinds of clothes" in second
+    assert "There that is better than comparing pixels." in second
+
+
+def test_the_lead_counts_claims_that_hold():
+    judged = pd.DataFrame({"verdict": ["holds", "does not hold", "holds"]})
+    assert findings.lead(judged) == "2 of its 3 claims hold."
