@@ -21,6 +21,8 @@ from siamese_utils.report.ahead import WorkersLostError
 from siamese_utils.report.execute import CELL_HOURS, NotebookError
 from siamese_utils.report.pdf import PdfError
 
+MOST_HOURS = 1000  # that a cell may take
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line, without the usage above it."""
@@ -105,8 +107,10 @@ def make_order(options: argparse.Namespace) -> build.Order:
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
     if options.workers < 1:
         raise ValueError(f"--workers must be 1 or more, not {options.workers}")
-    if not 0 < options.cell_hours < 10_000:  # neither is what is no number
-        raise ValueError(f"--cell-hours must be above 0, not {options.cell_hours}")
+    if not 0 < options.cell_hours <= MOST_HOURS:  # neither is what is no number
+        raise ValueError(
+            f"--cell-hours must be above 0 and {MOST_HOURS} at most, not {options.cell_hours:g}"
+        )
     default = settings.REPORTS / "partial" if options.only else settings.REPORTS
     # absolute: papermill changes folder while it works
     output = (options.output or default).resolve()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from scipy.spatial.distance import pdist
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
@@ -22,6 +23,8 @@ from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.measuring import baselines, recipe
 
+MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
+LARGEST = 48  # pixels: the side of an image that the recipe takes
 RECIPE = "recipe"  # the model for classes that are not shown to it
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 ARCHITECTURE, WEIGHTS, SETTINGS = "architecture.json", "weights.npz", "verifier.json"
@@ -48,7 +51,8 @@ class SiameseVerifier:
 
         model: the study's encoder, a name in `experiment.MODELS`, trained with margin and epochs;
         or `recipe`, which has no use for these: outlines, gradients and small networks (see
-        `measuring.recipe`), better where pairs show classes that `fit` did not see.
+        `measuring.recipe`), better where pairs show classes that `fit` did not see. It was tried
+        on things before a ground of 0, and takes images of up to 48 x 48 pixels.
         """
         self.model, self.margin, self.epochs, self.seed = model, margin, epochs, seed
         if model != RECIPE:
@@ -72,6 +76,11 @@ class SiameseVerifier:
         split = _hold_out(dataset, self.seed)
         self.encoders = []  # until it is whole: an interrupted training answers nothing
         if self.model == RECIPE:
+            if max(images.shape[1:3]) > LARGEST:
+                size = " x ".join(map(str, images.shape[1:3]))
+                raise ValueError(
+                    f"the recipe takes images of up to 48 x 48, not {size}: shrink them"
+                )
             encoders, self.whitenings = self._fit_recipe(images[split.train], labels[split.train])
         else:
             encoders = [self._fit_study(dataset, split)]
@@ -240,10 +249,11 @@ def _calibrate(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float
     pairs of each kind as there are images, since pairs share these: Platt's targets are then 1 / (n +
     2) and (n + 1) / (n + 2), and no few images make it certain. Source: Platt 1999, section 2.2.
     """
-    first, second = np.triu_indices(len(labels), 1)
-    distance = np.linalg.norm(embeddings[first] - embeddings[second], axis=1)
-    same = labels[first] == labels[second]
-    number = len(labels)
+    each = max(2, MOST_CALIBRATED // len(np.unique(labels)))  # so many say enough
+    chosen = np.concatenate([np.flatnonzero(labels == c)[:each] for c in np.unique(labels)])
+    embeddings, labels, number = embeddings[chosen], labels[chosen], len(chosen)
+    distance = pdist(embeddings)
+    same = pdist(labels[:, np.newaxis]) == 0
     share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
     weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
     fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(

@@ -313,7 +313,7 @@ def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store
         "complex, triplet, a choice of classes",
         "base, contrastive, 1,000 images a class",
         "pretraining on digits",
-        "small network, supervised contrastive, 8 new classes, a choice of classes",
+        "small network, supervised contrastive, 8 made-up classes, 100 steps, a choice of classes",
     ]
     assert table["epochs"].notna().all()
     # the same machine in another order of its parts is the same

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 STARTS = 2  # networks of the recipe, from different first weights
 EPOCHS = 10  # of equal length, in which the steps are shown while they run
 LEARNING_RATE = 0.001  # of Adam
-# each compares all images of a step; `instances` is the first one, with each image a class
-LOSSES = ("supervised contrastive", "contrastive", "triplet", "softmax", "instances")
+# in `instance discrimination` (Wu et al. 2018) each image is a class of its own, seen twice
+LOSSES = ("supervised contrastive", "contrastive", "triplet", "softmax", "instance discrimination")
+ONLY_SEEN = ("softmax", "instance discrimination")  # losses that take no new classes
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class ManyClasses:
     near_start: float = 0.0  # weight of the squared distance from the first weights
 
     def __post_init__(self) -> None:
-        """Refuse a loss that is not there. Raises ValueError."""
+        """Refuse what cannot be trained. Raises ValueError."""
         refuse_unknown("loss", self.loss, LOSSES)
+        if self.loss in ONLY_SEEN and self.made_up + self.turned:
+            raise ValueError(f"{self.loss} knows no new classes; give made_up=0, turned=0")
 
     @property
     def epochs(self) -> int:
@@ -66,8 +71,19 @@ class ManyClasses:
     def label(self) -> str:
         """A short name to show while it trains."""
         choice = ", a choice of classes" if self.seen else ", every class" * self.every_class
-        kind = f"{self.loss}, {self.made_up + self.turned} new classes"
-        return f"{kind}, seed {self.seed}, start {self.start}{choice}"
+        return f"{self.kind}, seed {self.seed}, start {self.start}{choice}"
+
+    @property
+    def kind(self) -> str:
+        """What it is, beside seed and start and the classes that it sees."""
+        parts = {
+            f"{self.made_up} made-up classes": self.made_up,
+            f"{self.turned} turned classes": self.turned,
+            "image drawn again": self.reconstruction,
+            "near its start": self.near_start,
+        }
+        told = [name for name, value in parts.items() if value]
+        return ", ".join([self.loss, *told, f"{self.steps} steps"])
 
 
 def train(step: ManyClasses) -> Run:
@@ -117,10 +133,28 @@ def _further(step: ManyClasses) -> np.ndarray:
 
 def key_of(step: ManyClasses) -> str:
     """Return the name of a training in the store."""
-    dataset = load_data(step)
-    parts = asdict(step) | {"training": "many classes", "dataset": dataset.name}
-    parts |= {"data": dataset.digest, "split": dataset.split(step.seed).digest}
-    return store.make_key(parts, ["learning.manyclasses.fit"])
+    parts = asdict(step) | {"training": "many classes", "dataset": load_data(step).name}
+    return store.make_key(parts | {"taught": digest_of(step)}, ["learning.manyclasses.fit"])
+
+
+def digest_of(step: ManyClasses) -> str:
+    """Return the SHA-256 of the images and labels that a training sees."""
+    return _digest(step.dataset, step.images_per_class, step.seen, step.seed, step.every_class)
+
+
+@cache
+def _digest(
+    dataset: str,
+    images_per_class: int | None,
+    seen: tuple[int, ...] | None,
+    seed: int,
+    every_class: bool,
+) -> str:
+    step = ManyClasses(seed, 0, dataset, images_per_class, seen, every_class)
+    digest = hashlib.sha256()
+    for array in taught(step):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def rebuild_encoder(run: Run, image_shape: tuple[int, ...]) -> keras.Model:
@@ -169,7 +203,7 @@ def _draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of all steps, and their labels."""
     rng = np.random.default_rng([step.seed, 5, step.start])
-    if step.loss == "instances":  # as many images in a step as the real classes have
+    if step.loss == "instance discrimination":  # as many images in a step as the real classes have
         number = len(np.unique(labels)) * step.size // 2
         return madeup.draw_instances(images, labels, rng, step.steps, number)
     return madeup.draw_steps(images, labels, rng, step.steps, step.size, step.made_up, step.turned)

@@ -143,9 +143,9 @@ class Plan:
         )
         return [replace(step, seed=seed) for seed in range(self.seeds)]
 
-    def pretrainings(self, source: str = "digits") -> list[Pretraining]:
+    def pretrainings(self) -> list[Pretraining]:
         """Return the second study's first step."""
-        return [Pretraining(seed, source=source) for seed in range(self.profile.repeats)]
+        return [Pretraining(seed) for seed in range(self.profile.repeats)]
 
     def transfers(self) -> dict[tuple[str, int], list[Transfer]]:
         """Return the second study's second step: (training, pairs) -> one for each start and seed."""

@@ -107,7 +107,7 @@ def key_of(step: Pretraining | Transfer) -> str:
     parts, work = {"step": type(step).__name__} | asdict(step), ["_pretrain"]
     if isinstance(step, Transfer):  # it rests on the pretraining of its seed
         parts |= {"pretraining": asdict(step.pretraining)}
-        work.append("_fine_tune")
+        work += ["_fine_tune", "build_encoder"]
     if step.source != "digits":  # those come with a package
         parts |= {"data": sources.load(step.source, SOURCE_IMAGES).digest}
     return store.make_key(parts, [f"learning.transfer.{name}" for name in work])

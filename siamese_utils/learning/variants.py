@@ -32,7 +32,7 @@ VARIANTS: dict[str, Callable[[ManyClasses], ManyClasses]] = {
     "contrastive loss": _with(loss="contrastive"),
     "triplet loss": _with(loss="triplet"),
     "softmax, none made up": _with(loss="softmax", made_up=0),
-    "images of one class told apart": _with(loss="instances", made_up=0),
+    "instance discrimination in a class": _with(loss="instance discrimination", made_up=0),
     "image drawn again": _with(reconstruction=20.0),
     "held near its first weights": _with(near_start=0.1),
     "a third of the steps": _longer(1 / 3),

@@ -35,8 +35,9 @@ class Whitening:
 def fit_whitening(found: np.ndarray, labels: np.ndarray) -> Whitening:
     """Even out the variance within classes, in the first principal components.
 
-    What varies much inside a class counts little. found: (images, dimensions) of seen classes;
-    labels: (images,). Source: within-class covariance normalisation, Hatch, Kajarekar and
+    What varies much inside a class counts little; what does not vary at all, such as the outline
+    of images without a dark ground, becomes 0. found: (images, dimensions) of seen classes; labels:
+    (images,). Source: within-class covariance normalisation, Hatch, Kajarekar and
     Stolcke 2006.
     """
     means = class_means(found, labels)
@@ -45,7 +46,7 @@ def fit_whitening(found: np.ndarray, labels: np.ndarray) -> Whitening:
     axes = np.linalg.eigh(np.cov(found.T))[1][:, ::-1][:, :size]
     within = np.cov((inside @ axes).T)
     within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
-    transform = axes @ np.linalg.cholesky(np.linalg.inv(within))
+    transform = axes @ np.linalg.cholesky(np.linalg.inv(within)) if within.any() else 0 * axes
     return Whitening(np.float32(means.mean(axis=0)), np.float32(transform))
 
 

@@ -133,8 +133,10 @@ def distances_without_pairs(seed: int) -> dict[str, Arrays]:
 
 def _before_training(step: Transfer) -> Arrays:
     """Return the distances by the encoder that a transfer begins with, from the store if there."""
+    pretrained = step.start == "pretrained"
+    weights = transfer.train(step.pretraining).digest if pretrained else None
     return store.kept(
-        {"before training": step.start, "seed": step.seed},
+        {"before training": step.start, "seed": step.seed, "weights": weights},
         ["learning.transfer.build_encoder", "learning.transfer.measure_distances"],
         lambda: transfer.measure_distances(transfer.build_encoder(step), step),
     )

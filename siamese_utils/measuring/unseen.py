@@ -96,7 +96,7 @@ def _starts(number: int) -> Callable[[ManyClasses], Sequence[Step]]:
     return lambda step: step.starts(number)
 
 
-def _of_every_class(step: ManyClasses) -> Sequence[Step]:
+def _of_every_class(step: ManyClasses) -> list[ManyClasses]:
     return replace(step, every_class=True, seen=None).starts(manyclasses.STARTS)
 
 
@@ -146,10 +146,8 @@ def embed_by(split: ManyClasses, way: str) -> Embed:
     way: a name in LADDER or VARIATIONS.
     """
     one = _find(way)
-    trainings = one.trainings(split)
-    networks = [_network(training, one.layer) for training in trainings]
-    taught = manyclasses.taught(trainings[0] if way == CEILING else split)
-    return one.fit(*taught, networks)
+    networks = [_network(training, one.layer) for training in one.trainings(split)]
+    return one.fit(*manyclasses.taught(_taught_by(split, way)), networks)
 
 
 def _find(way: str) -> Way:
@@ -210,7 +208,7 @@ def outcomes(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame
 def measure(split: ManyClasses, way: str) -> Distances:
     """Return the distances of a way on a split: Euclidean ones of embeddings of length 1."""
     return of_images(
-        " ".join([way, GRADIENTS, *_weights(split, way)]),
+        " ".join(_grounds(split, way)),
         lambda _: baselines.to_unit_length(embed_by(split, way)),
         manyclasses.load_data(split),
         split.seed,
@@ -224,9 +222,15 @@ def _code(way: str) -> list[str]:
     return [f"measuring.unseen.{table}", "measuring.unseen.cut", "learning.training.embed"]
 
 
-def _weights(split: ManyClasses, way: str) -> list[str]:
-    """Return the digest of each network that a way rests on."""
-    return [plans.train(step).digest for step in _find(way).trainings(split)]
+def _grounds(split: ManyClasses, way: str) -> list[str]:
+    """Return what a way's embedding rests on beside its code: images, networks, another library."""
+    networks = [plans.train(step).digest for step in _find(way).trainings(split)]
+    return [way, GRADIENTS, manyclasses.digest_of(_taught_by(split, way)), *networks]
+
+
+def _taught_by(split: ManyClasses, way: str) -> ManyClasses:
+    """Return the training whose images a way is fitted on."""
+    return _of_every_class(split)[0] if way == CEILING else split
 
 
 def by_pair(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame:
@@ -292,9 +296,7 @@ def embeddings(split: ManyClasses, way: str, rows: np.ndarray) -> np.ndarray:
     """Return the embeddings by a way of the images at `rows`: (rows, dimensions) float32."""
     dataset = manyclasses.load_data(split)
     parts = {
-        "embeddings": way,
-        "gradients": GRADIENTS,
-        "weights": _weights(split, way),
+        "embeddings": _grounds(split, way),
         "data": dataset.digest,
         "seed": split.seed,
     }

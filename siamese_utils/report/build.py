@@ -225,6 +225,8 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
                 pdf.render_handout(bodies[0], staging / "handout.pdf", banner, subtitle)
         except PdfError as error:
             failure = error
+            for name in ("report.pdf", "handout.pdf"):  # both or none
+                (staging / name).unlink(missing_ok=True)
     status.begin("pages")
     with_pdf = order.with_pdf and not failure
     (staging / search.FILE).write_text(search.make_index(bodies), encoding="utf-8")

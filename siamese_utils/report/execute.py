@@ -144,8 +144,14 @@ def _failure(chapter: Chapter, index: int, name: str, value: str) -> NotebookErr
 
 
 def _fix_ids(notebook: nbformat.NotebookNode, target: Path) -> None:
-    """Give the cell that papermill adds a fixed id: the same run makes the same file."""
+    """Give the cell that papermill adds a fixed id, and drop times and paths of this machine.
+
+    The same run makes the same file.
+    """
+    notebook.metadata.pop("papermill", None)
     for number, cell in enumerate(notebook.cells):
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
         if "injected-parameters" in cell.metadata.get("tags", ()):
             cell.id = f"injected-{number}"
     nbformat.write(notebook, target)

@@ -22,7 +22,15 @@ from siamese_utils.report.series import SUMMARY, Chapter
 from siamese_utils.telling import glossary, plots
 
 TEMPLATES = Path(__file__).parent / "templates"
-OWN_IDS = ("content", "theme", "code", "search", "told", "found")  # of the page around a body
+OWN_IDS = (
+    "content",
+    "theme",
+    "code",
+    "search",
+    "told",
+    "found",
+    "key",
+)  # of the page around a body
 WORDS_A_MINUTE = 220  # that are read
 SCHEMES = ("", "http", "https", "mailto")  # of links; others become text
 CODE_STYLES = "default", "github-dark"  # light and dark

@@ -92,8 +92,8 @@ CLAIMS = {
               TEXTURES, TRANSFER, "AUC, pretrained minus from scratch", by=SECOND),
         Claim("B3", "With 50 pairs and the tutorial's training, transfer is better than raw pixels",
               TEXTURES, TRANSFER, "AUC, pretrained minus raw pixels", by=SECOND),
-        Claim("B4", "With 50 pairs and rectangles so faint that they leave room, pretraining on "
-              "digits helps", "on textures of an eighth of the contrast", TRANSFER,
+        Claim("B4", "With 50 pairs and fainter rectangles, pretraining on digits helps",
+              "on textures of an eighth of the contrast", TRANSFER,
               "AUC, pretrained minus from scratch", by=SECOND),
         Claim("S1", "A threshold of half the margin undoes most of what margin 5 loses", SPLIT,
               MARGIN, "accuracy on all classes won at m/2, minus half of what is lost at 0.5",

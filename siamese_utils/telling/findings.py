@@ -39,7 +39,8 @@ def say(base: pd.Series, dataset: Dataset) -> list[str]:
         f" On {lottery['choices']} other choices of classes, in short trainings, it beats pixels on"
         f" {lottery['choices'] - lottery['lost']}.",
         MARGIN.get(claims.verdict_on("4"), ""),
-        f"A recipe for new kinds judges {recipe['right']:.0f} of 100 pairs rightly, over"
-        f" {recipe['splits']} choices drawn beforehand.",
+        f"Over {recipe['splits']} choices drawn beforehand, a recipe for new kinds judges"
+        f" {recipe['right']:.0f} of 100 pairs rightly, where outlines judge"
+        f" {recipe['outlines_right']:.0f}.",
     ]
     return [" ".join(sentence.split()) for sentence in sentences if sentence]

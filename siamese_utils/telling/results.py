@@ -13,7 +13,7 @@ from siamese_utils import files, settings
 from siamese_utils.images.dataset import SETS, Dataset
 from siamese_utils.learning import store
 from siamese_utils.learning.experiment import Experiment
-from siamese_utils.learning.manyclasses import EPOCHS
+from siamese_utils.learning.manyclasses import EPOCHS, ManyClasses
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances, panel
 from siamese_utils.measuring.distances import Distances
@@ -168,8 +168,7 @@ def _kind_of(experiment: dict[str, Any]) -> str:
         return "transfer to textures"
     if "made_up" in experiment:
         every = "every class" if experiment["every_class"] else "a choice of classes"
-        new = experiment["made_up"] + experiment["turned"]
-        return f"small network, {experiment['loss']}, {new} new classes, {every}"
+        return f"small network, {ManyClasses(**experiment).kind}, {every}"
     if "model" not in experiment:
         return f"pretraining on {experiment['source']}"
     choice = ", a choice of classes" if experiment["seen"] else ""

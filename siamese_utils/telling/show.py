@@ -5,7 +5,6 @@ import html
 import io
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from numbers import Number
 from typing import Any, NamedTuple
 
@@ -39,11 +38,14 @@ def check_parameters() -> None:
     papermill would only warn of it, and run with the defaults.
     """
     shell = get_ipython()
-    for own, given in pairwise(shell.user_ns["In"] if shell else ()):
-        unknown = _names(given) - _names(own) if given.startswith(INJECTED) else set()
-        if unknown:
-            had = ", ".join(sorted(_names(own)))
-            raise ValueError(f"no parameter {', '.join(sorted(unknown))}; this notebook has {had}")
+    cells = list(shell.user_ns["In"]) if shell else []
+    injected = [cell for cell in cells if cell.startswith(INJECTED)]
+    if not injected:
+        return
+    before = cells[cells.index(injected[0]) - 1]  # the notebook's own parameters
+    if unknown := _names(injected[-1]) - _names(before):
+        had = ", ".join(sorted(_names(before)))
+        raise ValueError(f"no parameter {', '.join(sorted(unknown))}; this notebook has {had}")
 
 
 def _names(cell: str) -> set[str]:

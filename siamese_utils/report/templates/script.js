@@ -78,33 +78,45 @@ function setUpSide() {
 }
 
 // Search: all words asked for must begin a word of a place. The index is loaded when it is wanted.
+const WORDS = /[\p{L}\p{N}_]+(?:[.-][\p{L}\p{N}_]+)*/gu;
+const SHOWN = 12;
+
 function setUpSearch() {
   const box = document.querySelector("search");
   if (!box) return;
-  const [input, told, list] = ["search", "told", "found"].map((id) => document.getElementById(id));
+  const [input, told, list, key] =
+    ["search", "told", "found", "key"].map((id) => document.getElementById(id));
+  let index = null; // a promise of it, once it is wanted
   const look = () => {
-    const asked = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const asked = input.value.toLowerCase().match(WORDS) || []; // split as the index's words are
     const begins = (text, word) => ` ${text}`.includes(` ${word}`);
     const title = (place) => asked.filter((word) => begins(place.title.toLowerCase(), word)).length;
     const places = asked.length
       ? window.searchIndex.filter((place) => asked.every((word) => begins(place.words, word)))
       : [];
     places.sort((a, b) => title(b) - title(a));
-    list.replaceChildren(...places.slice(0, 12).map((place) => make("li", {},
+    list.replaceChildren(...places.slice(0, SHOWN).map((place) => make("li", {},
       make("a", { href: place.link }, place.title,
         ...(place.page ? [make("span", {}, place.page)] : [])))));
-    told.textContent = asked.length ? `${places.length || "no"} place${places.length === 1 ? "" : "s"}` : "";
+    const number = `${places.length || "no"} place${places.length === 1 ? "" : "s"}`;
+    const first = places.length > SHOWN ? `the first ${SHOWN} of ` : "";
+    told.textContent = asked.length ? first + number : "";
   };
-  const ask = () => {
-    if (window.searchIndex) return look();
+  const load = () => new Promise((resolve, reject) => {
     const script = make("script", { src: "search.js" });
-    script.addEventListener("load", look);
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", reject);
     document.head.append(script);
+  });
+  const ask = () => {
+    index ||= load();
+    index.then(look, () => (told.textContent = "search.js, which belongs beside this page, is missing"));
   };
   input.addEventListener("input", ask);
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea");
-    if (event.key === "/" && !typing) {
+    const busy = event.target.closest("input, select, textarea, dialog");
+    const alone = !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (event.key === "/" && alone && !busy && key.getAttribute("aria-pressed") === "true") {
       event.preventDefault();
       input.closest("details").open = true;
       input.focus();
@@ -121,7 +133,16 @@ function setUpSearch() {
       input.focus();
     }
   });
-  box.hidden = false;
+  // a key by itself can be switched off: other tools may give it another meaning
+  let wanted = true;
+  try { wanted = localStorage.getItem("key") !== "off"; } catch {}
+  key.setAttribute("aria-pressed", wanted);
+  key.addEventListener("click", () => {
+    const on = key.getAttribute("aria-pressed") !== "true";
+    key.setAttribute("aria-pressed", on);
+    try { localStorage.setItem("key", on ? "" : "off"); } catch {}
+  });
+  key.hidden = box.hidden = false;
 }
 
 // Tables: a click on a heading sorts by its column, up, then down, then as it was.
@@ -177,6 +198,18 @@ function setUpScrolling() {
   look();
 }
 
+// What a word means shows while it is pointed at or focused, and goes with Escape.
+function setUpTerms() {
+  const wake = () => delete root.dataset.quiet;
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") root.dataset.quiet = "";
+  });
+  for (const term of all("a.term")) {
+    term.addEventListener("pointerenter", wake);
+    term.addEventListener("focus", wake);
+  }
+}
+
 // A figure can be had as large as the window. It moves there and back: its ids stay its own.
 function setUpZoom() {
   const dialog = make("dialog", { "aria-label": "The figure, enlarged" });
@@ -185,7 +218,8 @@ function setUpZoom() {
   document.body.append(dialog);
   for (const links of all(".get")) {
     const box = links.closest("figure").querySelector(".drawn");
-    const button = make("button", { type: "button" }, "Enlarge");
+    const name = `Enlarge ${links.closest("figure").id}`;
+    const button = make("button", { type: "button", "aria-label": name }, "Enlarge");
     button.addEventListener("click", () => {
       const drawing = box.firstElementChild;
       dialog.replaceChildren(close, drawing);
@@ -310,4 +344,5 @@ setUpSide();
 setUpTables();
 setUpScrolling();
 setUpZoom();
+setUpTerms();
 setUpExplorers();
