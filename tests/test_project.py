@@ -10,6 +10,8 @@ import pytest
 
 from siamese_utils import settings
 from siamese_utils.images.dataset import TEST_SETS
+from siamese_utils.learning import plans
+from siamese_utils.learning.experiment import Experiment
 from siamese_utils.report import series
 from siamese_utils.telling import results, study
 
@@ -41,6 +43,15 @@ def test_the_readme_and_ci_agree_on_the_second_command():
     assert commands[0].endswith(".venv/bin/python run_all.py --profile quick")
     ci = (settings.ROOT / ".ci" / "run").read_text().splitlines()[-1]
     assert commands[1] == ci.replace("install -q", "install")
+
+
+def test_the_readme_counts_the_trainings(fashion_mnist, store):
+    plan = plans.make_plan("full", "fashion-mnist")
+    pending = plans.pending(plan, [chapter.number for chapter in series.chapters()])
+    steps = [step for of_chapter in pending.values() for step in of_chapter]
+    whole = [s for s in steps if isinstance(s, Experiment) and s.images_per_class is None]
+    text = f"trains {len(whole)} networks, and {len(steps) - len(whole)} small or short ones"
+    assert text in (settings.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def committed(path):
