@@ -233,6 +233,8 @@ def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
     found = page.locator("#found a")
     found.first.wait_for()
     assert "place" in page.locator("#told").inner_text()
+    page.locator("#search").fill("0.5 = m/2")  # split as the index was
+    found.first.wait_for()
     page.keyboard.type(" qqq")
     page.get_by_text("no places").wait_for()
     page.locator("#search").fill("")
@@ -247,6 +249,38 @@ def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
     assert Axe().run(page, options={"runOnly": RULES["light"]}).violations_count == 0
     page.keyboard.press("Escape")
     assert page.locator("#found a").count() == 0
+
+
+@needs_browser
+def test_the_key_of_the_search_can_be_switched_off(open_page):
+    page = open_page("index.html")
+    focused = "document.activeElement.id"
+    page.get_by_role("button", name="Key /").click()
+    page.keyboard.press("/")
+    assert page.evaluate(focused) == "key"
+    page.reload()
+    page.keyboard.press("/")
+    assert page.evaluate(focused) == ""
+    page.get_by_role("button", name="Key /").click()
+    page.keyboard.press("Control+/")
+    assert page.evaluate(focused) == "key"
+    page.keyboard.press("/")
+    assert page.evaluate(focused) == "search"
+
+
+@needs_browser
+def test_a_word_is_explained_where_it_is_focused_until_escape(open_page):
+    page = open_page("03-base-model.html")
+    term = page.locator("a.term").first
+    shown = "getComputedStyle(document.activeElement, '::after').content"
+    term.focus()
+    assert page.evaluate(shown) == f'"{term.get_attribute("data-meaning")}"'
+    page.keyboard.press("Escape")
+    assert page.evaluate(shown) == "none"
+    page.locator("a.term").nth(1).focus()
+    assert page.evaluate(shown) != "none"
+    term.click()
+    page.wait_for_url("**/index.html#term-*")
 
 
 @needs_browser

@@ -1,5 +1,6 @@
 import io
 import math
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -308,3 +309,27 @@ def test_sentences_and_source_are_markdown(shown):
     assert code.startswith("```python\ndef draw_pairs(")
     assert code.endswith("\n```")
     assert "rng.permutation" not in code  # that function alone
+
+
+OWN, BAD = "seeds = 3\nprofile = 'full'", "# Parameters\nsedes = 5\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["", "import x", OWN], None),
+        (["", OWN, "# Parameters\nseeds = 5\n"], None),
+        (["", OWN, BAD], "no parameter sedes; this notebook has profile, seeds"),
+        (["", OWN, BAD, "%matplotlib inline", "# Parameters\nseeds = 5\n"], None),  # mended by hand
+        (["", OWN, "# Parameters\nseeds = 5\n", "1 +", "# Parameters\nseeds = 5\n"], None),
+    ],
+)
+def test_parameters_are_checked_against_the_notebooks_own(monkeypatch, cells, message):
+    monkeypatch.setattr(show, "get_ipython", lambda: SimpleNamespace(user_ns={"In": cells}))
+    if message:
+        with pytest.raises(ValueError, match=message):
+            show.check_parameters()
+    else:
+        show.check_parameters()
+    monkeypatch.setattr(show, "get_ipython", lambda: None)
+    show.check_parameters()  # where there is no notebook there is nothing to check

@@ -9,7 +9,7 @@ from skimage.feature import hog
 from sklearn.metrics import roc_auc_score
 
 from siamese_utils.images import sources
-from siamese_utils.learning import manyclasses
+from siamese_utils.learning import manyclasses, plans
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.measuring import baselines, recipe, unseen
 from siamese_utils.telling import frames
@@ -153,7 +153,50 @@ def test_a_training_is_kept_and_the_same_to_the_bit(monkeypatch, tmp_path):
     assert manyclasses.train(replace(STEP, start=1)).digest != run.digest
 
 
+@pytest.mark.parametrize("loss", manyclasses.ONLY_SEEN)
+def test_a_loss_that_knows_no_new_classes_is_given_none(loss):
+    with pytest.raises(ValueError, match=f"{loss} knows no new classes"):
+        replace(STEP, loss=loss)
+    with pytest.raises(ValueError, match="unknown loss"):
+        replace(STEP, loss="hinge")
+
+
+def test_every_way_rests_on_trainings_that_the_plan_knows():
+    plan = plans.make_plan("quick", "digits")
+    planned = set(plan.steps("11"))
+    for splits, ways in (
+        (plan.unseen_splits()["drawn"], unseen.LADDER),
+        (plan.varied_splits(), unseen.VARIATIONS),
+    ):
+        for split in splits:
+            for name, way in ways.items():
+                if name != unseen.CEILING or manyclasses.has_further(split):
+                    assert set(way.trainings(split)) <= planned, name
+
+
+def test_other_images_name_another_measurement(monkeypatch):
+    before = unseen._grounds(STEP, "raw pixels")
+    images, labels = manyclasses.taught(STEP)
+    monkeypatch.setattr(manyclasses, "taught", lambda _: (images[1:], labels[1:]))
+    manyclasses._digest.cache_clear()
+    assert unseen._grounds(STEP, "raw pixels") != before
+    manyclasses._digest.cache_clear()
+
+
+def test_what_does_not_vary_is_left_out_of_the_recipe():
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 256, (40, 12, 12, 1), dtype=np.uint8)  # no dark ground: one outline
+    labels = np.repeat([0, 1], 20)
+    whitenings = recipe.fit(images, labels, [])
+    found = recipe.embedding([], whitenings)(images)
+    assert np.isfinite(found).all()
+    assert (found[:, : whitenings[0].transform.shape[1]] == 0).all()
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1)  # of the gradients alone
+
+
 def test_what_shapes_a_training_is_in_its_key():
     changes = [{"seed": 1}, {"start": 1}, {"made_up": 0}, {"steps": 20}, {"seen": (0, 1, 2)}]
+    changes += [{"turned": 2}, {"loss": "triplet"}, {"near_start": 0.5}, {"reconstruction": 1.0}]
+    changes += [{"images_per_class": 30}, {"size": 5}]
     keys = {manyclasses.key_of(replace(STEP, **change)) for change in [{}, *changes]}
     assert len(keys) == 1 + len(changes)

@@ -175,6 +175,12 @@ def test_what_is_kept_is_plain(fitted, tmp_path):
         fitted.save(folder)
 
 
+def test_the_recipe_refuses_large_images():
+    images = np.random.default_rng(0).integers(0, 256, (40, 49, 20), dtype=np.uint8)
+    with pytest.raises(ValueError, match="up to 48 x 48, not 49 x 20: shrink them"):
+        SiameseVerifier(model="recipe").fit(images, np.repeat([0, 1], 20))
+
+
 def test_the_recipe_judges_classes_that_it_was_not_shown(digits, tmp_path):
     shown = np.isin(digits.labels, digits.seen)
     judge = SiameseVerifier(model="recipe").fit(digits.images[shown], digits.labels[shown])
