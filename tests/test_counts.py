@@ -80,3 +80,34 @@ def test_thresholds_lie_on_the_edges_of_bins():
 def test_embeddings_that_coincide_have_no_distance():
     with pytest.raises(ValueError, match="coincide"):
         counts.choose_step(np.ones((5, 2)), 1.0)
+
+
+def test_the_accuracy_at_a_threshold_is_that_of_a_plain_loop(cloud):
+    step = 0.25
+    found = counts.count_pairs(*cloud, step)
+    rows = list(loop(*cloud))
+    for curve, classes in (
+        (found.curve_of_classes((0, 3, 7)), (0, 3, 7)),
+        (found.curve([(0, 0), (3, 3)], [(0, 3)]), (0, 3)),
+    ):
+        for threshold in (0.5, 2.0, 3.25):
+            accepted = {"same": {}, "different": {}}
+            for a, b, distance in rows:
+                if a in classes and b in classes:
+                    of_kind = accepted["same" if a == b else "different"]
+                    of_kind.setdefault(tuple(sorted((a, b))), []).append(distance < threshold)
+            same, different = (
+                np.mean([np.mean(of) for of in cells.values()]) for cells in accepted.values()
+            )
+            assert curve.accuracy(threshold) == pytest.approx((same + 1 - different) / 2)
+        assert curve.threshold[1] - curve.threshold[0] == step
+        # there is room for the largest distance, and for little more
+        assert curve.threshold[-1] >= max(distance for *_, distance in rows)
+
+
+def test_a_step_resolves_the_largest_distance():
+    # from the middle, (1.5, 2), either is 2.5 away; the columns have unlike means
+    embeddings = np.float32([[0, 0], [3, 4]])
+    assert counts.choose_step(embeddings) == pytest.approx(5 / counts.STEPS)
+    assert counts.choose_step(embeddings, 1e6) == pytest.approx(5 / counts.STEPS, rel=0.01)
+    assert counts.choose_step(embeddings, 1e-3) == 1e-3 / counts.STEPS_PER_MARGIN

@@ -240,3 +240,12 @@ def test_without_a_margin_there_is_no_half_margin_and_no_calibration():
 def test_what_gives_no_curve_is_refused(distance, different, message):
     with pytest.raises(ValueError, match=message):
         Curve.of_pairs(np.array(distance), np.array(different))
+
+
+def test_as_many_false_accepts_as_are_allowed_are_allowed():
+    # of four different pairs one lies below the threshold 1.5: a share of exactly 0.25
+    distance = np.array([0.5, 1.4, 2.5, 3.5, 1.0, 2.0, 3.0, 4.0])
+    different = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    curve = Curve.of_pairs(distance, different)
+    assert curve.true_accepts(0.25) == 0.5
+    assert curve.true_accepts(0.24) == 0.25

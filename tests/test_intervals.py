@@ -211,3 +211,4 @@ def test_the_smallest_difference_that_is_found_in_80_of_100(groups):
         clear += low > 0
     assert clear / 1000 == pytest.approx(0.8, abs=0.05)
     assert np.isnan(smallest_found(measured([1.0])))
+    assert smallest_found(measured([1.0, 2.0])) > 0

@@ -112,6 +112,8 @@ def test_shuffling_keeps_the_steps():
     joined = pairs.join_blocks([blocks, shuffled])
     assert len(joined) == 2 * len(blocks)
     assert np.array_equal(joined.pairs[: len(blocks)], blocks.pairs)
+    assert np.array_equal(joined.different, blocks.different)
+    assert np.array_equal(shuffled.different, blocks.different)
 
 
 def test_distances_by_hand():

@@ -108,3 +108,34 @@ def test_one_seed_meets_no_value():
 def test_equal_values_of_every_seed_are_judged():
     assert verdicts.judge_value(measured([0, 0, 0]), 0, 0, 0.5) == "holds"
     assert verdicts.judge_value(measured([1, 1, 1]), 0, 0, 0.5) == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 0.4, "holds"),
+        (0.0, 0.4, "not decidable"),  # zero itself is not excluded
+        (-0.2, 0.4, "not decidable"),  # far below 1
+        (-0.4, 0.0, "not decidable"),
+        (-0.4, -0.1, "does not hold"),
+    ],
+)
+def test_an_interval_that_touches_zero_decides_nothing(low, high, verdict):
+    figure = Interval((low + high) / 2, low, high, 5)
+    assert verdicts.judge(figure, +1) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1.0, 2.0, "holds"),  # the range 1..2 with its ends
+        (0.9, 2.0, "not decidable"),
+        (0.5, 1.0, "not decidable"),
+        (2.0, 2.5, "not decidable"),
+        (0.5, 0.9, "does not hold"),
+        (2.1, 2.5, "does not hold"),
+    ],
+)
+def test_an_interval_at_the_ends_of_a_claimed_range(low, high, verdict):
+    figure = Interval((low + high) / 2, low, high, 5)
+    assert verdicts.judge_value(figure, 1.2, 1.8, 0.2) == verdict
