@@ -159,3 +159,12 @@ def test_the_contrastive_loss_of_a_batch_is_that_of_all_its_pairs():
     wanted = (np.mean(costs[True]) + np.mean(costs[False])) / 2
     found = losses.batch_contrastive_loss(labels, embeddings, margin=1.5)
     assert float(found) == pytest.approx(wanted, rel=1e-4)
+    assert float(losses.batch_contrastive_loss(labels, embeddings)) != float(found)  # margin 1
+    alone = losses.batch_contrastive_loss(np.array([0, 0]), np.float32([[1, 0], [0, 1]]))
+    assert float(alone) == pytest.approx(2 / 2)  # one same pair at distance sqrt(2), counted twice
+
+
+def test_the_temperature_is_a_fifth_unless_told():
+    labels, embeddings = np.array([0, 0, 1]), np.float32([[1, 0], [3, 1], [0, 2]])
+    told = losses.supervised_contrastive_loss(labels, embeddings, 0.2)
+    assert float(losses.supervised_contrastive_loss(labels, embeddings)) == float(told)

@@ -232,6 +232,25 @@ def test_garbage_under_the_right_seal_is_none(store, name):
     assert same(keep.load("key"))
 
 
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.fault("a whole file holds an object that runs when it is read", "it is never read")
+def test_an_object_under_the_right_seal_never_runs(store, tmp_path):
+    buffer = io.BytesIO()
+    np.savez(buffer, text=np.array([Bomb(tmp_path / "ran")], dtype=object))
+    seal("key", buffer.getvalue())
+    assert keep.load_arrays("key") is None
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     "arrays",
     [
