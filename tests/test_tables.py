@@ -344,7 +344,7 @@ def figure(mean):
 
 def test_how_near_ours_are_is_said_in_a_sentence():
     near = pd.Series({("base, m = 1", "seen"): figure(-0.2), ("base, m = 1", "all"): figure(1.7)})
-    told = "Its accuracies at margin 1 come out again, to within 2 points."
+    told = "Its accuracies at margin 1 come out again."
     assert tables.say_reproduction(near) == told
     far = near.copy()
     far["complex, m = 5", "all"] = figure(7.4)

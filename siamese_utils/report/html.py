@@ -241,7 +241,8 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
     for claim in soup.select("div.claim[id]"):
         _add_permalink(soup, claim.p, claim["id"], "this claim")
     _link_terms(soup, pages)
-    _say_reading_time(soup)
+    if chapter.name != SUMMARY:  # its first screen is to be read at once
+        _say_reading_time(soup)
     return Body(chapter, str(soup), headings, drawings)
 
 

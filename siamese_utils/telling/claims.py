@@ -193,6 +193,13 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
 # a mark for each verdict, told apart by its shape too
 MARKS = {verdicts.HOLDS: "●", verdicts.FAILS: "✕", verdicts.ARTEFACT: "◆", verdicts.UNDECIDED: "○"}
 
+KEY = {
+    verdicts.HOLDS: "holds",
+    verdicts.FAILS: "does not",
+    verdicts.ARTEFACT: "at the fixed threshold alone",
+    verdicts.UNDECIDED: "open",
+}
+
 
 def strip() -> None:
     """Display the verdicts on all claims, a mark each, which leads to the claim's evidence."""
@@ -208,7 +215,7 @@ def strip() -> None:
                 f' href="{claim.chapter}.ipynb#{claim.anchor}">{MARKS[verdict]}</a>'
             )
         parts.append(f"<span>{origin} {' '.join(marks)}</span>")
-    key = " ".join(f"<span>{mark} {verdict}</span>" for verdict, mark in MARKS.items())
+    key = " ".join(f"<span>{MARKS[verdict]} {words}</span>" for verdict, words in KEY.items())
     display(HTML(f'<p class="verdicts">{" ".join(parts)}</p><p class="verdicts key">{key}</p>'))
 
 

@@ -8,12 +8,13 @@ from siamese_utils.telling import claims, results
 from siamese_utils.telling.tables import say_reproduction
 
 PIXELS = {
-    verdicts.HOLDS: "There comparing pixels does better.",
-    verdicts.FAILS: "There that is better than comparing pixels.",
+    verdicts.HOLDS: "there comparing pixels does better, as on {lost} of {choices} other choices",
+    verdicts.FAILS: "comparing pixels does worse there, and better on {lost} of {choices} other choices",
+    verdicts.UNDECIDED: "on {lost} of {choices} other choices comparing pixels does better",
 }
 MARGIN = {
-    verdicts.ARTEFACT: "“Margin 5 is worse” was a threshold left behind.",
-    verdicts.HOLDS: "Margin 5 is worse than margin 1.",
+    verdicts.ARTEFACT: "“A wider margin is worse” was a threshold left behind.",
+    verdicts.HOLDS: "A wider margin is worse.",
 }
 
 
@@ -32,15 +33,13 @@ def say(base: pd.Series, dataset: Dataset) -> list[str]:
     if dataset.has_study_figures:
         minus = results.read_figures("gaps").droplevel("figure")
     kinds = "kinds of clothes" if dataset.has_study_figures else "classes"
+    pixels = PIXELS[claims.verdict_on("S4")].format(**lottery)
     sentences = [
         say_reproduction(minus),
-        f"The base model judges {base['seen']:.0f} of 100 pairs rightly on {kinds} that it was"
-        f" trained on, {base['unseen']:.0f} on new ones. {PIXELS.get(claims.verdict_on('S4'), '')}"
-        f" On {lottery['choices']} other choices of classes, in short trainings, it beats pixels on"
-        f" {lottery['choices'] - lottery['lost']}.",
+        f"On {kinds} it was trained on, the base model judges {base['seen']:.0f} of 100 pairs rightly,"
+        f" on new ones {base['unseen']:.0f}; {pixels}.",
         MARGIN.get(claims.verdict_on("4"), ""),
-        f"Over {recipe['splits']} choices drawn beforehand, a recipe for new kinds judges"
-        f" {recipe['right']:.0f} of 100 pairs rightly, where outlines judge"
-        f" {recipe['outlines_right']:.0f}.",
+        f"A recipe for new kinds reaches {recipe['right']:.0f} over {recipe['splits']} choices;"
+        f" outlines reach {recipe['outlines_right']:.0f}.",
     ]
-    return [" ".join(sentence.split()) for sentence in sentences if sentence]
+    return [sentence for sentence in sentences if sentence]

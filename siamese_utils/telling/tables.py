@@ -71,7 +71,7 @@ def say_gaps(found: pd.DataFrame) -> tuple[str, str]:
 
 
 def say_reproduction(minus: pd.Series) -> str:
-    """Return how near ours come to the study's accuracies, at margin 1 and beyond.
+    """Return whether ours come within NEAR points of the study's accuracies, at margin 1 and beyond.
 
     minus: ours minus the study's, (network, set) -> figure; empty where the study has no figures.
     """
@@ -81,8 +81,8 @@ def say_reproduction(minus: pd.Series) -> str:
     wide = np.array([not network.endswith("m = 1") for network, *_ in means.index])
     own, other = means[~wide], means[wide]
     near = own.abs().max() <= NEAR
-    words = "come out again, to within" if near else "are missed by up to"
-    told = f"Its accuracies at margin 1 {words} {NEAR if near else own.abs().max():.0f} points."
+    words = "come out again" if near else f"are missed by up to {own.abs().max():.0f} points"
+    told = f"Its accuracies at margin 1 {words}."
     if len(other) and other.abs().max() > NEAR:
         most = other[other.abs().idxmax()]
         way = "higher" if most > 0 else "lower"
