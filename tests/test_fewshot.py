@@ -69,6 +69,7 @@ def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
     assert list(found.index) == [
         "knows",
         "recipe for unseen classes",
+        "the same, no network",
         "untrained base model",
         "raw pixels",
     ]

@@ -87,6 +87,17 @@ def test_the_readme_table_is_that_of_the_report(tmp_path):
     assert readme_table(figures) in committed("README.md")
 
 
+def test_the_readme_names_images_as_the_report_does(tmp_path):
+    text = committed("reports/results/few-shot.csv")
+    (tmp_path / "few-shot.csv").write_text(text, encoding="utf-8")
+    named = results.read_figures("few-shot", tmp_path).xs("1-shot", level=1)
+    recipe, pixels, base = (
+        f"{named[of].mean:.0f}" for of in ("recipe for unseen classes", "raw pixels", "base model")
+    )
+    told = f"{recipe} of 100 images of unseen classes, raw pixels {pixels} and the study's base model {base}"
+    assert told in committed("README.md")
+
+
 def test_no_committed_result_holds_a_number_as_text():
     committed("reports/results/panel-of-drawn.csv")  # skips a report from before there was one
     names = subprocess.run(

@@ -106,9 +106,11 @@ def _embed(
     """Return the embeddings of the images at `rows`, one array a seed, by runs and by less."""
     seeds = range(len(next(iter(runs.values()))))
     found = {name: [of_run(run, dataset, rows) for run in of] for name, of in runs.items()}
-    found["recipe for unseen classes"] = [
-        unseen.embeddings(step, unseen.RECIPE, rows) for step in recipes
-    ]
+    for name, way in {
+        "recipe for unseen classes": unseen.RECIPE,
+        "the same, no network": unseen.NO_NETWORK,
+    }.items():
+        found[name] = [unseen.embeddings(step, way, rows) for step in recipes]
     found["untrained base model"] = [of_untrained("base", s, dataset, rows) for s in seeds]
     if dataset.name != "digits":  # of which it would have learned the unseen classes
         found["pretrained on digits"] = [of_digits_encoder(s, dataset, rows) for s in seeds]

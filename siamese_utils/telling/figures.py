@@ -20,6 +20,7 @@ CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
 def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption: str) -> None:
     """Show how a network judges two pairs, as `embeddings.typical_pairs` returns them."""
     answers = {"same": "the same kind", "different": "different kinds"}
+    pairs = {kind: pairs[kind] for kind in answers if kind in pairs}  # the same pair first
     shown = {
         answers[kind]: dict(of, images=dataset.images[of["rows"]]) for kind, of in pairs.items()
     }
