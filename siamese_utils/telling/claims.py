@@ -199,7 +199,7 @@ MARKS = {verdicts.HOLDS: "●", verdicts.FAILS: "✕", verdicts.ARTEFACT: "◆",
 KEY = {
     verdicts.HOLDS: "holds",
     verdicts.FAILS: "does not",
-    verdicts.ARTEFACT: "at the fixed threshold alone",
+    verdicts.ARTEFACT: "fixed threshold alone",
     verdicts.UNDECIDED: "open",
 }
 

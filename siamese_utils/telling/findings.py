@@ -8,9 +8,9 @@ from siamese_utils.telling import claims, results
 from siamese_utils.telling.tables import say_reproduction
 
 PIXELS = {
-    verdicts.HOLDS: "there comparing pixels does better, as on {lost} of {choices} other choices",
-    verdicts.FAILS: "comparing pixels does worse there, and better on {lost} of {choices} other choices",
-    verdicts.UNDECIDED: "on {lost} of {choices} other choices comparing pixels does better",
+    verdicts.HOLDS: "there pixels do better, as on {lost} of {choices} other choices",
+    verdicts.FAILS: "pixels do worse there, and better on {lost} of {choices} other choices",
+    verdicts.UNDECIDED: "on {lost} of {choices} other choices pixels do better",
 }
 MARGIN = {
     verdicts.ARTEFACT: "“A wider margin is worse” was a threshold left behind.",
@@ -39,7 +39,7 @@ def say(base: pd.Series, dataset: Dataset) -> list[str]:
         f"On {kinds} it was trained on, the base model judges {base['seen']:.0f} of 100 pairs rightly,"
         f" on new ones {base['unseen']:.0f}; {pixels}.",
         MARGIN.get(claims.verdict_on("4"), ""),
-        f"A recipe for new kinds reaches {recipe['right']:.0f} over {recipe['splits']} choices;"
-        f" outlines reach {recipe['outlines_right']:.0f}.",
+        f"For new kinds a recipe reaches {recipe['right']:.0f} over {recipe['splits']} choices,"
+        f" outlines {recipe['outlines_right']:.0f}.",
     ]
     return [sentence for sentence in sentences if sentence]
