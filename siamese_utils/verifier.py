@@ -73,20 +73,17 @@ class SiameseVerifier:
         _check_training_set(images, labels, names)
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
+        if self.model == RECIPE:
+            _refuse_large(images)
         split = _hold_out(dataset, self.seed)
         self.encoders = []  # until it is whole: an interrupted training answers nothing
         if self.model == RECIPE:
-            if max(images.shape[1:3]) > LARGEST:
-                size = " x ".join(map(str, images.shape[1:3]))
-                raise ValueError(
-                    f"the recipe takes images of up to 48 x 48, not {size}: shrink them"
-                )
             encoders, self.whitenings = self._fit_recipe(images[split.train], labels[split.train])
         else:
             encoders = [self._fit_study(dataset, split)]
-        self.slope, self.intercept = _calibrate(
-            self._embed(images[split.validation], encoders), labels[split.validation]
-        )
+        embed = _embedding(encoders, self.whitenings)
+        held_out = images[split.validation], labels[split.validation]
+        self.slope, self.intercept = _calibrate(embed(held_out[0]), held_out[1])
         self.encoders = encoders
         return self
 
@@ -102,7 +99,8 @@ class SiameseVerifier:
             raise ValueError(
                 f"a holds {len(first)} images and b {len(second)}: give as many, or one"
             )
-        found = np.linalg.norm(self._embed(first) - self._embed(second), axis=1)
+        embed = _embedding(self.encoders, self.whitenings)
+        found = np.linalg.norm(embed(first) - embed(second), axis=1)
         return float(found[0]) if single_a and single_b else found
 
     def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
@@ -201,15 +199,6 @@ class SiameseVerifier:
         encoders = [manyclasses.fit(step, images, labels)[0] for step in steps]
         return encoders, recipe.fit(images, labels, _networks(encoders))
 
-    def _embed(
-        self, images: np.ndarray, encoders: Sequence[keras.Model] | None = None
-    ) -> np.ndarray:
-        """Return embeddings, by encoders that are not yet the verifier's own if given."""
-        networks = _networks(encoders or self.encoders)
-        if self.model != RECIPE:
-            return networks[0](images)
-        return baselines.to_unit_length(recipe.embedding(networks, self.whitenings))(images)
-
     def _require_fit(self) -> None:
         if not self.encoders:
             raise RuntimeError("this verifier knows no images yet: call fit, or load a kept one")
@@ -238,8 +227,26 @@ def _digest(folder: Path, kept: dict[str, object]) -> str:
     return digest.hexdigest()
 
 
+def _embedding(
+    encoders: Sequence[keras.Model], whitenings: Sequence[recipe.Whitening]
+) -> baselines.Embed:
+    """Return the embedding of the study's encoder, or of the recipe where there are whitenings."""
+    networks = _networks(encoders)
+    if not whitenings:
+        return networks[0]
+    return baselines.to_unit_length(recipe.embedding(networks, whitenings))
+
+
 def _networks(encoders: Sequence[keras.Model]) -> list[baselines.Embed]:
     return [partial(training.embed, encoder) for encoder in encoders]
+
+
+def _refuse_large(images: np.ndarray) -> None:
+    if max(images.shape[1:3]) > LARGEST:
+        size = " x ".join(map(str, images.shape[1:3]))
+        raise ValueError(
+            f"the recipe takes images of up to {LARGEST} x {LARGEST}, not {size}: shrink them"
+        )
 
 
 def _calibrate(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -79,11 +79,10 @@ def test_the_ratio_of_two_spreads_has_fishers_interval():
     assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
 
 
-def test_extremes_are_other_choices_alone():
-    found = lottery.extremes(made(own=[99, 1], others=[50, 61, 62, 70]), count=1)
-    assert found.index.tolist() == ["choice 2", "choice 5"]
-    assert found["AUC, unseen"].iloc[1].mean == 70
-    assert len(lottery.extremes(made(own=[99, 1], others=[50, 61, 62]), count=3)) == 2
+def test_the_ranking_is_of_other_choices_alone():
+    found = lottery.ranking(made(own=[99, 1], others=[61, 50, 62, 70]))
+    assert found.index.tolist() == ["choice 3", "choice 2", "choice 4", "choice 5"]
+    assert [area.mean for area in found["AUC, unseen"]] == [50, 61, 62, 70]
 
 
 def test_pixels_are_held_against_the_network_by_choice():

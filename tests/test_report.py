@@ -186,8 +186,8 @@ def test_the_handout_has_the_answer_and_the_first_table(make_chapter, tmp_path, 
     )
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     typeset = []
-    real = pdf._convert
-    monkeypatch.setattr(pdf, "_convert", lambda text: typeset.append(text) or real(text))
+    real = pdf._to_typst
+    monkeypatch.setattr(pdf, "_to_typst", lambda text: typeset.append(text) or real(text))
     pdf.render_handout(body, tmp_path / "handout.pdf", banner="Mind.", subtitle="quick")
     assert (tmp_path / "handout.pdf").read_bytes().startswith(b"%PDF-")
     [text] = typeset

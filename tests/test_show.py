@@ -12,7 +12,7 @@ from IPython.display import HTML, SVG, Markdown
 
 from siamese_utils.images.pairs import Pairs
 from siamese_utils.measuring.intervals import Interval, Measured, measured
-from siamese_utils.telling import plots, show, tables
+from siamese_utils.telling import glossary, plots, show, tables
 from siamese_utils.telling import results as kept
 
 CLEAR = measured([2.0, 2.1, 1.9], "points", signed=True)  # 2 ± 0.25
@@ -333,3 +333,19 @@ def test_parameters_are_checked_against_the_notebooks_own(monkeypatch, cells, me
         show.check_parameters()
     monkeypatch.setattr(show, "get_ipython", lambda: None)
     show.check_parameters()  # where there is no notebook there is nothing to check
+
+
+def test_a_cell_can_be_a_place_that_links_lead_to(table):
+    rows = pd.DataFrame({"word": [show.Place("a < b", "term-a")], "meaning": ["less"]})
+    shown = table(rows)
+    cell = shown.find("td", id="term-a")
+    assert cell.text == "a < b"
+    assert cell["style"] == "text-align:left"
+
+
+def test_every_word_of_the_glossary_has_a_place_of_its_own():
+    rows = glossary.table()
+    anchors = [place.anchor for place in rows["word"]]
+    assert len(set(anchors)) == len(anchors) == len(glossary.TERMS)
+    names = [place.text.lower() for place in rows["word"]]
+    assert names == sorted(names)

@@ -30,7 +30,7 @@ ONLY_SEEN = ("softmax", "instance discrimination")  # losses that take no new cl
 
 @dataclass(frozen=True)
 class ManyClasses:
-    """One training of the small encoder, by the supervised contrastive loss inside each step."""
+    """One training of the small encoder, by a loss that compares the images inside each step."""
 
     seed: int = 0  # of the split
     start: int = 0  # of the first weights and of what is drawn
@@ -61,11 +61,10 @@ class ManyClasses:
         """Return the same training from so many first weights."""
         return [replace(self, start=start) for start in range(number)]
 
-    def trainings(self) -> list[ManyClasses]:
-        """Return the trainings of the recipe, and of its ceiling, which serve all splits of a seed."""
-        recipe = self.starts(STARTS)
-        every = [replace(one, every_class=True, seen=None) for one in recipe]
-        return [*recipe, *(one for one in every if has_further(one))]
+    def ceiling(self) -> list[ManyClasses]:
+        """Return the recipe's trainings on every class, where there are images: for all splits of a seed."""
+        every = replace(self, every_class=True, seen=None)
+        return every.starts(STARTS) if has_further(every) else []
 
     @property
     def label(self) -> str:

@@ -195,7 +195,7 @@ class Plan:
                 for split in group
                 for one in split.starts(manyclasses.STARTS)
             ]
-            every += [one for split in splits["drawn"] for one in split.trainings()]
+            every += [one for split in splits["drawn"] for one in split.ceiling()]
             every += [one for split in self.varied_splits() for one in variants.trainings(split)]
             yield from dict.fromkeys(every)
         if chapter in ("07", "08"):

@@ -75,13 +75,11 @@ def ratio_of_spreads(first: Sequence[float], second: Sequence[float]) -> tuple[f
     return ratio, float(low), float(high)
 
 
-def extremes(found: pd.DataFrame, count: int = 3) -> pd.DataFrame:
-    """Return the other choices with the lowest and the highest AUC on their unseen classes."""
-    ordered = found[~found[OWN]].sort_values(NETWORK).set_index(CLASSES)
-    count = min(count, len(ordered) // 2)
+def ranking(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the other choices, those with the lowest AUC on their unseen classes first."""
     columns = ["accuracy, unseen", NETWORK, PIXELS]
-    ends = pd.concat([ordered.head(count), ordered.tail(count)])[columns]
-    return ends.apply(lambda column: [_single(v, _unit(column.name)) for v in column])
+    ordered = found[~found[OWN]].sort_values(NETWORK).set_index(CLASSES)[columns]
+    return ordered.apply(lambda column: [_single(v, _unit(column.name)) for v in column])
 
 
 def against_pixels(found: pd.DataFrame) -> tuple[int, Interval, Measured]:

@@ -240,7 +240,8 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
         _add_permalink(soup, figure.figcaption, figure["id"], "this figure")
     for claim in soup.select("div.claim[id]"):
         _add_permalink(soup, claim.p, claim["id"], "this claim")
-    _link_terms(soup, pages)
+    if SUMMARY in pages:  # where the words are explained
+        _link_terms(soup, pages[SUMMARY])
     if chapter.name != SUMMARY:  # its first screen is to be read at once
         _say_reading_time(soup)
     return Body(chapter, str(soup), headings, drawings)
@@ -285,20 +286,18 @@ def _frame_tables(soup: BeautifulSoup, chapter: Chapter) -> None:
         table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
 
 
-def _link_terms(soup: BeautifulSoup, pages: dict[str, str]) -> None:
-    """Link the first use of each word of the glossary, in the running text, to its meaning."""
-    waiting = list(glossary.TERMS) if SUMMARY in pages else []  # where the words are explained
-    question = soup.h1.find_next_sibling("p") if soup.h1 else None
-    for text in soup.select("p, li"):
-        if (
-            text is question
-            or text.find_parent(["figure", "table"])
-            or "verdicts" in text.get("class", ())
-        ):
+def _link_terms(soup: BeautifulSoup, page: str) -> None:
+    """Link the first use of each word of the glossary, in the running text, to its meaning.
+
+    page: the one that explains them.
+    """
+    waiting, question = list(glossary.TERMS), _question_of(soup)
+    for text in soup.select("p:not(.verdicts), li"):
+        if text is question or text.find_parent(["figure", "table"]):
             continue
         for words in list(text.find_all(string=True)):
             if not words.find_parent(["a", "code", "math", "pre"]):
-                _link_terms_of(soup, words, waiting, pages.get(SUMMARY, ""))
+                _link_terms_of(soup, words, waiting, page)
 
 
 def _link_terms_of(
@@ -320,8 +319,13 @@ def _say_reading_time(soup: BeautifulSoup) -> None:
     words = sum(len(text.get_text().split()) for text in soup.select("p, li, figcaption, caption"))
     minutes = max(1, round(words / WORDS_A_MINUTE))
     span = soup.new_tag("span", attrs={"class": "reading"}, string=f"{minutes} min")
-    if soup.h1 and (question := soup.h1.find_next_sibling("p")):
+    if question := _question_of(soup):
         question.extend([" ", span])
+
+
+def _question_of(soup: BeautifulSoup) -> Tag | None:
+    """Return the paragraph below the title."""
+    return soup.h1.find_next_sibling("p") if soup.h1 else None
 
 
 def _add_permalink(soup: BeautifulSoup, place: Tag, target: str, what: str) -> None:

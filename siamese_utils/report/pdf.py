@@ -41,7 +41,7 @@ def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> 
             soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
         soups.append(_appendix(listings))
         inputs = _describe(bodies[0], banner, subtitle) | {"findings": "yes" if findings else ""}
-        front = _convert(str(findings or ""))
+        front = _to_typst(str(findings or ""))
         (scratch / "findings.typ").write_text(front, encoding="utf-8")
         _typeset("report.typ", "\n".join(map(str, soups)), inputs, scratch, target)
 
@@ -69,7 +69,7 @@ def _typeset(template: str, html: str, inputs: dict[str, str], scratch: Path, ta
     """Write HTML below a template as a PDF; its files lie in `scratch`. Raises PdfError."""
     files = (TEMPLATES / "style.typ", TEMPLATES / template)
     head = "".join(path.read_text(encoding="utf-8") for path in files)
-    (scratch / template).write_text(head + _convert(html), encoding="utf-8")
+    (scratch / template).write_text(head + _to_typst(html), encoding="utf-8")
     try:
         pdf = typst.compile(
             str(scratch / template),
@@ -82,20 +82,18 @@ def _typeset(template: str, html: str, inputs: dict[str, str], scratch: Path, ta
     target.write_bytes(pdf)
 
 
-def _convert(html: str) -> str:
-    """Return HTML as Typst. Raises PdfError."""
-    try:
-        return _to_typst(html)
-    except RuntimeError as error:
-        raise PdfError(str(error).strip()) from error
-
-
 def _to_typst(html: str) -> str:
-    """Return HTML as Typst, with what pandoc leaves out: alt texts, and which tables may break."""
+    """Return HTML as Typst, with what pandoc leaves out: alt texts, and which tables may break.
+
+    Raises PdfError.
+    """
     alts = {
         image["src"]: image["alt"] for image in BeautifulSoup(html, "html.parser")("img", alt=True)
     }
-    text = pypandoc.convert_text(html, "typst", format="html", extra_args=["--wrap=none"])
+    try:
+        text = pypandoc.convert_text(html, "typst", format="html", extra_args=["--wrap=none"])
+    except RuntimeError as error:
+        raise PdfError(str(error).strip()) from error
     text = re.sub(
         r'image\("([^"]+)"',
         lambda found: f"{found[0]}, alt: {json.dumps(alts.get(found[1], ''), ensure_ascii=False)}",

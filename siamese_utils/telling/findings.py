@@ -8,13 +8,13 @@ from siamese_utils.telling import claims, results
 from siamese_utils.telling.tables import say_reproduction
 
 PIXELS = {
-    verdicts.HOLDS: "there pixels do better, as on {lost} of {choices} other choices",
-    verdicts.FAILS: "pixels do worse there, and better on {lost} of {choices} other choices",
-    verdicts.UNDECIDED: "on {lost} of {choices} other choices pixels do better",
+    verdicts.HOLDS: "there pixels do better, as on",
+    verdicts.FAILS: "pixels do worse there, and better on",
+    verdicts.UNDECIDED: "pixels do better on",
 }
 MARGIN = {
-    verdicts.ARTEFACT: "“A wider margin is worse” was a threshold left behind.",
-    verdicts.HOLDS: "A wider margin is worse.",
+    verdicts.ARTEFACT: "“Margin 5 is worse” was a threshold left behind.",
+    verdicts.HOLDS: "Margin 5 is worse than margin 1.",
 }
 
 
@@ -32,14 +32,13 @@ def say(base: pd.Series, dataset: Dataset) -> list[str]:
     minus = pd.Series(dtype=object)
     if dataset.has_study_figures:
         minus = results.read_figures("gaps").droplevel("figure")
-    kinds = "kinds of clothes" if dataset.has_study_figures else "classes"
-    pixels = PIXELS[claims.verdict_on("S4")].format(**lottery)
     sentences = [
         say_reproduction(minus),
-        f"On {kinds} it was trained on, the base model judges {base['seen']:.0f} of 100 pairs rightly,"
-        f" on new ones {base['unseen']:.0f}; {pixels}.",
+        f"Of 100 pairs the base model judges {base['seen']:.0f} rightly on classes it was trained on,"
+        f" {base['unseen']:.0f} on new ones; {PIXELS[claims.verdict_on('S4')]} {lottery['lost']} of"
+        f" {lottery['choices']} other choices in short trainings.",
         MARGIN.get(claims.verdict_on("4"), ""),
-        f"For new kinds a recipe reaches {recipe['right']:.0f} over {recipe['splits']} choices,"
+        f"Over choices drawn beforehand a recipe for new kinds reaches {recipe['right']:.0f},"
         f" outlines {recipe['outlines_right']:.0f}.",
     ]
     return [sentence for sentence in sentences if sentence]

@@ -1,10 +1,11 @@
 """What the report's words mean: its pages link to this where they first use one."""
 
-import html
 import re
 from typing import NamedTuple
 
-from IPython.display import HTML, display
+import pandas as pd
+
+from siamese_utils.telling.show import Place
 
 
 class Term(NamedTuple):
@@ -74,17 +75,8 @@ TERMS = (
 )  # fmt: skip
 
 
-def show(caption: str) -> None:
-    """Display a table of all words, each with a place of its own, in the order of the alphabet."""
-    rows = "\n".join(
-        f'<tr id="{term.anchor}"><td>{html.escape(term.name)}</td>'
-        f"<td>{html.escape(term.meaning)}</td></tr>"
-        for term in sorted(TERMS, key=lambda term: term.name.lower())
-    )
-    head = '<thead><tr><th scope="col">word</th><th scope="col">meaning</th></tr></thead>'
-    display(
-        HTML(
-            f"<table>\n<caption>{html.escape(caption)}</caption>\n{head}\n"
-            f"<tbody>\n{rows}\n</tbody>\n</table>"
-        )
-    )
+def table() -> pd.DataFrame:
+    """Return all words and their meanings, each with a place of its own, in the alphabet's order."""
+    terms = sorted(TERMS, key=lambda term: term.name.lower())
+    rows = [(Place(term.name, term.anchor), term.meaning) for term in terms]
+    return pd.DataFrame(rows, columns=["word", "meaning"])

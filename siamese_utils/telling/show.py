@@ -32,6 +32,13 @@ class Link(NamedTuple):
     target: str
 
 
+class Place(NamedTuple):
+    """A cell of a table that links lead to."""
+
+    text: str
+    anchor: str
+
+
 def check_parameters() -> None:
     """Raise ValueError where papermill was given a parameter that the notebook does not have.
 
@@ -184,7 +191,7 @@ def _heading(name: object) -> str:
 
 
 def _is_text(column: pd.Series) -> bool:
-    return all(isinstance(value, str | Link | list) for value in column)
+    return all(isinstance(value, str | Link | Place | list) for value in column)
 
 
 def _text(value: object) -> str:
@@ -208,6 +215,8 @@ def _mark(row: tuple[object, ...]) -> str:
 
 
 def _cell(value: object, side: str) -> str:
+    if isinstance(value, Place):
+        return f'<td id="{value.anchor}" style="text-align:{side}">{html.escape(value.text)}</td>'
     content = html.escape(_text(value))
     if isinstance(value, Link):
         content = f'<a href="{html.escape(value.target)}">{html.escape(value.text)}</a>'

@@ -18,7 +18,7 @@ OPTIONS += ["--only", "06", "--workers", "1"]
 UNLIKE = {"trainings.jsonl", "report.json"}  # they tell times
 
 
-def start(folder, **how):
+def start(folder):
     command = [sys.executable, str(settings.ROOT / "run_all.py"), *OPTIONS]
     variables = {settings.STORE_VARIABLE: str(folder / "store")}
     return subprocess.Popen(
