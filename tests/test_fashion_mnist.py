@@ -44,18 +44,18 @@ def test_idx_is_read(tmp_path):
     assert np.array_equal(files.read_idx(path), array)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"no gzip at all", "not a whole gzip"),
-        (gzip.compress(idx(np.zeros(9, np.uint8)))[:-12], "not a whole gzip"),
-        (gzip.compress(b""), "no IDX header"),
-        (gzip.compress(b"\0\0\x08"), "no IDX header"),
-        (gzip.compress(idx(np.zeros(4, np.uint8), kind=13)), "no IDX header"),
-        (gzip.compress(idx(np.zeros(9, np.uint8))[:-1]), "announces"),
-        (gzip.compress(idx(np.zeros(9, np.uint8)) + b"x"), "announces"),
-    ],
-)
+BROKEN = {
+    "no gzip": (b"no gzip at all", "not a whole gzip"),
+    "cut": (gzip.compress(idx(np.zeros(9, np.uint8)))[:-12], "not a whole gzip"),
+    "empty": (gzip.compress(b""), "no IDX header"),
+    "half a header": (gzip.compress(b"\0\0\x08"), "no IDX header"),
+    "another type": (gzip.compress(idx(np.zeros(4, np.uint8), kind=13)), "no IDX header"),
+    "one byte short": (gzip.compress(idx(np.zeros(9, np.uint8))[:-1]), "announces"),
+    "one byte long": (gzip.compress(idx(np.zeros(9, np.uint8)) + b"x"), "announces"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=BROKEN)
 @pytest.mark.fault("a data file is cut, of another kind or another shape", "one line names it")
 def test_a_broken_idx_file_is_refused(tmp_path, content, message):
     path = tmp_path / "broken.gz"
