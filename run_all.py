@@ -151,9 +151,24 @@ def open_streams() -> None:
         stream.reconfigure(errors="replace")
 
 
+def heed_signals() -> None:
+    """End as after Ctrl-C when the run is told to end, or its terminal goes; at once the second time."""
+
+    def stop(*_: object) -> None:
+        for one in heeded:
+            signal.signal(one, lambda *_: os._exit(130))  # whoever asks twice will not wait
+        raise KeyboardInterrupt
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # what the caller has us ignore stays ignored, as SIGHUP under nohup
+    heeded = [one for one in known if signal.getsignal(one) != signal.SIG_IGN]
+    for one in heeded:
+        signal.signal(one, stop)
+
+
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as held:
         try:
             options = parse(arguments)
@@ -195,4 +210,5 @@ def _end(status: int, reason: str) -> int:
 
 if __name__ == "__main__":
     open_streams()
+    heed_signals()
     sys.exit(main(sys.argv[1:]))

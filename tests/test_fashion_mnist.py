@@ -18,6 +18,7 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "ROOT", tmp_path / "checkout")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "own").mkdir()
     monkeypatch.setenv(settings.DATA_VARIABLE, str(tmp_path / "own"))
     monkeypatch.setattr(files, "SOURCES", ("http://127.0.0.1:9/",))  # nothing listens there
     forget()

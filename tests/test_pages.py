@@ -326,13 +326,14 @@ def test_the_first_screen_tells_it_in_few_words(open_page):
     assert marks.last.bounding_box()["y"] < 800
 
 
-# the text of the page proper that can be read before scrolling
+# the text of the page proper that can be read before scrolling, up to the next section
 FIRST_SCREEN = """(() => {
   document.querySelector(".banner")?.remove(); // which a report on Fashion-MNIST has not
   const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
   const range = document.createRange();
   const seen = [];
   while (walker.nextNode()) {
+    if (walker.currentNode.parentElement.closest("h2")) break;
     range.selectNodeContents(walker.currentNode);
     const box = range.getBoundingClientRect();
     const hidden = getComputedStyle(walker.currentNode.parentElement).opacity === "0";

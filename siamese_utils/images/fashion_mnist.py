@@ -81,10 +81,15 @@ def fetch() -> dict[str, Path]:
 
 
 def own_folders() -> list[Path]:
-    """Return the folders that may hold the reader's own copy, in the order they are looked at."""
+    """Return the folders that may hold the reader's own copy, in the order they are looked at.
+
+    Raises ValueError where the one that the reader names is none.
+    """
     keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     folders = [settings.ROOT.parent / "shared", keras_home / "datasets"]
     if own := os.environ.get(settings.DATA_VARIABLE):
+        if not Path(own).is_dir():
+            raise ValueError(f"{settings.DATA_VARIABLE} is {own}, which is no folder")
         folders.insert(0, Path(own))
     return [place for folder in folders for place in (folder / "fashion-mnist", folder)]
 

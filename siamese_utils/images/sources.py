@@ -24,7 +24,8 @@ def load(
 
     images_per_class: at most so many, the first ones; seen: other classes to train on than its own.
     Files are checked (size, SHA-256, header) the first time a process loads them.
-    Raises DataError when the named data set cannot be had, ValueError for an unknown name.
+    Raises DataError when the named data set cannot be had, ValueError for an unknown name or where
+    the folder that the reader sets is none.
     """
     return _sample(resolve(name), images_per_class).with_seen(seen)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import EPOCHS, ManyClasses
 
-NEW = 8  # classes in a step that are not seen ones, where they are not made up
+NEW = ManyClasses.made_up  # as many classes in a step that are not seen ones, made in another way
 
 
 def _with(**changes: object) -> Callable[[ManyClasses], ManyClasses]:

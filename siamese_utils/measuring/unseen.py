@@ -7,7 +7,7 @@ cosines order pairs. Nothing here receives an image of an unseen class before it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import combinations
@@ -96,10 +96,6 @@ def _starts(number: int) -> Callable[[ManyClasses], Sequence[Step]]:
     return lambda step: step.starts(number)
 
 
-def _of_every_class(step: ManyClasses) -> list[ManyClasses]:
-    return replace(step, every_class=True, seen=None).starts(manyclasses.STARTS)
-
-
 def _recipe(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
     return recipe.embedding(networks, recipe.fit(images, labels, networks))
 
@@ -121,7 +117,7 @@ LADDER: dict[str, Way] = {
     "network, whitened": _of_networks(recipe.whitened, ONE),
     "networks from two starts, whitened": _of_networks(recipe.whitened, BOTH),
     RECIPE: Way(_recipe, BOTH),
-    CEILING: _of_networks(recipe.whitened, _of_every_class),
+    CEILING: _of_networks(recipe.whitened, ManyClasses.ceiling),
 }
 VARIED = "as in the recipe"
 # one network alone, with one thing changed, and the study's
@@ -230,7 +226,7 @@ def _grounds(split: ManyClasses, way: str) -> list[str]:
 
 def _taught_by(split: ManyClasses, way: str) -> ManyClasses:
     """Return the training whose images a way is fitted on."""
-    return _of_every_class(split)[0] if way == CEILING else split
+    return split.ceiling()[0] if way == CEILING else split
 
 
 def by_pair(splits: Sequence[ManyClasses], ways: Sequence[str]) -> pd.DataFrame:

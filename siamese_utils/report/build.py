@@ -71,7 +71,11 @@ class Order:
 
 
 def check(order: Order) -> None:
-    """Raise ValueError or OSError where the order cannot be carried out; nothing was done then."""
+    """Raise ValueError, OSError or DataError where the order cannot be carried out.
+
+    Nothing was done then, but that images may have been downloaded.
+    """
+    sources.load(order.plan.dataset)
     for chapter in order.chapters:
         execute.check(chapter, order.parameters)
     settings.store_dir().mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,9 @@ def pool(workers: int, sharing: int | None = None) -> Iterator[ProcessPoolExecut
 def _settle_in(threads: int | None) -> None:
     """Leave Ctrl-C and the terminal to the parent, end with it, and keep to the threads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what TensorFlow says would tear the display
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     end_with_parent()
     threading.Thread(target=_watch_parent, daemon=True).start()  # where there is no Linux
     if threads:
