@@ -57,6 +57,8 @@ def write_notebook():
         parameters = v4.new_code_cell('profile = "full"\ndataset = "auto"\nseeds = 3')
         parameters.metadata["tags"] = ["parameters"]
         cells = [v4.new_markdown_cell("# T\n\n*Q?*"), parameters, v4.new_code_cell(code)]
+        for number, cell in enumerate(cells):
+            cell.id = f"cell-{number}"
         folder.mkdir(exist_ok=True)
         notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
         nbformat.write(notebook, folder / "01-a.ipynb")

@@ -224,13 +224,14 @@ def test_the_same_notebook_gives_the_same_page(make_chapter, tmp_path):
     [
         ("1 / 0", "cell 2: ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(0)", "SystemExit"),
+        ("input()", "cell 2: StdinNotImplementedError"),
         ("import os; os._exit(1)", "cell 2: stopped: the kernel ended with status 1"),
         ("import os; os.kill(os.getpid(), 9)", "cell 2: stopped: the kernel was killed"),
         ("import os; os.kill(os.getpid(), 11)", "cell 2: stopped: the kernel ended by SIGSEGV"),
     ],
 )
 @pytest.mark.fault(
-    "a cell fails, exits, or its kernel ends or is killed",
+    "a cell fails, exits or asks for input, or its kernel ends or is killed",
     "one line names notebook, cell and cause",
 )
 def test_a_failing_notebook_is_named_with_its_cell_and_error(make_chapter, tmp_path, code, message):

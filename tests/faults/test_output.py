@@ -1,8 +1,13 @@
 """What stands where a report is to go."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import run_all
+from siamese_utils import settings
 from siamese_utils.report import publish
 
 
@@ -65,3 +70,34 @@ def test_a_link_in_the_way_of_an_interrupted_move(tmp_path):
     assert (tmp_path / "figures").is_dir()
     assert not (tmp_path / "figures").is_symlink()
     assert (tmp_path / "mine" / "thesis").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+@pytest.mark.fault("the output is where nothing can be written", "one line, exit 2")
+def test_an_output_that_cannot_be_written(capsys):
+    assert "/proc" in refused(capsys, "--output", "/proc/report")
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from siamese_utils.report import publish
+with publish.alone_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.fault("the lock of a run that was killed", "it does not hinder the next run")
+def test_a_stale_lock(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)], cwd=settings.ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(ValueError, match="another run writes"), publish.alone_in(tmp_path):
+        pass
+    process.kill()
+    process.communicate()
+    assert (tmp_path / publish.LOCK).exists()
+    with publish.alone_in(tmp_path):
+        assert (tmp_path / publish.LOCK).exists()

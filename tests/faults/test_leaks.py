@@ -1,0 +1,97 @@
+"""Test images, and images of unseen classes, that get where they must not."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from siamese_utils import settings
+from siamese_utils.images import dataset as data
+from siamese_utils.images import sources
+from siamese_utils.learning import manyclasses, training
+from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.manyclasses import ManyClasses
+from siamese_utils.measuring import distances, recipe, unseen
+
+SHORT = Experiment(dataset="digits", images_per_class=60, epochs=1)
+STEP = ManyClasses(dataset="digits", images_per_class=60, steps=10)
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """A function that puts noise in the place of all test images, seen and unseen."""
+
+    def spoil_it():
+        whole = sources.load("digits", SHORT.images_per_class)
+        split = whole.split(0)
+        images = whole.images.copy()
+        shape = images[split.all].shape
+        images[split.all] = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        monkeypatch.setattr(sources, "load", lambda *_: replace(whole, images=images))
+        monkeypatch.setattr(data, "_split", lambda *_: split)  # or copies would be dealt otherwise
+
+    return spoil_it
+
+
+@pytest.mark.fault(
+    "noise in the place of every test image",
+    "the same weights to the bit, the same threshold; only the test's figures differ",
+)
+def test_a_training_and_its_threshold_know_no_test_image(store, spoil):
+    def learn():
+        run = training.train(SHORT)
+        [found] = distances.of_runs([run])
+        return run, found
+
+    run, found = learn()
+    spoil()
+    other, spoiled = learn()
+    assert other.record["key"] != run.record["key"]  # it was trained anew
+    assert all(np.array_equal(*both) for both in zip(run.weights, other.weights, strict=True))
+    assert spoiled.tuned == pytest.approx(found.tuned, abs=2 * found.whole.step)
+    assert spoiled.curve_of_drawn("unseen").auc != found.curve_of_drawn("unseen").auc
+    assert spoiled.curve_of_drawn("train").auc == found.curve_of_drawn("train").auc
+
+
+@pytest.mark.fault(
+    "noise in the place of every image of an unseen class",
+    "the recipe is the same to the bit, networks and whitening",
+)
+def test_the_recipe_knows_no_unseen_image(store, spoil):
+    def learn():
+        images, labels = manyclasses.taught(STEP)
+        networks = [unseen._network(STEP, unseen.LAYERS[0])]
+        return manyclasses.train(STEP).weights, recipe.fit(images, labels, networks)
+
+    weights, fitted = learn()
+    spoil()
+    unseen._by_network.cache_clear()
+    others, again = learn()
+    assert all(np.array_equal(*both) for both in zip(weights, others, strict=True))
+    for one, other in zip(fitted, again, strict=True):
+        assert np.array_equal(one.middle, other.middle)
+        assert np.array_equal(one.transform, other.transform)
+
+
+def run_cells(name):
+    text = (settings.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+    scope = {"__name__": "__main__"}
+    for cell in json.loads(text)["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), scope)
+            if "parameters" in cell["metadata"].get("tags", ()):
+                scope |= {"profile": "quick", "dataset": "digits", "seeds": 2}
+
+
+@pytest.mark.fault(
+    "test images are planted among those that are trained on", "a page's own check ends it"
+)
+@pytest.mark.parametrize("planted", ["seen", "unseen"])
+def test_planted_images_end_the_page_on_splits(store, results, monkeypatch, planted):
+    whole = sources.load("digits")
+    split = whole.split(0)
+    train = np.append(split.train, getattr(split, planted)[:50])
+    monkeypatch.setattr(data, "_split", lambda *_: replace(split, train=train))
+    with pytest.raises(AssertionError):
+        run_cells("01-data-splits")
