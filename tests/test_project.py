@@ -10,7 +10,7 @@ import pytest
 
 from siamese_utils import settings
 from siamese_utils.images.dataset import TEST_SETS
-from siamese_utils.learning import plans
+from siamese_utils.learning import plans, store
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.report import series
 from siamese_utils.telling import results, study
@@ -27,22 +27,39 @@ def test_ruff_is_content(command):
     assert done.returncode == 0, done.stdout
 
 
-def test_the_lock_holds_every_dependency_in_an_exact_version_and_no_address():
-    lock = (settings.ROOT / "requirements.lock").read_text().splitlines()
-    pinned = dict(line.split("==") for line in lock if not line.startswith("#"))
+def pinned():
+    """What the lock installs: name -> version."""
+    text = (settings.ROOT / "requirements.lock").read_text()
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
+
+
+def test_the_lock_holds_every_dependency_with_its_hashes_and_no_address():
+    text = (settings.ROOT / "requirements.lock").read_text()
+    entries = re.split(r"\n(?=[a-z])", text)[1:]
+    assert len(entries) == len(pinned()) > 100
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}$", entry.strip()) for entry in entries)
     project = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
     names = {re.split(r"[><=\[]", line)[0].replace("_", "-").lower() for line in wanted}
-    assert names <= {name.replace("_", "-").lower() for name in pinned}
-    assert not [line for line in lock if "://" in line or line.startswith("-")]
+    assert names <= pinned().keys()
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.MULTILINE)
 
 
-def test_the_readme_and_ci_agree_on_the_second_command():
+def test_conda_has_the_versions_that_shape_numbers():
+    text = (settings.ROOT / "environment.yml").read_text()
+    named = dict(re.findall(r"- ([\w-]+)==([\w.]+)", text))
+    assert set(store.LIBRARIES) <= named.keys()
+    assert named.items() <= pinned().items()
+
+
+def test_the_readme_and_ci_agree_on_the_commands():
     readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"```bash\n(python3 -m venv .+?)\n```", readme)
-    assert commands[0].endswith(".venv/bin/python run_all.py --profile quick")
+    first, whole, tests = re.findall(r"```bash\n(.+?)\n```", readme)[:3]
+    set_up, _, quick = first.rpartition(" && ")
+    assert quick == f"{whole} --profile quick" == ".venv/bin/python run_all.py --profile quick"
     ci = (settings.ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert commands[1] == ci.replace("install -q", "install")
+    assert f"{set_up} && {tests}" == ci.replace("install -q", "install")
 
 
 def test_the_readme_counts_the_trainings(fashion_mnist, store):
