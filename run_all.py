@@ -2,17 +2,15 @@
 
 import argparse
 import os
-import signal
 import sys
 import webbrowser
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 
-from siamese_utils import settings
+from siamese_utils import settings, terminal
 from siamese_utils.images import sources
 from siamese_utils.images.sources import DataError
 from siamese_utils.learning.training import TrainingDivergedError
@@ -20,21 +18,15 @@ from siamese_utils.report import build, publish, series
 from siamese_utils.report.ahead import WorkersLostError
 from siamese_utils.report.execute import CELL_HOURS, NotebookError
 from siamese_utils.report.pdf import PdfError
+from siamese_utils.terminal import Parser, end
 
+NAME = "run_all.py"
 MOST_HOURS = 1000  # that a cell may take
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, without the usage above it."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with exit 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a mistake ends with exit 2."""
-    parser = Parser(prog="run_all.py", description=__doc__.split("`")[0], allow_abbrev=False)
+    parser = Parser(prog=NAME, description=__doc__.split("`")[0], allow_abbrev=False)
     parser.add_argument(
         "--profile",
         choices=settings.PROFILES,
@@ -137,36 +129,6 @@ class PatientConsole(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def open_streams() -> None:
-    """Have streams that take any text, whatever the caller closed or his locale lacks.
-
-    A kernel inherits them, and cannot start without.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-            os.set_inheritable(number, True)
-            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")
-
-
-def heed_signals() -> None:
-    """End as after Ctrl-C when the run is told to end, or its terminal goes; at once the second time."""
-
-    def stop(*_: object) -> None:
-        for one in heeded:
-            signal.signal(one, lambda *_: os._exit(130))  # whoever asks twice will not wait
-        raise KeyboardInterrupt
-
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # what the caller has us ignore stays ignored, as SIGHUP under nohup
-    heeded = [one for one in known if signal.getsignal(one) != signal.SIG_IGN]
-    for one in heeded:
-        signal.signal(one, stop)
-
-
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
     with ExitStack() as held:
@@ -181,11 +143,11 @@ def main(arguments: list[str]) -> int:
             build.check(order)
             order = replace(order, dataset=order.plan.dataset)
         except RecursionError:
-            return _end(2, "error: a folder lies too deep")
+            return end(NAME, 2, "error: a folder lies too deep")
         except (ValueError, OSError, RuntimeError, DataError) as error:  # a loop of links is one
-            return _end(2, f"error: {error}")
+            return end(NAME, 2, f"error: {error}")
         except KeyboardInterrupt:
-            return _end(130, "stopped before any work")
+            return end(NAME, 130, "stopped before any work")
         return make(order, options.open)
 
 
@@ -195,20 +157,15 @@ def make(order: build.Order, with_browser: bool) -> int:
     try:
         page = build.build(order, console)
     except (NotebookError, PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
-        return _end(1, str(error))
+        return end(NAME, 1, str(error))
     except KeyboardInterrupt:
-        return _end(130, "stopped; finished trainings are kept, the old report stands")
+        return end(NAME, 130, "stopped; finished trainings are kept, the old report stands")
     if not (with_browser and webbrowser.open(page.resolve().as_uri())):
         console.print(f"Open {page}", highlight=False, soft_wrap=True)
     return 0
 
 
-def _end(status: int, reason: str) -> int:
-    print(f"run_all.py: {' '.join(reason.split())}", file=sys.stderr)
-    return status
-
-
 if __name__ == "__main__":
-    open_streams()
-    heed_signals()
+    terminal.open_streams()
+    terminal.heed_signals()
     sys.exit(main(sys.argv[1:]))

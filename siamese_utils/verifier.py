@@ -1,33 +1,48 @@
 """A judge of pairs for images of one's own: fit it, ask it, keep it."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import keras
 import numpy as np
 from scipy.spatial.distance import pdist
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import BaseEstimator
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import InputTags, Tags
+from sklearn.utils.validation import check_is_fitted
 
 from siamese_utils import files
 from siamese_utils.images import dataset as data
-from siamese_utils.learning import machine, manyclasses, models, training
-from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning import machine, manyclasses, training
+from siamese_utils.learning.experiment import MODELS, Experiment, refuse_unknown
 from siamese_utils.learning.manyclasses import ManyClasses
-from siamese_utils.measuring import baselines, recipe
+from siamese_utils.measuring import baselines, counts, probability, recipe
+from siamese_utils.measuring.baselines import Embed
+from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.curve import Curve
+from siamese_utils.measuring.probability import Probability
 
-MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
-LARGEST = 48  # pixels: the side of an image that the recipe takes
+if TYPE_CHECKING:
+    import keras
+
 RECIPE = "recipe"  # the model for classes that are not shown to it
+PLAIN = {"raw pixels": baselines.pixels, "silhouette": baselines.silhouette}  # learn nothing
+SMALLEST = 8  # pixels: the side of an image, of which a network's layers leave one
+LARGEST = 48  # pixels: the side of an image that the recipe takes
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
-ARCHITECTURE, WEIGHTS, SETTINGS = "architecture.json", "weights.npz", "verifier.json"
+MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
+FEW = 30  # held-out images: with fewer, the probability may be far off
+DARK = 32  # of 255: images that are nowhere brighter were hardly meant to be of 0..255
+WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
 
 
 class Answer(NamedTuple):
@@ -37,105 +52,175 @@ class Answer(NamedTuple):
     probability: float | np.ndarray
 
 
-class SiameseVerifier:
+class Neighbours(NamedTuple):
+    """The nearest images of a gallery: how far, and which, nearest first; (images, k) each."""
+
+    distance: np.ndarray
+    index: np.ndarray
+
+
+class SiameseVerifier(BaseEstimator):
     """Says how far two images are apart, and how probably they show one class.
 
     The study's network, trained on pairs of your images, or the recipe for classes that it will
     not be shown; a tenth of them, held out, turn the distance into a probability (Platt 1999).
+    It is an estimator of scikit-learn, of images instead of rows.
     """
 
     def __init__(
-        self, model: str = "base", margin: float = 1.0, epochs: int = 10, seed: int = 0
+        self,
+        model: str = "base",
+        margin: float = 1.0,
+        epochs: int = 10,
+        seed: int = 0,
+        false_accept_rate: float | None = None,
     ) -> None:
-        """Choose how to embed images. Raises ValueError.
+        """Choose how to embed images; `fit` refuses what cannot be.
 
         model: the study's encoder, a name in `experiment.MODELS`, trained with margin and epochs;
-        or `recipe`, which has no use for these: outlines, gradients and small networks (see
-        `measuring.recipe`), better where pairs show classes that `fit` did not see. It was tried
-        on things before a ground of 0, and takes images of up to 48 x 48 pixels.
+        or one that has no use for these: `recipe`, of outlines, gradients and small networks (see
+        `measuring.recipe`), better where pairs show classes that `fit` did not see, tried on
+        things before a ground of 0, and for images of up to 48 x 48 pixels; or `raw pixels` or
+        `silhouette`, which learn nothing. false_accept_rate: the share of different pairs that
+        `is_same` may take for the same, above 0 and below 1; None: what is more probable counts.
         """
-        self.model, self.margin, self.epochs, self.seed = model, margin, epochs, seed
-        if model != RECIPE:
-            self._experiment()
-        self.encoders: list[keras.Model] = []
-        self.whitenings: list[recipe.Whitening] = []
-        self.slope, self.intercept = 0.0, 0.0
+        self.model = model
+        self.margin = margin
+        self.epochs = epochs
+        self.seed = seed
+        self.false_accept_rate = false_accept_rate
 
-    def fit(self, images: np.ndarray, labels: np.ndarray) -> "SiameseVerifier":
+    def __sklearn_tags__(self) -> Tags:
+        """Say that it takes images, and wants labels."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags = InputTags(two_d_array=False, three_d_array=True)
+        tags.target_tags.required = True
+        return tags
+
+    def fit(self, images: np.ndarray, labels: np.ndarray) -> SiameseVerifier:
         """Train on labelled images and return the verifier.
 
         images: (images, h, w) or (images, h, w, channels), uint8 of 0..255 or float of 0..1;
         labels: (images,), any values that tell classes apart. Raises ValueError for anything else.
         """
-        images = _as_bytes(images)
-        images = images[..., np.newaxis] if images.ndim == 3 else images
-        names, labels = np.unique(labels, return_inverse=True)
-        _check_training_set(images, labels, names)
+        self._refuse_parameters()
+        images, labels, names = _training_set(images, labels)
+        _refuse_size(images, self.model)
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
-        if self.model == RECIPE:
-            _refuse_large(images)
         split = _hold_out(dataset, self.seed)
-        self.encoders = []  # until it is whole: an interrupted training answers nothing
+        taught = images[split.train], labels[split.train]
+        self._forget()  # until it is whole: an interrupted training answers nothing
+        encoders, whitenings = [], []
         if self.model == RECIPE:
-            encoders, self.whitenings = self._fit_recipe(images[split.train], labels[split.train])
-        else:
-            encoders = [self._fit_study(dataset, split)]
-        embed = _embedding(encoders, self.whitenings)
-        held_out = images[split.validation], labels[split.validation]
-        self.slope, self.intercept = _calibrate(embed(held_out[0]), held_out[1])
-        self.encoders = encoders
+            steps = ManyClasses(seed=self.seed).starts(manyclasses.STARTS)
+            encoders = [manyclasses.fit(step, *taught)[0] for step in steps]
+            whitenings = recipe.fit(*taught, _networks(encoders))
+        elif self.model in MODELS:
+            encoders = [_train(self._experiment(), dataset, split)]
+        precision = machine.best_precision() if self.model in MODELS else "float32"
+        self._keep(encoders, whitenings, images.shape[1:], precision)
+        self._calibrate_on(images[split.validation], labels[split.validation])
         return self
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Return the embeddings of images: (images, dimensions) float32.
+
+        images: one, or several, of size and values as in `fit`. Raises ValueError for anything
+        else, NotFittedError before `fit`, as all below do.
+        """
+        return self._embed(self._as_batch(images, "images")[0])
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float | np.ndarray:
         """Return the Euclidean distance of two embeddings, 0 or more.
 
-        a, b: an image each, or as many each, or one against many; their size and values as in
-        `fit`. One image each gives a number, else (images,). Raises ValueError for anything else,
-        RuntimeError before `fit`.
+        a, b: an image each, or as many each, or one against many. One image each gives a number,
+        else (images,).
         """
         (first, single_a), (second, single_b) = self._as_batch(a, "a"), self._as_batch(b, "b")
         if len(first) != len(second) and not (single_a or single_b):
             raise ValueError(
                 f"a holds {len(first)} images and b {len(second)}: give as many, or one"
             )
-        embed = _embedding(self.encoders, self.whitenings)
-        found = np.linalg.norm(embed(first) - embed(second), axis=1)
+        found = np.linalg.norm(self._embed(first) - self._embed(second), axis=1)
         return float(found[0]) if single_a and single_b else found
 
     def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
         """Return whether two images show one class, and how probably; arguments as in `distance`.
 
         The probability is for pairs of which half show one class, and of classes that `fit` has
-        seen; of others it is an extrapolation.
+        seen; of others it is an extrapolation, unless `calibrate` was given pairs of them.
         """
-        logit = np.asarray(self.distance(a, b)) * self.slope + self.intercept
-        probability = expit(logit)
-        if probability.ndim:
-            return Answer(probability >= 0.5, probability)
-        return Answer(bool(probability >= 0.5), float(probability))
+        distance = np.asarray(self.distance(a, b))
+        stated = self.probability_(distance)
+        same = stated >= 0.5 if self.threshold_ is None else distance <= self.threshold_
+        return Answer(same, stated) if distance.ndim else Answer(bool(same), float(stated))
+
+    def calibrate(self, a: np.ndarray, b: np.ndarray, same: np.ndarray) -> SiameseVerifier:
+        """Set probability and threshold by pairs of your own, such as of classes not in `fit`.
+
+        a, b: as many images each; same: (pairs,), whether they show one class, some of each kind.
+        """
+        distance, same = np.atleast_1d(self.distance(a, b)), np.atleast_1d(same).astype(bool)
+        if same.shape != distance.shape or same.all() or not same.any():
+            raise ValueError(f"same must say of {len(distance)} pairs whether, some of each kind")
+        self._set_probability(distance, same, min(same.sum(), (~same).sum()))
+        return self
+
+    def nearest(self, images: np.ndarray, gallery: np.ndarray, k: int = 1) -> Neighbours:
+        """Return the k nearest images of a gallery for each image.
+
+        gallery: images, or what `embed` returned for them.
+        """
+        known = np.asarray(gallery) if np.ndim(gallery) == 2 else self.embed(gallery)
+        if not 0 < k <= len(known):
+            raise ValueError(f"k must be 1 or more and at most {len(known)}, not {k}")
+        return Neighbours(
+            *NearestNeighbors(n_neighbors=k).fit(known).kneighbors(self.embed(images))
+        )
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Return figures of merit on all pairs of labelled images, 0..1 but for the log-loss.
+
+        Each class and each two classes weigh the same. Of images that `fit` has seen they would be
+        flattered. Source of Brier score and log-loss: `measuring.probability`.
+        """
+        found = self._count(images, labels)
+        curve = found.curve_of_classes(found.classes)
+        threshold = self.threshold_
+        if threshold is None:
+            threshold = -self.probability_.intercept / self.probability_.slope
+        return {
+            "AUC": curve.auc,
+            "EER": curve.equal_error_rate,
+            "accuracy": curve.accuracy(threshold),
+            "true accepts at 1 %": curve.true_accepts(0.01),
+        } | probability.scores(self.probability_, found)
+
+    def score(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Return the AUC on all pairs of labelled images: 0.5 is chance, 1 perfect."""
+        found = self._count(images, labels)
+        return found.curve_of_classes(found.classes).auc
 
     def save(self, folder: str | Path) -> Path:
         """Keep the verifier in a new folder, which appears whole or not at all, and return it.
 
-        Raises FileExistsError where there is something, RuntimeError before `fit`.
+        Raises FileExistsError where there is something.
         """
-        self._require_fit()
+        check_is_fitted(self)
         folder = Path(folder)
         if folder.exists():
             raise FileExistsError(f"{folder} is there already; choose another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        kept = {"model": self.model, "margin": self.margin, "epochs": self.epochs}
-        kept |= {"seed": self.seed, "slope": self.slope, "intercept": self.intercept}
-        text = json.dumps([json.loads(encoder.to_json()) for encoder in self.encoders])
-        weights = [weight for encoder in self.encoders for weight in encoder.get_weights()]
-        weights += [array for one in self.whitenings for array in (one.middle, one.transform)]
+        weights = [weight for encoder in self.encoders_ for weight in encoder.get_weights()]
+        weights += [array for one in self.whitenings_ for array in (one.middle, one.transform)]
+        kept = {"parameters": self.fitted_, "shape": self.shape_, "precision": self.precision_}
+        kept |= {"probability": asdict(self.probability_), "threshold": self.threshold_}
         try:
-            (scratch / ARCHITECTURE).write_text(text, encoding="utf-8")
             np.savez(scratch / WEIGHTS, *weights)
-            kept["sha256"] = _digest(scratch, kept)
-            (scratch / SETTINGS).write_text(json.dumps(kept, indent=1), encoding="utf-8")
+            text = json.dumps(kept | {"sha256": _digest(scratch, kept)}, indent=1)
+            (scratch / SETTINGS).write_text(text, encoding="utf-8")
             scratch.chmod(0o755)
             files.move_whole(scratch, folder)
         except BaseException:
@@ -144,69 +229,110 @@ class SiameseVerifier:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> "SiameseVerifier":
-        """Return a kept verifier; nothing in the folder is run as code.
+    def load(cls, folder: str | Path) -> SiameseVerifier:
+        """Return a kept verifier; only numbers are read, and nothing in the folder is run as code.
 
         Raises FileNotFoundError, and ValueError where anything in it is not as it was saved.
         """
-        folder = Path(folder)
-        try:
-            kept = json.loads((folder / SETTINGS).read_bytes())
-        except ValueError:  # not even text
-            kept = None
-        if not isinstance(kept, dict) or kept.pop("sha256", "") != _digest(folder, kept):
-            raise ValueError(f"{folder} is damaged or was changed: fit and save the verifier anew")
-        slope, intercept = kept.pop("slope"), kept.pop("intercept")
-        verifier = cls(**kept)
-        verifier.slope, verifier.intercept = slope, intercept
-        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
-            weights = [arrays[f"arr_{i}"] for i in range(len(arrays))]
-        for form in json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8")):
-            encoder = keras.models.model_from_json(json.dumps(form))
+        kept, weights = _read(Path(folder))
+        verifier = cls(**kept["parameters"])
+        encoders = []
+        for build in verifier._builders(kept["shape"], kept["precision"]):
+            encoder = build()
             number = len(encoder.weights)
             encoder.set_weights(weights[:number])
-            verifier.encoders.append(encoder)
+            encoders.append(encoder)
             weights = weights[number:]
         both = zip(weights[::2], weights[1::2], strict=True)
-        verifier.whitenings = [recipe.Whitening(*one) for one in both]
+        whitenings = [recipe.Whitening(*one) for one in both]
+        verifier._keep(encoders, whitenings, kept["shape"], kept["precision"])
+        verifier.probability_ = Probability(**kept["probability"])
+        verifier.threshold_ = kept["threshold"]
         return verifier
+
+    def _refuse_parameters(self) -> None:
+        refuse_unknown("model", self.model, (*MODELS, RECIPE, *PLAIN))
+        if self.model in MODELS:
+            self._experiment()
+        rate = self.false_accept_rate
+        if rate is not None and not 0 < rate < 1:
+            raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
 
     def _experiment(self) -> Experiment:
         return Experiment(self.model, self.margin, epochs=self.epochs, seed=self.seed)
 
-    def _fit_study(self, dataset: data.Dataset, split: data.Split) -> keras.Model:
-        """Train the study's encoder as the study does."""
-        experiment = self._experiment()
-        # a step wants two pairs of each class
-        batch = max(experiment.batch, 2 * len(dataset.class_names))
-        experiment = replace(experiment, batch=batch)
-        keras.utils.set_random_seed(experiment.seed)
-        shape = dataset.images.shape[1:]
-        encoder = models.build_encoder(experiment.model, shape, machine.best_precision())
-        prepared = training.prepare(experiment, encoder, dataset, split)
-        training.fit(
-            prepared,
-            experiment.epochs,
-            lambda logs: training.refuse_divergence(experiment.label, logs, encoder),
-        )
-        return encoder
+    def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
+        """Return what builds each of its networks, with fresh weights."""
+        if self.model in PLAIN:
+            return []
+        from siamese_utils.learning import models
 
-    def _fit_recipe(
-        self, images: np.ndarray, labels: np.ndarray
-    ) -> tuple[list[keras.Model], list[recipe.Whitening]]:
-        """Train the small networks, and even out what they and the other parts tell."""
-        steps = ManyClasses(seed=self.seed).starts(manyclasses.STARTS)
-        encoders = [manyclasses.fit(step, images, labels)[0] for step in steps]
-        return encoders, recipe.fit(images, labels, _networks(encoders))
+        if self.model == RECIPE:
+            return [partial(models.build_small_encoder, tuple(shape))] * manyclasses.STARTS
+        return [partial(models.build_encoder, self.model, tuple(shape), precision)]
 
-    def _require_fit(self) -> None:
-        if not self.encoders:
-            raise RuntimeError("this verifier knows no images yet: call fit, or load a kept one")
+    def _keep(
+        self,
+        encoders: list[keras.Model],
+        whitenings: list[recipe.Whitening],
+        shape: Sequence[int],
+        precision: str,
+    ) -> None:
+        """Keep what was fitted, but for the probability."""
+        self.encoders_, self.whitenings_ = encoders, whitenings
+        self.shape_, self.precision_ = tuple(shape), precision
+        self.fitted_ = self.get_params()  # what is set later waits for the next `fit`
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
+    def _embed(self, images: np.ndarray) -> np.ndarray:
+        networks = _networks(self.encoders_)
+        if self.whitenings_:
+            embed = baselines.to_unit_length(recipe.embedding(networks, self.whitenings_))
+        elif networks:
+            [embed] = networks
+        else:
+            embed = baselines.to_unit_length(PLAIN[self.fitted_["model"]])
+        return embed(images)
+
+    def _calibrate_on(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Set the probability by all pairs of held-out images; so many say enough."""
+        each = max(2, MOST_CALIBRATED // len(np.unique(labels)))
+        rows = [np.flatnonzero(labels == c)[:each] for c in np.unique(labels)]
+        chosen = np.concatenate(rows)
+        if len(chosen) < FEW:
+            warnings.warn(
+                f"the probability rests on {len(chosen)} held-out images alone; more images, or "
+                "`calibrate` with pairs of your own, make it surer",
+                stacklevel=3,
+            )
+        same = pdist(labels[chosen, np.newaxis]) == 0
+        self._set_probability(pdist(self._embed(images[chosen])), same, len(chosen))
+
+    def _set_probability(self, distance: np.ndarray, same: np.ndarray, number: int) -> None:
+        """Set probability and threshold by judged pairs; number: as in `probability.fit`."""
+        self.probability_ = probability.fit(distance, same, number)
+        self.threshold_ = None
+        if (rate := self.fitted_["false_accept_rate"]) is not None:
+            curve = Curve.of_pairs(distance, ~same)
+            threshold = float(curve.threshold[curve.different <= rate].max())
+            # -inf, which would accept nothing, where one different pair is a larger share
+            self.threshold_ = threshold if np.isfinite(threshold) else 0.0
+
+    def _count(self, images: np.ndarray, labels: np.ndarray) -> PairCounts:
+        """Count all pairs of labelled images by their distance."""
+        embeddings = self.embed(images)
+        names, labels = _numbered(labels, len(embeddings))
+        if len(names) < 2 or np.bincount(labels).min() < 2:
+            raise ValueError("it takes two classes, and two images of each")
+        return counts.count_pairs(embeddings, labels, counts.choose_step(embeddings))
 
     def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
         """Return images as (images, h, w, c) uint8, and whether there was one alone."""
-        self._require_fit()
-        shape = self.encoders[0].input_shape[1:]
+        check_is_fitted(self)
+        shape = self.shape_
         images = _as_bytes(images, name)
         singles = {shape, shape[:2]} if shape[2] == 1 else {shape}
         if images.shape in singles:
@@ -219,61 +345,89 @@ class SiameseVerifier:
         )
 
 
-def _digest(folder: Path, kept: dict[str, object]) -> str:
-    """Return the SHA-256 of all that a kept verifier is: two files, and the values of the third."""
+def _train(experiment: Experiment, dataset: data.Dataset, split: data.Split) -> keras.Model:
+    """Train the study's encoder as the study does."""
+    import keras
+
+    from siamese_utils.learning import models
+
+    # a step wants two pairs of each class
+    batch = max(experiment.batch, 2 * len(dataset.class_names))
+    experiment = replace(experiment, batch=batch)
+    keras.utils.set_random_seed(experiment.seed)
+    shape = dataset.images.shape[1:]
+    encoder = models.build_encoder(experiment.model, shape, machine.best_precision())
+    training.fit(
+        training.prepare(experiment, encoder, dataset, split),
+        experiment.epochs,
+        lambda logs: training.refuse_divergence(experiment.label, logs, encoder),
+    )
+    return encoder
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return the values and the weights of a kept verifier. Raises ValueError where it was changed."""
+    if not (folder / SETTINGS).is_file():
+        raise FileNotFoundError(f"{folder} holds no verifier")
+    try:
+        kept = json.loads((folder / SETTINGS).read_bytes())
+    except ValueError:  # not even text
+        kept = None
+    if not isinstance(kept, dict) or kept.pop("sha256", "") != _digest(folder, kept):
+        raise ValueError(f"{folder} is damaged or was changed: fit and save the verifier anew")
+    with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+        return kept, [arrays[f"arr_{i}"] for i in range(len(arrays))]
+
+
+def _digest(folder: Path, kept: dict[str, Any]) -> str:
+    """Return the SHA-256 of all that a kept verifier is: its weights and its values."""
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
-    for name in (ARCHITECTURE, WEIGHTS):
-        digest.update((folder / name).read_bytes())
+    digest.update((folder / WEIGHTS).read_bytes())
     return digest.hexdigest()
 
 
-def _embedding(
-    encoders: Sequence[keras.Model], whitenings: Sequence[recipe.Whitening]
-) -> baselines.Embed:
-    """Return the embedding of the study's encoder, or of the recipe where there are whitenings."""
-    networks = _networks(encoders)
-    if not whitenings:
-        return networks[0]
-    return baselines.to_unit_length(recipe.embedding(networks, whitenings))
-
-
-def _networks(encoders: Sequence[keras.Model]) -> list[baselines.Embed]:
+def _networks(encoders: Sequence[keras.Model]) -> list[Embed]:
     return [partial(training.embed, encoder) for encoder in encoders]
 
 
-def _refuse_large(images: np.ndarray) -> None:
-    if max(images.shape[1:3]) > LARGEST:
-        size = " x ".join(map(str, images.shape[1:3]))
+def _training_set(
+    images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return images (images, h, w, c) uint8, labels as numbers, and the classes' names."""
+    images = _as_bytes(images)
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    if images.ndim != 4:
+        raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
+    names, labels = _numbered(labels, len(images))
+    fewest = np.bincount(labels).min() if len(labels) else 0
+    if len(names) < 2 or fewest < FEWEST_IMAGES:
         raise ValueError(
-            f"the recipe takes images of up to {LARGEST} x {LARGEST}, not {size}: shrink them"
+            f"two classes of {FEWEST_IMAGES} images at least, not {len(names)} with {fewest} in one"
         )
+    if images.max() < DARK:
+        warnings.warn(
+            f"no image is brighter than {images.max()} of 255: scale them, or give float of 0..1",
+            stacklevel=3,
+        )
+    return images, labels, names
 
 
-def _calibrate(embeddings: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Fit the probability to the distances of all pairs of held-out images: slope and intercept.
-
-    Same and different pairs weigh half each. They are taken for no surer than so many independent
-    pairs of each kind as there are images, since pairs share these: Platt's targets are then 1 / (n +
-    2) and (n + 1) / (n + 2), and no few images make it certain. Source: Platt 1999, section 2.2.
-    """
-    each = max(2, MOST_CALIBRATED // len(np.unique(labels)))  # so many say enough
-    chosen = np.concatenate([np.flatnonzero(labels == c)[:each] for c in np.unique(labels)])
-    embeddings, labels, number = embeddings[chosen], labels[chosen], len(chosen)
-    distance = pdist(embeddings)
-    same = pdist(labels[:, np.newaxis]) == 0
-    share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
-    weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
-    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(
-        np.tile(distance, 2)[:, np.newaxis],
-        np.repeat([True, False], len(distance)),
-        sample_weight=np.concatenate([weight * share, weight * (1 - share)]),
-    )
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+def _numbered(labels: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the names of the classes, and the labels as numbers; or refuse them."""
+    labels = np.asarray(labels)
+    if labels.shape != (images,):
+        raise ValueError(f"labels must be ({images},), one for each image, not {labels.shape}")
+    if labels.dtype.kind in "fc" and not np.isfinite(labels).all():
+        raise ValueError("labels hold values that are no numbers")
+    return np.unique(labels, return_inverse=True)
 
 
 def _as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
     """Return images as uint8 of 0..255, or refuse them."""
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError:  # a list of unlike ones
+        raise ValueError(f"{name} must be of one size") from None
     if images.dtype == np.uint8:
         return images
     if not np.issubdtype(images.dtype, np.floating):
@@ -284,15 +438,13 @@ def _as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
     return np.rint(images * 255).astype(np.uint8)
 
 
-def _check_training_set(images: np.ndarray, labels: np.ndarray, names: np.ndarray) -> None:
-    if images.ndim != 4:
-        raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
-    if labels.shape != (len(images),):
-        raise ValueError(f"labels must be ({len(images)},), one for each image, not {labels.shape}")
-    fewest = np.bincount(labels).min()
-    if len(names) < 2 or fewest < FEWEST_IMAGES:
+def _refuse_size(images: np.ndarray, model: str) -> None:
+    size = " x ".join(map(str, images.shape[1:3]))
+    if model not in PLAIN and min(images.shape[1:3]) < SMALLEST:
+        raise ValueError(f"images must be {SMALLEST} x {SMALLEST} or larger, not {size}")
+    if model == RECIPE and max(images.shape[1:3]) > LARGEST:
         raise ValueError(
-            f"two classes of {FEWEST_IMAGES} images at least, not {len(names)} with {fewest} in one"
+            f"the recipe takes images of up to {LARGEST} x {LARGEST}, not {size}: shrink them"
         )
 
 

@@ -1,0 +1,188 @@
+"""Fit a verifier to a folder of images, and ask it. `siamese --help` says how."""
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from siamese_utils import terminal
+from siamese_utils.images import folder
+from siamese_utils.images.folder import Pictures
+from siamese_utils.learning.experiment import MODELS
+from siamese_utils.learning.training import TrainingDivergedError
+from siamese_utils.terminal import Parser, end
+from siamese_utils.verifier import FEWEST_IMAGES, PLAIN, RECIPE, SMALLEST, SiameseVerifier
+
+NAME = "siamese"
+MOST = 256  # pixels of a side
+SHOWN = 3  # names of unreadable files
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; a mistake ends with exit 2."""
+    parser = Parser(prog=NAME, description=__doc__.split("`")[0], allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, work: Any, told: str, *places: tuple[str, str]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=told, description=told, allow_abbrev=False)
+        command.set_defaults(work=work)
+        for place, what in places:
+            command.add_argument(place.lower(), metavar=place, type=Path, help=what)
+        command.add_argument("--json", action="store_true", help="answer in JSON")
+        return command
+
+    model = "MODEL", "what `siamese fit` kept"
+    classes = "FOLDER", "a folder with a subfolder of images for each class"
+    one = add("fit", fit, "train on a folder of images, and keep what was learned", classes)
+    one.add_argument("--save", type=Path, required=True, metavar="MODEL", help="a new folder")
+    one.add_argument(
+        "--model",
+        choices=(*MODELS, RECIPE, *PLAIN),
+        default="base",
+        help="the study's network (base), or recipe, for classes that it will not be shown, or one that learns nothing",
+    )
+    one.add_argument("--epochs", type=int, default=10, metavar="N", help="of the study's network")
+    one.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random")
+    one.add_argument(
+        "--image-size",
+        type=int,
+        default=28,
+        metavar="N",
+        help="pixels of a side; all are made so (28)",
+    )
+    one.add_argument(
+        "--false-accept-rate",
+        type=float,
+        metavar="R",
+        help="share of different pairs that may count as the same, such as 0.01",
+    )
+    images = ("A", "an image"), ("B", "another one")
+    add("compare", compare, "say how far two images are apart, and whether alike", model, *images)
+    gallery = ("QUERY", "an image"), ("GALLERY", "a folder of images")
+    one = add("search", search, "find the nearest images of a folder", model, *gallery)
+    one.add_argument("-k", type=int, default=5, metavar="N", help="how many (5)")
+    add("evaluate", evaluate, "measure it on images that it was not fitted to", model, classes)
+    return parser.parse_args(arguments)
+
+
+def fit(options: argparse.Namespace) -> dict[str, Any]:
+    """Train a verifier and keep it."""
+    start = time.monotonic()
+    if options.save.exists():
+        raise ValueError(f"{options.save} is there already; choose another --save")
+    if not SMALLEST <= options.image_size <= MOST:
+        raise ValueError(f"--image-size must be {SMALLEST} to {MOST}, not {options.image_size}")
+    pictures = folder.read_classes(options.folder, options.image_size)
+    name, fewest = min(Counter(pictures.labels.tolist()).items(), key=lambda item: item[1])
+    if fewest < FEWEST_IMAGES:
+        raise ValueError(
+            f"{options.folder / name} has {fewest} images; {FEWEST_IMAGES} are needed of each class"
+        )
+    _tell(pictures)
+    verifier = SiameseVerifier(
+        options.model,
+        epochs=options.epochs,
+        seed=options.seed,
+        false_accept_rate=options.false_accept_rate,
+    )
+    verifier.fit(pictures.images, pictures.labels).save(options.save)
+    return {
+        "model": str(options.save),
+        "images": len(pictures.paths),
+        "classes": len(set(pictures.labels.tolist())),
+        "channels": pictures.images.shape[3],
+        "unreadable": [str(path) for path in pictures.unreadable],
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Say how far two images are apart, whether they show one class, and how probably."""
+    _refuse_unreadable(options.a, options.b)
+    verifier = SiameseVerifier.load(options.model)
+    a, b = (_read(verifier, [path]).images[0] for path in (options.a, options.b))
+    answer = verifier.is_same(a, b)
+    return {
+        "distance": verifier.distance(a, b),
+        "same": answer.same,
+        "probability": answer.probability,
+    }
+
+
+def search(options: argparse.Namespace) -> dict[str, Any]:
+    """Find the images of a folder that are nearest to one."""
+    if options.k < 1:
+        raise ValueError(f"-k must be 1 or more, not {options.k}")
+    _refuse_unreadable(options.query)
+    verifier = SiameseVerifier.load(options.model)
+    query = _read(verifier, [options.query])
+    size, _, channels = verifier.shape_
+    gallery = folder.read_all(options.gallery, size, channels)
+    _tell(gallery)
+    found = verifier.nearest(query.images, gallery.images, min(options.k, len(gallery.paths)))
+    nearest = zip(found.distance[0], found.index[0], strict=True)
+    return {"nearest": [{"distance": float(d), "image": str(gallery.paths[i])} for d, i in nearest]}
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure a verifier on all pairs of a folder's images."""
+    verifier = SiameseVerifier.load(options.model)
+    size, _, channels = verifier.shape_
+    pictures = folder.read_classes(options.folder, size, channels)
+    _tell(pictures)
+    return verifier.evaluate(pictures.images, pictures.labels)
+
+
+def _refuse_unreadable(*paths: Path) -> None:
+    """Raise ValueError before anything is loaded, which takes seconds."""
+    for path in paths:
+        folder.read([path], SMALLEST)
+
+
+def _read(verifier: SiameseVerifier, paths: list[Path]) -> Pictures:
+    size, _, channels = verifier.shape_
+    return folder.read(paths, size, channels)
+
+
+def _tell(pictures: Pictures) -> None:
+    """Say what was read, and what could not be."""
+    kind = "grey" if pictures.images.shape[3] == 1 else "in colours"
+    size = " x ".join(map(str, pictures.images.shape[1:3]))
+    told = f"{len(pictures.paths):,} images, {size}, {kind}"
+    if missing := pictures.unreadable:
+        names = ", ".join(map(str, missing[:SHOWN])) + ", ..." * (len(missing) > SHOWN)
+        told += f"; {len(missing)} cannot be read and are left out: {names}"
+    print(told, file=sys.stderr)
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        if name == "nearest":
+            print("\n".join(f"{one['distance']:.4f}  {one['image']}" for one in value))
+        elif name != "unreadable":  # said before
+            print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+
+
+def main() -> int:
+    """Do what the command line says and return the exit status."""
+    terminal.open_streams()
+    terminal.heed_signals()
+    terminal.hush_libraries()
+    warnings.showwarning = lambda message, *_: print(f"{NAME}: {message}", file=sys.stderr)
+    try:
+        options = parse(sys.argv[1:])
+        _show(options.work(options), options.json)
+    except TrainingDivergedError as error:
+        return end(NAME, 1, str(error))
+    except (ValueError, OSError) as error:
+        return end(NAME, 2, f"error: {error}")
+    except KeyboardInterrupt:
+        return end(NAME, 130, "stopped; nothing was kept")
+    return 0

@@ -1,0 +1,107 @@
+"""The command `siamese`, as it is typed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SIAMESE = [
+    sys.executable,
+    "-c",
+    "import sys; from siamese_utils.command import main; sys.exit(main())",
+]
+
+
+def ask(*arguments):
+    return subprocess.run([*SIAMESE, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def pictures(digits, tmp_path_factory):
+    """Folders of digits as images: the classes' names are words, since a folder may be called so."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for part, rows in (("shown", range(600)), ("others", range(600, 1000))):
+        for row in rows:
+            path = folder / part / f"digit {digits.labels[row]}" / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(digits.images[row, ..., 0]).save(path)
+    (folder / "shown" / "digit 0" / "broken.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(pictures):
+    model = pictures / "model"
+    done = ask("fit", pictures / "shown", "--save", model, "--epochs", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["images"], told["classes"], told["channels"]) == (600, 10, 1)
+    assert [Path(path).name for path in told["unreadable"]] == ["broken.png"]
+    lines = [line for line in done.stderr.splitlines() if "epoch" not in line]
+    assert lines == [
+        "600 images, 28 x 28, grey; 1 cannot be read and are left out: "
+        f"{pictures / 'shown' / 'digit 0' / 'broken.png'}"
+    ]
+    return model
+
+
+def test_two_images_are_compared(model, pictures):
+    [a, b, *_] = sorted((pictures / "others" / "digit 0").iterdir())
+    done = ask("compare", model, a, b)
+    assert done.returncode == 0
+    assert not done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        "distance",
+        "same",
+        "probability",
+    ]
+    found = json.loads(ask("compare", model, a, a, "--json").stdout)
+    assert found["distance"] == 0
+    assert found["same"] is True
+
+
+def test_the_nearest_are_found(model, pictures):
+    [query, *_] = sorted((pictures / "others" / "digit 6").iterdir())
+    done = ask("search", model, query, pictures / "shown", "-k", 3, "--json")
+    nearest = json.loads(done.stdout)["nearest"]
+    assert [one["distance"] for one in nearest] == sorted(one["distance"] for one in nearest)
+    assert Path(nearest[0]["image"]).parent.name == "digit 6"
+    assert len(ask("search", model, query, pictures / "shown", "-k", 3).stdout.splitlines()) == 3
+
+
+def test_it_is_measured_on_other_images(model, pictures):
+    found = json.loads(ask("evaluate", model, pictures / "others", "--json").stdout)
+    assert found["AUC"] > 0.85
+    assert found["log-loss"] < 0.69
+
+
+def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path):
+    a = next((pictures / "others" / "digit 0").iterdir())
+    few = tmp_path / "few"
+    for name in ("x", "y"):
+        (few / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((9, 9), np.uint8)).save(few / name / "a.png")
+    for arguments, message in [
+        ([], "COMMAND"),
+        (["fitt"], "fitt"),
+        (["fit", pictures], "--save"),
+        (["fit", pictures / "shown", "--save", model], "is there already"),
+        (["fit", few, "--save", tmp_path / "m"], "x has 1 images; 20 are needed"),
+        (["fit", tmp_path / "none", "--save", tmp_path / "m"], "none is no folder"),
+        (["fit", few, "--save", tmp_path / "m", "--image-size", 4], "--image-size must be 8 to"),
+        (["fit", few, "--save", tmp_path / "m", "--model", "vgg"], "vgg"),
+        (["compare", tmp_path, a, a], "holds no verifier"),
+        (["compare", model, a, __file__], "test_command.py cannot be read as an image"),
+        (["search", model, a, tmp_path / "none"], "none is no folder"),
+        (["search", model, a, pictures, "-k", 0], "-k must be 1 or more"),
+    ]:
+        done = ask(*arguments)
+        assert done.returncode == 2, arguments
+        [line] = done.stderr.splitlines()
+        assert message in line
+        assert not done.stdout
+    assert not (tmp_path / "m").exists()
