@@ -170,14 +170,10 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
             print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
 
 
-def main() -> int:
+def run(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
-    terminal.open_streams()
-    terminal.heed_signals()
-    terminal.hush_libraries()
-    warnings.showwarning = lambda message, *_: print(f"{NAME}: {message}", file=sys.stderr)
     try:
-        options = parse(sys.argv[1:])
+        options = parse(arguments)
         _show(options.work(options), options.json)
     except TrainingDivergedError as error:
         return end(NAME, 1, str(error))
@@ -186,3 +182,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return end(NAME, 130, "stopped; nothing was kept")
     return 0
+
+
+def main() -> int:
+    """Set the process up, and run."""
+    terminal.open_streams()
+    terminal.hush_libraries()
+    terminal.heed_signals()
+    warnings.showwarning = lambda message, *_: print(f"{NAME}: {message}", file=sys.stderr)
+    return run(sys.argv[1:])

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from siamese_utils import command, verifier
+from siamese_utils.learning.training import TrainingDivergedError
+
 SIAMESE = [
     sys.executable,
     "-c",
@@ -17,7 +20,19 @@ SIAMESE = [
 
 
 def ask(*arguments):
+    """What the command says in a process of its own."""
     return subprocess.run([*SIAMESE, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.fixture
+def told(capsys):
+    """A function that runs the command in this process and returns what it answers."""
+
+    def run(*arguments):
+        assert command.run([*map(str, arguments), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -49,37 +64,53 @@ def model(pictures):
     return model
 
 
-def test_two_images_are_compared(model, pictures):
+def test_two_images_are_compared(model, pictures, told):
     [a, b, *_] = sorted((pictures / "others" / "digit 0").iterdir())
     done = ask("compare", model, a, b)
     assert done.returncode == 0
-    assert not done.stderr
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
-        "distance",
-        "same",
-        "probability",
-    ]
-    found = json.loads(ask("compare", model, a, a, "--json").stdout)
+    assert not done.stderr  # no word of TensorFlow's
+    names = [line.split(":")[0] for line in done.stdout.splitlines()]
+    assert names == ["distance", "same", "probability"]
+    found = told("compare", model, a, a)
     assert found["distance"] == 0
     assert found["same"] is True
 
 
-def test_the_nearest_are_found(model, pictures):
+def test_the_nearest_are_found(model, pictures, told, capsys):
     [query, *_] = sorted((pictures / "others" / "digit 6").iterdir())
-    done = ask("search", model, query, pictures / "shown", "-k", 3, "--json")
-    nearest = json.loads(done.stdout)["nearest"]
+    nearest = told("search", model, query, pictures / "shown", "-k", 3)["nearest"]
     assert [one["distance"] for one in nearest] == sorted(one["distance"] for one in nearest)
     assert Path(nearest[0]["image"]).parent.name == "digit 6"
-    assert len(ask("search", model, query, pictures / "shown", "-k", 3).stdout.splitlines()) == 3
+    assert command.run(["search", str(model), str(query), str(pictures / "shown"), "-k", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1] for line in lines] == [one["image"] for one in nearest]
 
 
-def test_it_is_measured_on_other_images(model, pictures):
-    found = json.loads(ask("evaluate", model, pictures / "others", "--json").stdout)
+def test_it_is_measured_on_other_images(model, pictures, told):
+    found = told("evaluate", model, pictures / "others")
     assert found["AUC"] > 0.85
     assert found["log-loss"] < 0.69
 
 
-def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path):
+def test_what_learns_nothing_is_fitted_at_once(pictures, tmp_path, told):
+    plain = ["--model", "silhouette", "--false-accept-rate", 0.05, "--image-size", 20]
+    told("fit", pictures / "shown", "--save", tmp_path / "plain", *plain)
+    found = told("evaluate", tmp_path / "plain", pictures / "others")
+    assert found["AUC"] > 0.7
+
+
+def test_a_training_that_diverges_keeps_nothing(pictures, tmp_path, monkeypatch, capsys):
+    def diverge(*_):
+        raise TrainingDivergedError("base: the loss is no number any more")
+
+    monkeypatch.setattr(verifier, "_train", diverge)
+    options = ["fit", str(pictures / "shown"), "--save", str(tmp_path / "m")]
+    assert command.run(options) == 1
+    assert "siamese: base: the loss is no number" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path, capsys):
     a = next((pictures / "others" / "digit 0").iterdir())
     few = tmp_path / "few"
     for name in ("x", "y"):
@@ -99,9 +130,13 @@ def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path):
         (["search", model, a, tmp_path / "none"], "none is no folder"),
         (["search", model, a, pictures, "-k", 0], "-k must be 1 or more"),
     ]:
-        done = ask(*arguments)
-        assert done.returncode == 2, arguments
-        [line] = done.stderr.splitlines()
+        try:
+            status = command.run([*map(str, arguments)])
+        except SystemExit as stop:  # argparse's own way
+            status = stop.code
+        assert status == 2, arguments
+        said = capsys.readouterr()
+        [line] = said.err.splitlines()
         assert message in line
-        assert not done.stdout
+        assert not said.out
     assert not (tmp_path / "m").exists()
