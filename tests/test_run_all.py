@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import typst
 from sklearn.metrics import roc_auc_score
 
 import run_all
@@ -18,7 +19,7 @@ from siamese_utils.images.dataset import SETS
 from siamese_utils.learning import plans, store, training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.measuring import distances, verdicts
-from siamese_utils.report import pdf, publish, series
+from siamese_utils.report import publish, series
 from siamese_utils.telling import claims, results
 
 SEEDS = 2  # as in conftest.QUICK
@@ -340,9 +341,26 @@ def test_trouble_with_the_pdf_costs_the_pdf_alone(
     output = tmp_path / "report"
     (publish.open_staging(output) / "report.pdf").write_text("the old one")
     publish.publish(output, {})
-    monkeypatch.setattr(pdf.typst, "compile", refuse)
+    monkeypatch.setattr(typst, "compile", refuse)
     status = run_all.main(["--dataset", "digits", "--output", str(output)])
     assert status == 1
     assert "without a PDF: no fonts" in capsys.readouterr().err
     assert "report.pdf" not in (output / "01-a.html").read_text()
     assert not (output / "report.pdf").exists()
+
+
+@pytest.mark.parametrize("engine", ["typst", "pypandoc"])
+@pytest.mark.fault(
+    "the PDF engine does not load", "one line, exit 2; with --no-pdf the pages are made"
+)
+def test_without_an_engine_there_are_pages(
+    engine, tmp_path, store, capsys, make_notebook, monkeypatch
+):
+    make_notebook(tmp_path, "print('done')")
+    monkeypatch.setitem(sys.modules, engine, None)  # as where it is missing or broken
+    options = ["--dataset", "digits", "--output", str(tmp_path / "report")]
+    assert run_all.main(options) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"no PDF can be made here (import of {engine}" in line
+    assert "--no-pdf does without" in line
+    assert run_all.main([*options, "--no-pdf"]) == 0

@@ -226,6 +226,26 @@ def test_weights_that_are_no_numbers_are_refused(fitted, tmp_path):
         SiameseVerifier.load(folder)
 
 
+class Runs:
+    """An object that would leave a file where it is unpacked."""
+
+    def __reduce__(self):
+        return (open, ("ran", "w"))
+
+
+@pytest.mark.fault("a kept verifier holds an object that runs when it is read", "it is never read")
+def test_an_object_among_the_weights_never_runs(fitted, tmp_path, monkeypatch):
+    folder = fitted.save(tmp_path / "kept")
+    monkeypatch.chdir(tmp_path)
+    np.savez(folder / verifier.WEIGHTS, np.array([Runs()], dtype=object))
+    kept = json.loads((folder / verifier.SETTINGS).read_text())
+    kept["sha256"] = verifier._digest(folder, {k: v for k, v in kept.items() if k != "sha256"})
+    (folder / verifier.SETTINGS).write_text(json.dumps(kept))  # the seal is right
+    with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
+        SiameseVerifier.load(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.fault("Ctrl-C while a verifier is saved", "nothing is left")
 def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

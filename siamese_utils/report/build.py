@@ -75,6 +75,8 @@ def check(order: Order) -> None:
 
     Nothing was done then, but that images may have been downloaded.
     """
+    if order.with_pdf:
+        pdf.check()
     sources.load(order.plan.dataset)
     for chapter in order.chapters:
         execute.check(chapter, order.parameters)

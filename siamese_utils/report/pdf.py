@@ -7,8 +7,6 @@ import tempfile
 from itertools import zip_longest
 from pathlib import Path
 
-import pypandoc
-import typst
 from bs4 import BeautifulSoup, Tag
 
 from siamese_utils.report.html import TEMPLATES, Body
@@ -22,6 +20,17 @@ STANDARD = "a-2b"  # PDF/A: a file that archives take
 
 class PdfError(Exception):
     """The PDF could not be made; the message is the typesetter's."""
+
+
+def check() -> None:
+    """Raise ValueError where what makes the PDF is not here or does not load."""
+    try:
+        import pypandoc
+        import typst  # noqa: F401
+
+        pypandoc.get_pandoc_path()
+    except (ImportError, OSError) as error:
+        raise ValueError(f"no PDF can be made here ({error}); --no-pdf does without") from None
 
 
 def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
@@ -67,6 +76,8 @@ def _describe(front: Body, banner: str, subtitle: str) -> dict[str, str]:
 
 def _typeset(template: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
     """Write HTML below a template as a PDF; its files lie in `scratch`. Raises PdfError."""
+    import typst
+
     files = (TEMPLATES / "style.typ", TEMPLATES / template)
     head = "".join(path.read_text(encoding="utf-8") for path in files)
     (scratch / template).write_text(head + _to_typst(html), encoding="utf-8")
@@ -87,6 +98,8 @@ def _to_typst(html: str) -> str:
 
     Raises PdfError.
     """
+    import pypandoc
+
     alts = {
         image["src"]: image["alt"] for image in BeautifulSoup(html, "html.parser")("img", alt=True)
     }

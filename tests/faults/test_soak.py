@@ -1,6 +1,7 @@
 """A run that is killed again and again, at any instant, and then left alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -62,11 +63,16 @@ def look_at(folder, monkeypatch):
 def test_a_run_killed_at_any_instant_and_begun_again(tmp_path, monkeypatch):
     seconds = finish(tmp_path / "clean")
     rng = np.random.default_rng()
-    for _ in range(KILLS):
+    kills = 0
+    while kills < KILLS:
         process = start(tmp_path / "killed")
         time.sleep(rng.uniform(0, seconds))
-        process.kill()
+        if process.poll() is None:
+            process.kill()
+            kills += 1
         process.communicate()
         look_at(tmp_path / "killed", monkeypatch)
+        if process.returncode == 0:  # it came to its end: there is to be something to lose again
+            shutil.rmtree(tmp_path / "killed" / "store")
     finish(tmp_path / "killed")
     assert results_of(tmp_path / "killed") == results_of(tmp_path / "clean")
