@@ -15,10 +15,16 @@ from siamese_utils.images.folder import Pictures
 from siamese_utils.learning.experiment import MODELS
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.terminal import Parser, end
-from siamese_utils.verifier import FEWEST_IMAGES, PLAIN, RECIPE, SMALLEST, SiameseVerifier
+from siamese_utils.verifier import (
+    FEWEST_IMAGES,
+    MOST_SIDE,
+    PLAIN,
+    RECIPE,
+    SMALLEST,
+    SiameseVerifier,
+)
 
 NAME = "siamese"
-MOST = 256  # pixels of a side
 SHOWN = 3  # names of unreadable files
 
 
@@ -74,10 +80,14 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     start = time.monotonic()
     if options.save.exists():
         raise ValueError(f"{options.save} is there already; choose another --save")
-    if not SMALLEST <= options.image_size <= MOST:
-        raise ValueError(f"--image-size must be {SMALLEST} to {MOST}, not {options.image_size}")
+    if not SMALLEST <= options.image_size <= MOST_SIDE:
+        raise ValueError(
+            f"--image-size must be {SMALLEST} to {MOST_SIDE}, not {options.image_size}"
+        )
+    _refuse_unwritable(options.save)
     pictures = folder.read_classes(options.folder, options.image_size)
-    name, fewest = min(Counter(pictures.labels.tolist()).items(), key=lambda item: item[1])
+    labels = pictures.labels(options.folder)
+    name, fewest = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
     if fewest < FEWEST_IMAGES:
         raise ValueError(
             f"{options.folder / name} has {fewest} images; {FEWEST_IMAGES} are needed of each class"
@@ -89,11 +99,11 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
         seed=options.seed,
         false_accept_rate=options.false_accept_rate,
     )
-    verifier.fit(pictures.images, pictures.labels).save(options.save)
+    verifier.fit(pictures.images, labels).save(options.save)
     return {
         "model": str(options.save),
         "images": len(pictures.paths),
-        "classes": len(set(pictures.labels.tolist())),
+        "classes": len(set(labels.tolist())),
         "channels": pictures.images.shape[3],
         "unreadable": [str(path) for path in pictures.unreadable],
         "seconds": round(time.monotonic() - start, 1),
@@ -134,13 +144,21 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     size, _, channels = verifier.shape_
     pictures = folder.read_classes(options.folder, size, channels)
     _tell(pictures)
-    return verifier.evaluate(pictures.images, pictures.labels)
+    return verifier.evaluate(pictures.images, pictures.labels(options.folder))
 
 
 def _refuse_unreadable(*paths: Path) -> None:
     """Raise ValueError before anything is loaded, which takes seconds."""
     for path in paths:
         folder.read([path], SMALLEST)
+
+
+def _refuse_unwritable(model: Path) -> None:
+    """Raise OSError where a model cannot be kept, before it is trained."""
+    model.parent.mkdir(parents=True, exist_ok=True)
+    probe = model.with_name(f".{model.name}-probe")
+    probe.mkdir(exist_ok=True)
+    probe.rmdir()
 
 
 def _read(verifier: SiameseVerifier, paths: list[Path]) -> Pictures:

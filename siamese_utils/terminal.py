@@ -38,7 +38,7 @@ def open_streams() -> None:
 def hush_libraries() -> None:
     """Send what libraries write to the terminal past Python, such as TensorFlow's log, nowhere."""
     sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="replace")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 

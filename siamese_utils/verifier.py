@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,7 +29,6 @@ from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.measuring import baselines, counts, probability, recipe
 from siamese_utils.measuring.baselines import Embed
 from siamese_utils.measuring.counts import PairCounts
-from siamese_utils.measuring.curve import Curve
 from siamese_utils.measuring.probability import Probability
 
 if TYPE_CHECKING:
@@ -37,10 +37,12 @@ if TYPE_CHECKING:
 RECIPE = "recipe"  # the model for classes that are not shown to it
 PLAIN = {"raw pixels": baselines.pixels, "silhouette": baselines.silhouette}  # learn nothing
 SMALLEST = 8  # pixels: the side of an image, of which a network's layers leave one
+MOST_SIDE, MOST_CHANNELS = 256, 4  # of an image
 LARGEST = 48  # pixels: the side of an image that the recipe takes
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
 FEW = 30  # held-out images: with fewer, the probability may be far off
+MOST_CLASSES = 60  # that are measured: memory grows with their square
 DARK = 32  # of 255: images that are nowhere brighter were hardly meant to be of 0..255
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
 
@@ -81,8 +83,9 @@ class SiameseVerifier(BaseEstimator):
         or one that has no use for these: `recipe`, of outlines, gradients and small networks (see
         `measuring.recipe`), better where pairs show classes that `fit` did not see, tried on
         things before a ground of 0, and for images of up to 48 x 48 pixels; or `raw pixels` or
-        `silhouette`, which learn nothing. false_accept_rate: the share of different pairs that
-        `is_same` may take for the same, above 0 and below 1; None: what is more probable counts.
+        `silhouette`, which learn nothing. false_accept_rate: the share of different pairs, of
+        classes shown to `fit`, that `is_same` is to take for the same, above 0 and below 1: as it
+        is on held-out images, so more or less on others; None: what is more probable counts.
         """
         self.model = model
         self.margin = margin
@@ -105,7 +108,7 @@ class SiameseVerifier(BaseEstimator):
         """
         self._refuse_parameters()
         images, labels, names = _training_set(images, labels)
-        _refuse_size(images, self.model)
+        _refuse_size(images.shape[1:3], self.model)
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
         split = _hold_out(dataset, self.seed)
@@ -117,10 +120,15 @@ class SiameseVerifier(BaseEstimator):
             encoders = [manyclasses.fit(step, *taught)[0] for step in steps]
             whitenings = recipe.fit(*taught, _networks(encoders))
         elif self.model in MODELS:
+            _warn_of_unequal(taught[1])
             encoders = [_train(self._experiment(), dataset, split)]
         precision = machine.best_precision() if self.model in MODELS else "float32"
         self._keep(encoders, whitenings, images.shape[1:], precision)
-        self._calibrate_on(images[split.validation], labels[split.validation])
+        try:
+            self._calibrate_on(images[split.validation], labels[split.validation])
+        except BaseException:  # Ctrl-C too
+            self._forget()
+            raise
         return self
 
     def embed(self, images: np.ndarray) -> np.ndarray:
@@ -152,8 +160,7 @@ class SiameseVerifier(BaseEstimator):
         seen; of others it is an extrapolation, unless `calibrate` was given pairs of them.
         """
         distance = np.asarray(self.distance(a, b))
-        stated = self.probability_(distance)
-        same = stated >= 0.5 if self.threshold_ is None else distance <= self.threshold_
+        stated, same = self.probability_(distance), distance <= self.threshold_
         return Answer(same, stated) if distance.ndim else Answer(bool(same), float(stated))
 
     def calibrate(self, a: np.ndarray, b: np.ndarray, same: np.ndarray) -> SiameseVerifier:
@@ -182,23 +189,20 @@ class SiameseVerifier(BaseEstimator):
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Return figures of merit on all pairs of labelled images, 0..1 but for the log-loss.
 
-        Each class and each two classes weigh the same. Of images that `fit` has seen they would be
-        flattered. Source of Brier score and log-loss: `measuring.probability`.
+        Each class and each two classes weigh the same; of more than 60 classes, 60 are drawn. Of
+        images that `fit` has seen they would be flattered. Source of Brier score and log-loss: `measuring.probability`.
         """
         found = self._count(images, labels)
         curve = found.curve_of_classes(found.classes)
-        threshold = self.threshold_
-        if threshold is None:
-            threshold = -self.probability_.intercept / self.probability_.slope
         return {
             "AUC": curve.auc,
             "EER": curve.equal_error_rate,
-            "accuracy": curve.accuracy(threshold),
+            "accuracy": curve.accuracy(self.threshold_),
             "true accepts at 1 %": curve.true_accepts(0.01),
         } | probability.scores(self.probability_, found)
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Return the AUC on all pairs of labelled images: 0.5 is chance, 1 perfect."""
+        """Return the AUC on all pairs, as `evaluate` does: 0.5 is chance, 1 perfect."""
         found = self._count(images, labels)
         return found.curve_of_classes(found.classes).auc
 
@@ -234,10 +238,24 @@ class SiameseVerifier(BaseEstimator):
 
         Raises FileNotFoundError, and ValueError where anything in it is not as it was saved.
         """
-        kept, weights = _read(Path(folder))
+        folder = Path(folder)
+        kept, weights = _read(folder)
+        try:
+            return cls._rebuild(kept, weights)
+        except (ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
+            raise ValueError(f"{folder} holds no verifier of this version: {error}") from None
+
+    @classmethod
+    def _rebuild(cls, kept: dict[str, Any], weights: list[np.ndarray]) -> SiameseVerifier:
+        """Return the verifier of what was kept, which may be a stranger's."""
         verifier = cls(**kept["parameters"])
+        verifier._refuse_parameters()
+        height, width, channels = (int(size) for size in kept["shape"])
+        _refuse_size((height, width), verifier.model)
+        if not 1 <= channels <= MOST_CHANNELS or max(height, width) > MOST_SIDE:
+            raise ValueError(f"images of shape {kept['shape']}")
         encoders = []
-        for build in verifier._builders(kept["shape"], kept["precision"]):
+        for build in verifier._builders((height, width, channels), kept["precision"]):
             encoder = build()
             number = len(encoder.weights)
             encoder.set_weights(weights[:number])
@@ -245,15 +263,19 @@ class SiameseVerifier(BaseEstimator):
             weights = weights[number:]
         both = zip(weights[::2], weights[1::2], strict=True)
         whitenings = [recipe.Whitening(*one) for one in both]
-        verifier._keep(encoders, whitenings, kept["shape"], kept["precision"])
+        verifier._keep(encoders, whitenings, (height, width, channels), kept["precision"])
         verifier.probability_ = Probability(**kept["probability"])
         verifier.threshold_ = kept["threshold"]
+        if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
+            raise ValueError("its probability is no number")
         return verifier
 
     def _refuse_parameters(self) -> None:
         refuse_unknown("model", self.model, (*MODELS, RECIPE, *PLAIN))
         if self.model in MODELS:
             self._experiment()
+        if not (isinstance(self.seed, int | np.integer) and self.seed >= 0):
+            raise ValueError(f"seed must be a whole number of 0 or more, not {self.seed!r}")
         rate = self.false_accept_rate
         if rate is not None and not 0 < rate < 1:
             raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
@@ -281,7 +303,11 @@ class SiameseVerifier(BaseEstimator):
         """Keep what was fitted, but for the probability."""
         self.encoders_, self.whitenings_ = encoders, whitenings
         self.shape_, self.precision_ = tuple(shape), precision
-        self.fitted_ = self.get_params()  # what is set later waits for the next `fit`
+        # what is set later waits for the next `fit`
+        self.fitted_ = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self.get_params().items()
+        }
 
     def _forget(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -314,17 +340,32 @@ class SiameseVerifier(BaseEstimator):
     def _set_probability(self, distance: np.ndarray, same: np.ndarray, number: int) -> None:
         """Set probability and threshold by judged pairs; number: as in `probability.fit`."""
         self.probability_ = probability.fit(distance, same, number)
-        self.threshold_ = None
-        if (rate := self.fitted_["false_accept_rate"]) is not None:
-            curve = Curve.of_pairs(distance, ~same)
-            threshold = float(curve.threshold[curve.different <= rate].max())
-            # -inf, which would accept nothing, where one different pair is a larger share
-            self.threshold_ = threshold if np.isfinite(threshold) else 0.0
+        self.threshold_ = self.probability_.threshold
+        if not self.probability_.slope:
+            warnings.warn("pairs of one class are no nearer than others", stacklevel=4)
+        if (rate := self.fitted_["false_accept_rate"]) is None:
+            return
+        different = np.sort(distance[~same])
+        allowed = int(rate * len(different))  # so many of them may be accepted
+        if not allowed:
+            warnings.warn(
+                f"{len(different)} pairs of two classes are too few to tell a rate of {rate:g}",
+                stacklevel=4,
+            )
+        # just below the first that may not be
+        self.threshold_ = float(np.nextafter(different[allowed], -1, dtype=np.float64))
 
     def _count(self, images: np.ndarray, labels: np.ndarray) -> PairCounts:
         """Count all pairs of labelled images by their distance."""
         embeddings = self.embed(images)
         names, labels = _numbered(labels, len(embeddings))
+        if len(names) > MOST_CLASSES:
+            drawn = np.random.default_rng(self.seed).choice(len(names), MOST_CLASSES, replace=False)
+            chosen = np.isin(labels, drawn)
+            embeddings, (names, labels) = (
+                embeddings[chosen],
+                np.unique(labels[chosen], return_inverse=True),
+            )
         if len(names) < 2 or np.bincount(labels).min() < 2:
             raise ValueError("it takes two classes, and two images of each")
         return counts.count_pairs(embeddings, labels, counts.choose_step(embeddings))
@@ -367,16 +408,31 @@ def _train(experiment: Experiment, dataset: data.Dataset, split: data.Split) -> 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Return the values and the weights of a kept verifier. Raises ValueError where it was changed."""
-    if not (folder / SETTINGS).is_file():
-        raise FileNotFoundError(f"{folder} holds no verifier")
+    for name in (SETTINGS, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} holds no verifier: there is no file {name}")
     try:
         kept = json.loads((folder / SETTINGS).read_bytes())
-    except ValueError:  # not even text
+    except (ValueError, RecursionError):  # not even text
         kept = None
     if not isinstance(kept, dict) or kept.pop("sha256", "") != _digest(folder, kept):
         raise ValueError(f"{folder} is damaged or was changed: fit and save the verifier anew")
-    with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
-        return kept, [arrays[f"arr_{i}"] for i in range(len(arrays))]
+    try:
+        weights = _read_weights(folder / WEIGHTS)
+    except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{folder / WEIGHTS} holds no weights: {error}") from None
+    return kept, weights
+
+
+def _read_weights(path: Path) -> list[np.ndarray]:
+    with zipfile.ZipFile(path) as packed:  # as large as the file, and no larger
+        if any(one.compress_type != zipfile.ZIP_STORED for one in packed.infolist()):
+            raise ValueError("they are compressed, which no verifier's are")
+    with np.load(path, allow_pickle=False) as arrays:
+        weights = [arrays[f"arr_{i}"] for i in range(len(arrays))]
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ValueError("they are no numbers")
+    return weights
 
 
 def _digest(folder: Path, kept: dict[str, Any]) -> str:
@@ -398,6 +454,11 @@ def _training_set(
     images = images[..., np.newaxis] if images.ndim == 3 else images
     if images.ndim != 4:
         raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
+    if max(images.shape[1:3]) > MOST_SIDE or not 1 <= images.shape[3] <= MOST_CHANNELS:
+        raise ValueError(
+            f"images may have {MOST_SIDE} pixels a side and {MOST_CHANNELS} channels at most, "
+            f"not {images.shape[1:]}: shrink them"
+        )
     names, labels = _numbered(labels, len(images))
     fewest = np.bincount(labels).min() if len(labels) else 0
     if len(names) < 2 or fewest < FEWEST_IMAGES:
@@ -410,6 +471,17 @@ def _training_set(
             stacklevel=3,
         )
     return images, labels, names
+
+
+def _warn_of_unequal(labels: np.ndarray) -> None:
+    """Warn where the study's pairs, as many of each class as the smallest has, leave out much."""
+    sizes = np.bincount(labels)
+    if 2 * (used := sizes.min() * len(sizes)) < len(labels):
+        warnings.warn(
+            f"the study's network is shown as many images of each class as the smallest one has: "
+            f"{used} of {len(labels)}",
+            stacklevel=3,
+        )
 
 
 def _numbered(labels: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
@@ -438,11 +510,11 @@ def _as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
     return np.rint(images * 255).astype(np.uint8)
 
 
-def _refuse_size(images: np.ndarray, model: str) -> None:
-    size = " x ".join(map(str, images.shape[1:3]))
-    if model not in PLAIN and min(images.shape[1:3]) < SMALLEST:
+def _refuse_size(sides: tuple[int, ...], model: str) -> None:
+    size = " x ".join(map(str, sides))
+    if min(sides) < (1 if model in PLAIN else SMALLEST):
         raise ValueError(f"images must be {SMALLEST} x {SMALLEST} or larger, not {size}")
-    if model == RECIPE and max(images.shape[1:3]) > LARGEST:
+    if model == RECIPE and max(sides) > LARGEST:
         raise ValueError(
             f"the recipe takes images of up to {LARGEST} x {LARGEST}, not {size}: shrink them"
         )
@@ -450,7 +522,7 @@ def _refuse_size(images: np.ndarray, model: str) -> None:
 
 def _hold_out(dataset: data.Dataset, seed: int) -> data.Split:
     """Hold out a tenth of each class; there is no test set, so the rest is all for training."""
-    split = dataset.split(seed)
+    split = data._split.__wrapped__(dataset, seed)  # past its cache, which would keep the images
     held_out = np.bincount(dataset.labels[split.validation], minlength=len(dataset.class_names))
     if held_out.min() < 2:
         name = dataset.class_names[held_out.argmin()]

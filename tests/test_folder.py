@@ -25,28 +25,50 @@ def noise(*shape, seed=0):
 
 
 def test_a_subfolder_is_a_class(save, tmp_path):
-    for name in ("cat/b.png", "cat/a.PNG", "dog/c.bmp", ".cache/d.png", "e.png"):
-        save(name, noise(9, 9), format="PNG" if "n" in name.lower()[-3:] else "BMP")
+    for name in ("cat/b.png", "cat/deep/a.PNG", ".cache/d.png", "dog/.old/f.png", "e.png"):
+        save(name, noise(9, 9), format="PNG")
+    save("dog/c.bmp", noise(9, 9))
     (tmp_path / "dog" / "notes.txt").write_text("no image")
     (tmp_path / "dog" / ".hidden.png").write_text("no image")
     (tmp_path / "empty").mkdir()
     found = folder.read_classes(tmp_path, 9)
     assert [str(path.relative_to(tmp_path)) for path in found.paths] == [
-        "cat/a.PNG",
         "cat/b.png",
+        "cat/deep/a.PNG",
         "dog/c.bmp",
     ]
-    assert found.labels.tolist() == ["cat", "cat", "dog"]
+    assert found.labels(tmp_path).tolist() == ["cat", "cat", "dog"]
     assert np.array_equal(found.images[..., 0], np.stack([noise(9, 9)] * 3))  # to the pixel
-    assert len(folder.read_all(tmp_path, 9).paths) == 5  # one of them is in a hidden folder
+    assert found.unreadable == [tmp_path / "dog" / "notes.txt"]
+    assert len(folder.read_all(tmp_path, 9).paths) == 4
 
 
-@pytest.mark.parametrize("ending", folder.ENDINGS)
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".gif", ".bmp", ".tif", ".avif"])
 def test_every_format(save, ending):
     path = save(f"a{ending}", np.full((40, 40), 99, np.uint8))
     found = folder.read([path], 10)
     assert found.images.shape == (1, 10, 10, 1)
     assert np.abs(found.images.astype(int) - 99).max() <= 2  # some formats lose a little
+
+
+def test_values_that_nobody_knows_the_white_of_are_left_out(save):
+    good = save("good.png", noise(9, 9))
+    wide, real = (
+        save(f"{kind}.tif", np.arange(81).reshape(9, 9).astype(kind)) for kind in ("i4", "f4")
+    )
+    assert folder.read([wide, good, real], 9).unreadable == [wide, real]
+
+
+def test_odd_exif_is_no_reason_to_end(save):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "x"
+    path = save("a.jpg", noise(9, 9), exif=exif)
+    content = path.read_bytes()
+    order = content.index(b"\x01\x0e") if b"MM" in content[:40] else content.index(b"\x0e\x01")
+    changed = content[order : order + 2].replace(b"\x0e", b"\x01")  # a text as a tag of numbers
+    path.write_bytes(content[:order] + changed + content[order + 2 :])
+    good = save("good.png", noise(9, 9))
+    assert good in folder.read([path, good], 9).paths
 
 
 def test_grey_unless_an_image_has_a_colour(save):

@@ -34,3 +34,22 @@ def test_few_pairs_make_no_certainty():
     found = probability.fit(distance, distance == 0, 10)
     assert found(np.array([0, 10])) == pytest.approx([11 / 12, 1 / 12], abs=0.01)
     assert expit(found.logit(3.0)) == found(3.0)
+
+
+def test_the_unit_of_distances_does_not_matter():
+    rng = np.random.default_rng(0)
+    same = np.arange(400) < 100
+    distance = rng.normal(np.where(same, 4, 6), 1)
+    found = probability.fit(distance, same, 100)
+    assert found.threshold == pytest.approx(5, abs=0.2)
+    for unit in (1e-6, 1e6):
+        scaled = probability.fit(unit * distance, same, 100)
+        assert scaled.slope * unit == pytest.approx(found.slope, rel=1e-3)
+        assert scaled.intercept == pytest.approx(found.intercept, rel=1e-3)
+
+
+@pytest.mark.parametrize("distance", [[1.0, 1.0, 1.0, 1.0], [2.0, 3.0, 1.0, 0.0]])
+def test_distances_that_tell_nothing_or_the_opposite(distance):
+    found = probability.fit(np.array(distance), np.array([True, True, False, False]), 2)
+    assert found == probability.Probability(0.0, 0.0)
+    assert found.threshold < 0  # nothing is accepted

@@ -14,8 +14,6 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
@@ -25,22 +23,19 @@ class Pictures:
     paths: list[Path]  # of these, in their order
     unreadable: list[Path]  # left out
 
-    @property
-    def labels(self) -> np.ndarray:
-        """(images,) the names of their folders."""
-        return np.array([path.parent.name for path in self.paths])
+    def labels(self, folder: Path) -> np.ndarray:
+        """Return the names of their subfolders of a folder: (images,)."""
+        return np.array([path.relative_to(folder).parts[0] for path in self.paths])
 
 
 def read_classes(folder: Path, size: int, channels: int | None = None) -> Pictures:
-    """Read all images in the subfolders of a folder, each of which is a class; size as in `read`.
+    """Read all images below the subfolders of a folder, each of which is a class; size as in `read`.
 
     Raises ValueError where there are none, OSError where the folder cannot be read.
     """
-    _refuse_file(folder)
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and _is_shown(path))
-    paths = [path for one in inside for path in sorted(one.iterdir()) if _is_image(path)]
+    paths = [path for path in _files_in(folder) if len(path.relative_to(folder).parts) > 1]
     if not paths:
-        raise ValueError(f"{folder} has no subfolders with images ({', '.join(ENDINGS)})")
+        raise ValueError(f"{folder} has no subfolders with images, one for each class")
     return read(paths, size, channels)
 
 
@@ -49,11 +44,22 @@ def read_all(folder: Path, size: int, channels: int | None = None) -> Pictures:
 
     Raises ValueError where there are none, OSError where the folder cannot be read.
     """
-    _refuse_file(folder)
-    paths = sorted(path for path in folder.rglob("*") if _is_image(path))
+    paths = _files_in(folder)
     if not paths:
-        raise ValueError(f"{folder} holds no images ({', '.join(ENDINGS)})")
+        raise ValueError(f"{folder} holds no images")
     return read(paths, size, channels)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files in and below a folder, without hidden ones."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def read(paths: Sequence[Path], size: int, channels: int | None = None) -> Pictures:
@@ -78,45 +84,33 @@ def read(paths: Sequence[Path], size: int, channels: int | None = None) -> Pictu
     )
 
 
-def _refuse_file(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
-
-
 def _shown(paths: Sequence[Path]) -> Iterable[Path]:
     return tqdm(paths, desc="reading", unit=" images", delay=1, leave=False)
-
-
-def _is_shown(path: Path) -> bool:
-    return not path.name.startswith(".")
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in ENDINGS and path.is_file() and _is_shown(path)
 
 
 def _read_one(path: Path, size: int) -> np.ndarray | None:
     """Return an image in colours, (size, size, 3) uint8, or None where it cannot be read."""
     from PIL import Image, ImageOps
 
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                turned = _without_alpha(ImageOps.exif_transpose(image))
-                fitted = ImageOps.fit(turned, (size, size), Image.Resampling.BILINEAR)
-                return np.asarray(fitted)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-        return None
-    except Image.DecompressionBombWarning:
+                turned = _in_colours(ImageOps.exif_transpose(image))
+                return np.asarray(ImageOps.fit(turned, (size, size), Image.Resampling.BILINEAR))
+    except Exception:  # whatever a decoder makes of a damaged file
         return None
 
 
-def _without_alpha(image: Image) -> Image:
-    """Return an image in colours, over black where it is transparent."""
+def _in_colours(image: Image) -> Image:
+    """Return an image in colours, over black where it is transparent. Raises ValueError."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # of 16 bits
+    if image.mode in ("I", "F"):  # nobody knows what is white
+        raise ValueError(f"pixels of mode {image.mode}")
+    if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))

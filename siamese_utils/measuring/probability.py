@@ -25,6 +25,11 @@ class Probability:
         """Return the probabilities, 0..1, of the shape of the distances."""
         return expit(self.logit(distance))
 
+    @property
+    def threshold(self) -> float:
+        """The distance at which both are as probable; below 0 where distance tells nothing."""
+        return -self.intercept / self.slope if self.slope < 0 else -1.0
+
     def logit(self, distance: np.ndarray) -> np.ndarray:
         """Return the logarithm of the odds."""
         return np.asarray(distance) * self.slope + self.intercept
@@ -35,16 +40,19 @@ def fit(distance: np.ndarray, same: np.ndarray, number: int) -> Probability:
 
     distance, same: (pairs,), of both kinds; number: how many independent pairs of each kind they
     are taken for, since pairs share images. Platt's targets are then 1 / (number + 2) and
-    (number + 1) / (number + 2), and no few pairs make it certain. Source: Platt 1999, section 2.2.
+    (number + 1) / (number + 2), and no few pairs make it certain. Where same pairs are no nearer
+    than different ones it is a half at every distance. Source: Platt 1999, section 2.2.
     """
+    unit = distance.std() or 1.0  # the solver stops early where distances are small
     share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
     weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
     fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(
-        np.tile(distance, 2)[:, np.newaxis],
+        np.tile(distance / unit, 2)[:, np.newaxis],
         np.repeat([True, False], len(distance)),
         sample_weight=np.concatenate([weight * share, weight * (1 - share)]),
     )
-    return Probability(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+    slope = float(fitted.coef_[0, 0] / unit)
+    return Probability(slope, float(fitted.intercept_[0])) if slope < 0 else Probability(0.0, 0.0)
 
 
 def scores(probability: Probability, found: PairCounts) -> dict[str, float]:

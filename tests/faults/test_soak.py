@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -70,7 +71,8 @@ def test_a_run_killed_at_any_instant_and_begun_again(tmp_path, monkeypatch):
         if process.poll() is None:
             process.kill()
             kills += 1
-        process.communicate()
+        _, said = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), said
         look_at(tmp_path / "killed", monkeypatch)
         if process.returncode == 0:  # it came to its end: there is to be something to lose again
             shutil.rmtree(tmp_path / "killed" / "store")
