@@ -6,8 +6,11 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from siamese_utils import terminal
 from siamese_utils.images import folder
@@ -25,6 +28,8 @@ from siamese_utils.verifier import (
 )
 
 NAME = "siamese"
+Work = Callable[[argparse.Namespace], dict[str, Any]]
+CHOICES = ("model", "epochs", "seed", "false_accept_rate")  # of the verifier
 SHOWN = 3  # names of unreadable files
 
 
@@ -33,46 +38,46 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(prog=NAME, description=__doc__.split("`")[0], allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
-    def add(name: str, work: Any, told: str, *places: tuple[str, str]) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=told, description=told, allow_abbrev=False)
+    def add(work: Work, told: str, **places: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            work.__name__, help=told, description=told, allow_abbrev=False
+        )
         command.set_defaults(work=work)
-        for place, what in places:
-            command.add_argument(place.lower(), metavar=place, type=Path, help=what)
+        for place, what in places.items():
+            command.add_argument(place, metavar=place.upper(), type=Path, help=what)
         command.add_argument("--json", action="store_true", help="answer in JSON")
         return command
 
-    model = "MODEL", "what `siamese fit` kept"
-    classes = "FOLDER", "a folder with a subfolder of images for each class"
-    one = add("fit", fit, "train on a folder of images, and keep what was learned", classes)
-    one.add_argument("--save", type=Path, required=True, metavar="MODEL", help="a new folder")
-    one.add_argument(
+    model = "what `siamese fit` kept"
+    classes = "a folder with a subfolder of images for each class"
+    _add_choices(add(fit, "train on a folder of images, and keep what was learned", folder=classes))
+    told = "say how far two images are apart, and whether alike"
+    add(compare, told, model=model, a="an image", b="another one")
+    places = {"model": model, "query": "an image", "gallery": "a folder of images"}
+    search_options = add(search, "find the nearest images of a folder", **places)
+    search_options.add_argument("-k", type=int, default=5, metavar="N", help="how many (5)")
+    add(evaluate, "measure it on images that it was not fitted to", model=model, folder=classes)
+    return parser.parse_args(arguments)
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    """Add what `fit` may be told."""
+    command.add_argument(
+        "--save", type=Path, required=True, metavar="MODEL", help="a new folder, for what is kept"
+    )
+    command.add_argument(
         "--model",
         choices=(*MODELS, RECIPE, *PLAIN),
         default="base",
-        help="the study's network (base), or recipe, for classes that it will not be shown, or one that learns nothing",
+        help="the study's network (base); or recipe, for classes not shown; or one that learns nothing",
     )
-    one.add_argument("--epochs", type=int, default=10, metavar="N", help="of the study's network")
-    one.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random")
-    one.add_argument(
-        "--image-size",
-        type=int,
-        default=28,
-        metavar="N",
-        help="pixels of a side; all are made so (28)",
-    )
-    one.add_argument(
-        "--false-accept-rate",
-        type=float,
-        metavar="R",
-        help="share of different pairs that may count as the same, such as 0.01",
-    )
-    images = ("A", "an image"), ("B", "another one")
-    add("compare", compare, "say how far two images are apart, and whether alike", model, *images)
-    gallery = ("QUERY", "an image"), ("GALLERY", "a folder of images")
-    one = add("search", search, "find the nearest images of a folder", model, *gallery)
-    one.add_argument("-k", type=int, default=5, metavar="N", help="how many (5)")
-    add("evaluate", evaluate, "measure it on images that it was not fitted to", model, classes)
-    return parser.parse_args(arguments)
+    size = "pixels of a side, to which all are brought (28)"
+    command.add_argument("--image-size", type=int, default=28, metavar="N", help=size)
+    told = "of the study's network (10)"
+    command.add_argument("--epochs", type=int, default=10, metavar="N", help=told)
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of what is random (0)")
+    rate = "share of different pairs that may count as the same, such as 0.01"
+    command.add_argument("--false-accept-rate", type=float, metavar="R", help=rate)
 
 
 def fit(options: argparse.Namespace) -> dict[str, Any]:
@@ -87,19 +92,10 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     _refuse_unwritable(options.save)
     pictures = folder.read_classes(options.folder, options.image_size)
     labels = pictures.labels(options.folder)
-    name, fewest = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
-    if fewest < FEWEST_IMAGES:
-        raise ValueError(
-            f"{options.folder / name} has {fewest} images; {FEWEST_IMAGES} are needed of each class"
-        )
+    _refuse_few(options.folder, labels)
     _tell(pictures)
-    verifier = SiameseVerifier(
-        options.model,
-        epochs=options.epochs,
-        seed=options.seed,
-        false_accept_rate=options.false_accept_rate,
-    )
-    verifier.fit(pictures.images, labels).save(options.save)
+    chosen = {name: getattr(options, name) for name in CHOICES}
+    SiameseVerifier(**chosen).fit(pictures.images, labels).save(options.save)
     return {
         "model": str(options.save),
         "images": len(pictures.paths),
@@ -151,6 +147,15 @@ def _refuse_unreadable(*paths: Path) -> None:
     """Raise ValueError before anything is loaded, which takes seconds."""
     for path in paths:
         folder.read([path], SMALLEST)
+
+
+def _refuse_few(place: Path, labels: np.ndarray) -> None:
+    """Raise ValueError where a class has too few images; the verifier would not know its name."""
+    name, fewest = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
+    if fewest < FEWEST_IMAGES:
+        raise ValueError(
+            f"{place / name} has {fewest} images; {FEWEST_IMAGES} are needed of each class"
+        )
 
 
 def _refuse_unwritable(model: Path) -> None:
