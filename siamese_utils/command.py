@@ -15,12 +15,11 @@ import numpy as np
 from siamese_utils import terminal
 from siamese_utils.images import folder
 from siamese_utils.images.folder import Pictures
+from siamese_utils.images.own import FEWEST_IMAGES, MOST_SIDE
 from siamese_utils.learning.experiment import MODELS
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.terminal import Parser, end
 from siamese_utils.verifier import (
-    FEWEST_IMAGES,
-    MOST_SIDE,
     PLAIN,
     RECIPE,
     SMALLEST,

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_utils import files
 from siamese_utils.images import dataset as data
+from siamese_utils.images import own
 from siamese_utils.learning import machine, manyclasses, training
 from siamese_utils.learning.experiment import MODELS, Experiment, refuse_unknown
 from siamese_utils.learning.manyclasses import ManyClasses
@@ -37,13 +38,10 @@ if TYPE_CHECKING:
 RECIPE = "recipe"  # the model for classes that are not shown to it
 PLAIN = {"raw pixels": baselines.pixels, "silhouette": baselines.silhouette}  # learn nothing
 SMALLEST = 8  # pixels: the side of an image, of which a network's layers leave one
-MOST_SIDE, MOST_CHANNELS = 256, 4  # of an image
 LARGEST = 48  # pixels: the side of an image that the recipe takes
-FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
 FEW = 30  # held-out images: with fewer, the probability may be far off
 MOST_CLASSES = 60  # that are measured: memory grows with their square
-DARK = 32  # of 255: images that are nowhere brighter were hardly meant to be of 0..255
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
 
 
@@ -107,11 +105,11 @@ class SiameseVerifier(BaseEstimator):
         labels: (images,), any values that tell classes apart. Raises ValueError for anything else.
         """
         self._refuse_parameters()
-        images, labels, names = _training_set(images, labels)
+        images, labels, names = own.read_training_set(images, labels)
         _refuse_size(images.shape[1:3], self.model)
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
-        split = _hold_out(dataset, self.seed)
+        split = own.hold_out(dataset, self.seed)
         taught = images[split.train], labels[split.train]
         self._forget()  # until it is whole: an interrupted training answers nothing
         encoders, whitenings = [], []
@@ -120,7 +118,7 @@ class SiameseVerifier(BaseEstimator):
             encoders = [manyclasses.fit(step, *taught)[0] for step in steps]
             whitenings = recipe.fit(*taught, _networks(encoders))
         elif self.model in MODELS:
-            _warn_of_unequal(taught[1])
+            own.warn_of_unequal(taught[1])
             encoders = [_train(self._experiment(), dataset, split)]
         precision = machine.best_precision() if self.model in MODELS else "float32"
         self._keep(encoders, whitenings, images.shape[1:], precision)
@@ -252,7 +250,7 @@ class SiameseVerifier(BaseEstimator):
         verifier._refuse_parameters()
         height, width, channels = (int(size) for size in kept["shape"])
         _refuse_size((height, width), verifier.model)
-        if not 1 <= channels <= MOST_CHANNELS or max(height, width) > MOST_SIDE:
+        if not 1 <= channels <= own.MOST_CHANNELS or max(height, width) > own.MOST_SIDE:
             raise ValueError(f"images of shape {kept['shape']}")
         encoders = []
         for build in verifier._builders((height, width, channels), kept["precision"]):
@@ -358,7 +356,7 @@ class SiameseVerifier(BaseEstimator):
     def _count(self, images: np.ndarray, labels: np.ndarray) -> PairCounts:
         """Count all pairs of labelled images by their distance."""
         embeddings = self.embed(images)
-        names, labels = _numbered(labels, len(embeddings))
+        names, labels = own.number_classes(labels, len(embeddings))
         if len(names) > MOST_CLASSES:
             drawn = np.random.default_rng(self.seed).choice(len(names), MOST_CLASSES, replace=False)
             chosen = np.isin(labels, drawn)
@@ -374,7 +372,7 @@ class SiameseVerifier(BaseEstimator):
         """Return images as (images, h, w, c) uint8, and whether there was one alone."""
         check_is_fitted(self)
         shape = self.shape_
-        images = _as_bytes(images, name)
+        images = own.as_bytes(images, name)
         singles = {shape, shape[:2]} if shape[2] == 1 else {shape}
         if images.shape in singles:
             return images.reshape(1, *shape), True
@@ -446,70 +444,6 @@ def _networks(encoders: Sequence[keras.Model]) -> list[Embed]:
     return [partial(training.embed, encoder) for encoder in encoders]
 
 
-def _training_set(
-    images: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return images (images, h, w, c) uint8, labels as numbers, and the classes' names."""
-    images = _as_bytes(images)
-    images = images[..., np.newaxis] if images.ndim == 3 else images
-    if images.ndim != 4:
-        raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
-    if max(images.shape[1:3]) > MOST_SIDE or not 1 <= images.shape[3] <= MOST_CHANNELS:
-        raise ValueError(
-            f"images may have {MOST_SIDE} pixels a side and {MOST_CHANNELS} channels at most, "
-            f"not {images.shape[1:]}: shrink them"
-        )
-    names, labels = _numbered(labels, len(images))
-    fewest = np.bincount(labels).min() if len(labels) else 0
-    if len(names) < 2 or fewest < FEWEST_IMAGES:
-        raise ValueError(
-            f"two classes of {FEWEST_IMAGES} images at least, not {len(names)} with {fewest} in one"
-        )
-    if images.max() < DARK:
-        warnings.warn(
-            f"no image is brighter than {images.max()} of 255: scale them, or give float of 0..1",
-            stacklevel=3,
-        )
-    return images, labels, names
-
-
-def _warn_of_unequal(labels: np.ndarray) -> None:
-    """Warn where the study's pairs, as many of each class as the smallest has, leave out much."""
-    sizes = np.bincount(labels)
-    if 2 * (used := sizes.min() * len(sizes)) < len(labels):
-        warnings.warn(
-            f"the study's network is shown as many images of each class as the smallest one has: "
-            f"{used} of {len(labels)}",
-            stacklevel=3,
-        )
-
-
-def _numbered(labels: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the names of the classes, and the labels as numbers; or refuse them."""
-    labels = np.asarray(labels)
-    if labels.shape != (images,):
-        raise ValueError(f"labels must be ({images},), one for each image, not {labels.shape}")
-    if labels.dtype.kind in "fc" and not np.isfinite(labels).all():
-        raise ValueError("labels hold values that are no numbers")
-    return np.unique(labels, return_inverse=True)
-
-
-def _as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Return images as uint8 of 0..255, or refuse them."""
-    try:
-        images = np.asarray(images)
-    except ValueError:  # a list of unlike ones
-        raise ValueError(f"{name} must be of one size") from None
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"{name} must be uint8 of 0..255 or float of 0..1, not {images.dtype}")
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-        span = f"{images.min():g}..{images.max():g}"
-        raise ValueError(f"{name} of float must lie in 0..1, not in {span}")
-    return np.rint(images * 255).astype(np.uint8)
-
-
 def _refuse_size(sides: tuple[int, ...], model: str) -> None:
     size = " x ".join(map(str, sides))
     if min(sides) < (1 if model in PLAIN else SMALLEST):
@@ -518,14 +452,3 @@ def _refuse_size(sides: tuple[int, ...], model: str) -> None:
         raise ValueError(
             f"the recipe takes images of up to {LARGEST} x {LARGEST}, not {size}: shrink them"
         )
-
-
-def _hold_out(dataset: data.Dataset, seed: int) -> data.Split:
-    """Hold out a tenth of each class; there is no test set, so the rest is all for training."""
-    split = data._split.__wrapped__(dataset, seed)  # past its cache, which would keep the images
-    held_out = np.bincount(dataset.labels[split.validation], minlength=len(dataset.class_names))
-    if held_out.min() < 2:
-        name = dataset.class_names[held_out.argmin()]
-        raise ValueError(f"class {name} has too many copies of one image to hold out a pair")
-    nothing = np.array([], dtype=np.int64)
-    return data.Split(np.concatenate([split.train, split.seen]), split.validation, nothing, nothing)

@@ -1,0 +1,92 @@
+"""A reader's own images as arrays: looked at before anything is learned from them."""
+
+import warnings
+
+import numpy as np
+
+from siamese_utils.images.dataset import Dataset, Split, _split
+
+MOST_SIDE, MOST_CHANNELS = 256, 4  # of an image
+FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
+DARK = 32  # of 255: images that are nowhere brighter were hardly meant to be of 0..255
+
+
+def read_training_set(
+    images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return images (images, h, w, c) uint8, labels as numbers, and the classes' names.
+
+    Raises ValueError for what is of another form, too large, or too little; warns of dark images.
+    """
+    images = as_bytes(images)
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    if images.ndim != 4:
+        raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
+    if max(images.shape[1:3]) > MOST_SIDE or not 1 <= images.shape[3] <= MOST_CHANNELS:
+        raise ValueError(
+            f"images may have {MOST_SIDE} pixels a side and {MOST_CHANNELS} channels at most, "
+            f"not {images.shape[1:]}: shrink them"
+        )
+    names, labels = number_classes(labels, len(images))
+    fewest = np.bincount(labels).min() if len(labels) else 0
+    if len(names) < 2 or fewest < FEWEST_IMAGES:
+        raise ValueError(
+            f"two classes of {FEWEST_IMAGES} images at least, not {len(names)} with {fewest} in one"
+        )
+    if images.max() < DARK:
+        warnings.warn(
+            f"no image is brighter than {images.max()} of 255: scale them, or give float of 0..1",
+            stacklevel=3,
+        )
+    return images, labels, names
+
+
+def as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:
+    """Return images as uint8 of 0..255. Raises ValueError unless they are that or float of 0..1."""
+    try:
+        images = np.asarray(images)
+    except ValueError:  # a list of unlike ones
+        raise ValueError(f"{name} must be of one size") from None
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"{name} must be uint8 of 0..255 or float of 0..1, not {images.dtype}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        span = f"{images.min():g}..{images.max():g}"
+        raise ValueError(f"{name} of float must lie in 0..1, not in {span}")
+    return np.rint(images * 255).astype(np.uint8)
+
+
+def number_classes(labels: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the names of the classes, and the labels as numbers.
+
+    Raises ValueError unless there is one for each image.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (images,):
+        raise ValueError(f"labels must be ({images},), one for each image, not {labels.shape}")
+    if labels.dtype.kind in "fc" and not np.isfinite(labels).all():
+        raise ValueError("labels hold values that are no numbers")
+    return np.unique(labels, return_inverse=True)
+
+
+def warn_of_unequal(labels: np.ndarray) -> None:
+    """Warn where the study's pairs, as many of each class as the smallest has, leave out much."""
+    sizes = np.bincount(labels)
+    if 2 * (used := sizes.min() * len(sizes)) < len(labels):
+        warnings.warn(
+            f"the study's network is shown as many images of each class as the smallest one has: "
+            f"{used} of {len(labels)}",
+            stacklevel=3,
+        )
+
+
+def hold_out(dataset: Dataset, seed: int) -> Split:
+    """Hold out a tenth of each class; there is no test set, so the rest is all for training."""
+    split = _split.__wrapped__(dataset, seed)  # past its cache, which would keep the images
+    held_out = np.bincount(dataset.labels[split.validation], minlength=len(dataset.class_names))
+    if held_out.min() < 2:
+        name = dataset.class_names[held_out.argmin()]
+        raise ValueError(f"class {name} has too many copies of one image to hold out a pair")
+    nothing = np.array([], dtype=np.int64)
+    return Split(np.concatenate([split.train, split.seen]), split.validation, nothing, nothing)
