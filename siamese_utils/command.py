@@ -109,7 +109,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Say how far two images are apart, whether they show one class, and how probably."""
     _refuse_unreadable(options.a, options.b)
     verifier = SiameseVerifier.load(options.model)
-    a, b = (_read(verifier, [path]).images[0] for path in (options.a, options.b))
+    a, b = (folder.read([path], *_form(verifier)).images[0] for path in (options.a, options.b))
     answer = verifier.is_same(a, b)
     return {
         "distance": verifier.distance(a, b),
@@ -124,9 +124,8 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"-k must be 1 or more, not {options.k}")
     _refuse_unreadable(options.query)
     verifier = SiameseVerifier.load(options.model)
-    query = _read(verifier, [options.query])
-    size, _, channels = verifier.shape_
-    gallery = folder.read_all(options.gallery, size, channels)
+    query = folder.read([options.query], *_form(verifier))
+    gallery = folder.read_all(options.gallery, *_form(verifier))
     _tell(gallery)
     found = verifier.nearest(query.images, gallery.images, min(options.k, len(gallery.paths)))
     nearest = zip(found.distance[0], found.index[0], strict=True)
@@ -136,8 +135,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Measure a verifier on all pairs of a folder's images."""
     verifier = SiameseVerifier.load(options.model)
-    size, _, channels = verifier.shape_
-    pictures = folder.read_classes(options.folder, size, channels)
+    pictures = folder.read_classes(options.folder, *_form(verifier))
     _tell(pictures)
     return verifier.evaluate(pictures.images, pictures.labels(options.folder))
 
@@ -165,9 +163,10 @@ def _refuse_unwritable(model: Path) -> None:
     probe.rmdir()
 
 
-def _read(verifier: SiameseVerifier, paths: list[Path]) -> Pictures:
+def _form(verifier: SiameseVerifier) -> tuple[int, int]:
+    """Return the side and the channels that it wants images to have."""
     size, _, channels = verifier.shape_
-    return folder.read(paths, size, channels)
+    return size, channels
 
 
 def _tell(pictures: Pictures) -> None:

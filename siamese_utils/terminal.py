@@ -42,6 +42,11 @@ def hush_libraries() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+def known_signals(*names: str) -> list[signal.Signals]:
+    """Return those of these signals that this system has; Windows has no SIGHUP."""
+    return [one for one in signal.Signals if one.name in names]
+
+
 def heed_signals() -> None:
     """End as after Ctrl-C when the run is told to end, or its terminal goes; at once the second time."""
 
@@ -50,9 +55,8 @@ def heed_signals() -> None:
             signal.signal(one, lambda *_: os._exit(130))  # whoever asks twice will not wait
         raise KeyboardInterrupt
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # what the caller has us ignore stays ignored, as SIGHUP under nohup
+    known = known_signals("SIGINT", "SIGTERM", "SIGHUP")
     heeded = [one for one in known if signal.getsignal(one) != signal.SIG_IGN]
     for one in heeded:
         signal.signal(one, stop)

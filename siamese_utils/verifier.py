@@ -248,12 +248,11 @@ class SiameseVerifier(BaseEstimator):
         """Return the verifier of what was kept, which may be a stranger's."""
         verifier = cls(**kept["parameters"])
         verifier._refuse_parameters()
-        height, width, channels = (int(size) for size in kept["shape"])
+        height, width, _ = shape = tuple(int(size) for size in kept["shape"])
+        own.refuse_large(shape)
         _refuse_size((height, width), verifier.model)
-        if not 1 <= channels <= own.MOST_CHANNELS or max(height, width) > own.MOST_SIDE:
-            raise ValueError(f"images of shape {kept['shape']}")
         encoders = []
-        for build in verifier._builders((height, width, channels), kept["precision"]):
+        for build in verifier._builders(shape, kept["precision"]):
             encoder = build()
             number = len(encoder.weights)
             encoder.set_weights(weights[:number])
@@ -261,7 +260,7 @@ class SiameseVerifier(BaseEstimator):
             weights = weights[number:]
         both = zip(weights[::2], weights[1::2], strict=True)
         whitenings = [recipe.Whitening(*one) for one in both]
-        verifier._keep(encoders, whitenings, (height, width, channels), kept["precision"])
+        verifier._keep(encoders, whitenings, shape, kept["precision"])
         verifier.probability_ = Probability(**kept["probability"])
         verifier.threshold_ = kept["threshold"]
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():

@@ -35,6 +35,19 @@ def fashion_mnist():
 
 
 @pytest.fixture
+def fresh():
+    """No data set loaded so far is remembered, nor are those of the test after it."""
+
+    def forget():
+        for cached in (sources.load, sources._sample, sources._load):
+            cached.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
 def store(tmp_path, monkeypatch):
     """An empty store of trainings."""
     monkeypatch.setenv(settings.STORE_VARIABLE, str(tmp_path / "store"))

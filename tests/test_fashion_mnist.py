@@ -13,7 +13,7 @@ from siamese_utils.images import sources
 
 
 @pytest.fixture
-def nowhere(tmp_path, monkeypatch):
+def nowhere(fresh, tmp_path, monkeypatch):
     """A machine with no copy of the files and no network: the four places are empty folders."""
     monkeypatch.setattr(settings, "ROOT", tmp_path / "checkout")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -21,16 +21,7 @@ def nowhere(tmp_path, monkeypatch):
     (tmp_path / "own").mkdir()
     monkeypatch.setenv(settings.DATA_VARIABLE, str(tmp_path / "own"))
     monkeypatch.setattr(files, "SOURCES", ("http://127.0.0.1:9/",))  # nothing listens there
-    forget()
-    yield tmp_path
-    forget()
-
-
-def forget():
-    """Forget the data sets loaded so far."""
-    sources.load.cache_clear()
-    sources._sample.cache_clear()
-    sources._load.cache_clear()
+    return tmp_path
 
 
 def idx(array, kind=8):

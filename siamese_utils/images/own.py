@@ -22,11 +22,7 @@ def read_training_set(
     images = images[..., np.newaxis] if images.ndim == 3 else images
     if images.ndim != 4:
         raise ValueError(f"images must be (images, h, w) or (images, h, w, c), not {images.shape}")
-    if max(images.shape[1:3]) > MOST_SIDE or not 1 <= images.shape[3] <= MOST_CHANNELS:
-        raise ValueError(
-            f"images may have {MOST_SIDE} pixels a side and {MOST_CHANNELS} channels at most, "
-            f"not {images.shape[1:]}: shrink them"
-        )
+    refuse_large(images.shape[1:])
     names, labels = number_classes(labels, len(images))
     fewest = np.bincount(labels).min() if len(labels) else 0
     if len(names) < 2 or fewest < FEWEST_IMAGES:
@@ -39,6 +35,15 @@ def read_training_set(
             stacklevel=3,
         )
     return images, labels, names
+
+
+def refuse_large(shape: tuple[int, ...]) -> None:
+    """Raise ValueError where an image of this shape, (h, w, c), is more than can be taken."""
+    if max(shape[:2]) > MOST_SIDE or not 1 <= shape[2] <= MOST_CHANNELS:
+        raise ValueError(
+            f"images may have {MOST_SIDE} pixels a side and {MOST_CHANNELS} channels at most, "
+            f"not {shape}: shrink them"
+        )
 
 
 def as_bytes(images: np.ndarray, name: str = "images") -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
+from siamese_utils import terminal
 from siamese_utils.learning.machine import THREAD_VARIABLES
 
 SECONDS_TO_END = 10  # for a process that is told to
@@ -53,9 +54,8 @@ def pool(workers: int, sharing: int | None = None) -> Iterator[ProcessPoolExecut
 def _settle_in(threads: int | None) -> None:
     """Leave Ctrl-C and the terminal to the parent, end with it, and keep to the threads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what TensorFlow says would tear the display
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for one in terminal.known_signals("SIGINT", "SIGHUP"):
+        signal.signal(one, signal.SIG_IGN)
     end_with_parent()
     threading.Thread(target=_watch_parent, daemon=True).start()  # where there is no Linux
     if threads:

@@ -13,19 +13,8 @@ import pytest
 import run_all
 from siamese_utils import settings
 from siamese_utils.images import fashion_mnist as files
-from siamese_utils.images import sources
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
-
-
-@pytest.fixture
-def fresh():
-    """Nothing loaded so far is remembered."""
-    for cached in (sources.load, sources._sample, sources._load):
-        cached.cache_clear()
-    yield
-    for cached in (sources.load, sources._sample, sources._load):
-        cached.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a file"])

@@ -7,8 +7,10 @@ import time
 import pytest
 from test_kernels import is_running, wait_for
 
+from siamese_utils.terminal import known_signals
+
 CELL = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep({seconds})"
-SIGNALS = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGNALS = [one.name for one in known_signals("SIGINT", "SIGTERM", "SIGHUP")]
 
 
 @pytest.fixture
