@@ -11,13 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from siamese_utils import settings, terminal
-from siamese_utils.images import sources
+from siamese_utils.images import adopted, sources
 from siamese_utils.images.sources import DataError
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.report import build, publish, series
 from siamese_utils.report.ahead import WorkersLostError
 from siamese_utils.report.execute import CELL_HOURS, NotebookError
 from siamese_utils.report.pdf import PdfError
+from siamese_utils.report.series import Chapter
 from siamese_utils.terminal import Parser, end
 
 NAME = "run_all.py"
@@ -35,9 +36,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--dataset",
-        choices=("auto", *sources.DATASETS),
         default="auto",
-        help="auto: Fashion-MNIST, or digits where it cannot be had",
+        metavar="NAME",
+        help="fashion-mnist; digits; auto: the former, or the latter where it cannot be had; or a "
+        "folder of your own images, with a subfolder for each class, for a report on these",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="N",
+        help=f"pixels of a side, to which your own images are brought ({adopted.SIZE})",
+    )
+    parser.add_argument(
+        "--unseen",
+        nargs="+",
+        metavar="CLASS",
+        help="of your own images, the classes that nothing is trained on (four tenths, drawn)",
     )
     parser.add_argument(
         "--only",
@@ -83,7 +97,36 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def make_order(options: argparse.Namespace) -> build.Order:
-    """Turn options into an order. Raises ValueError."""
+    """Turn options into an order; a folder of images is read. Raises ValueError, OSError, DataError."""
+    if options.workers < 1:
+        raise ValueError(f"--workers must be 1 or more, not {options.workers}")
+    if not 0 < options.cell_hours <= MOST_HOURS:  # neither is what is no number
+        raise ValueError(
+            f"--cell-hours must be above 0 and {MOST_HOURS} at most, not {options.cell_hours:g}"
+        )
+    profile = settings.get_profile(options.profile, options.seeds)
+    is_own = options.dataset not in ("auto", *sources.DATASETS)
+    chapters = [series.own()] if is_own else choose_chapters(options)
+    default = settings.REPORTS / ("own" if is_own else "partial" if options.only else "")
+    return build.Order(
+        profile=profile,
+        dataset=adopt(options) if is_own else options.dataset,
+        chapters=chapters,
+        is_part=is_own or bool(options.only),
+        # absolute: papermill changes folder while it works
+        output=(options.output or default).resolve(),
+        with_pdf=not options.no_pdf,
+        fresh=options.fresh,
+        workers=options.workers,
+        cell_hours=options.cell_hours,
+        scheduler=options.scheduler,
+    )
+
+
+def choose_chapters(options: argparse.Namespace) -> list[Chapter]:
+    """Return the notebooks of the series that the options ask for. Raises ValueError."""
+    if options.image_size is not None or options.unseen:
+        raise ValueError("--image-size and --unseen are for --dataset FOLDER, your own images")
     chapters = series.chapters()
     if options.only:
         numbers = [chapter.number for chapter in chapters]
@@ -97,27 +140,20 @@ def make_order(options: argparse.Namespace) -> build.Order:
                 f"--only: {', '.join(needy)} reads what all others find; run without --only"
             )
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
-    if options.workers < 1:
-        raise ValueError(f"--workers must be 1 or more, not {options.workers}")
-    if not 0 < options.cell_hours <= MOST_HOURS:  # neither is what is no number
-        raise ValueError(
-            f"--cell-hours must be above 0 and {MOST_HOURS} at most, not {options.cell_hours:g}"
-        )
-    default = settings.REPORTS / "partial" if options.only else settings.REPORTS
-    # absolute: papermill changes folder while it works
-    output = (options.output or default).resolve()
-    return build.Order(
-        profile=settings.get_profile(options.profile, options.seeds),
-        dataset=options.dataset,
-        chapters=chapters,
-        is_part=bool(options.only),
-        output=output,
-        with_pdf=not options.no_pdf,
-        fresh=options.fresh,
-        workers=options.workers,
-        cell_hours=options.cell_hours,
-        scheduler=options.scheduler,
-    )
+    return chapters
+
+
+def adopt(options: argparse.Namespace) -> str:
+    """Read a folder of images and return its name as a data set. Raises ValueError, OSError."""
+    if not Path(options.dataset).is_dir():
+        known = ", ".join(("auto", *sources.DATASETS))
+        raise ValueError(f"--dataset: {options.dataset!r} is none of {known}, and no folder")
+    if options.only:
+        raise ValueError("--only chooses from the series; a report on a folder is one notebook")
+    if options.scheduler:
+        raise ValueError("--scheduler: a cluster's workers have no copy of your own images")
+    size = adopted.SIZE if options.image_size is None else options.image_size
+    return adopted.adopt(Path(options.dataset), size, options.unseen or ())
 
 
 class PatientConsole(Console):

@@ -1,35 +1,30 @@
 """Fit a verifier to a folder of images, and ask it. `siamese --help` says how."""
 
 import argparse
+import hashlib
 import json
 import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from siamese_utils import terminal
-from siamese_utils.images import folder
+from siamese_utils import sealed, terminal
+from siamese_utils.images import folder, own
 from siamese_utils.images.folder import Pictures
-from siamese_utils.images.own import FEWEST_IMAGES, MOST_SIDE
 from siamese_utils.learning.experiment import MODELS
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.terminal import Parser, end
-from siamese_utils.verifier import (
-    PLAIN,
-    RECIPE,
-    SMALLEST,
-    SiameseVerifier,
-)
+from siamese_utils.verifier import FORMS, PLAIN, RECIPE, SETTINGS, SiameseVerifier
 
 NAME = "siamese"
 Work = Callable[[argparse.Namespace], dict[str, Any]]
 CHOICES = ("model", "epochs", "seed", "false_accept_rate")  # of the verifier
-SHOWN = 3  # names of unreadable files
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -55,6 +50,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     places = {"model": model, "query": "an image", "gallery": "a folder of images"}
     search_options = add(search, "find the nearest images of a folder", **places)
     search_options.add_argument("-k", type=int, default=5, metavar="N", help="how many (5)")
+    forms = add(export, "write its network for other programs", model=model, folder="a new folder")
+    forms.add_argument(
+        "--form", choices=FORMS, default="saved_model", help="TensorFlow's; or litert"
+    )
     add(evaluate, "measure it on images that it was not fitted to", model=model, folder=classes)
     return parser.parse_args(arguments)
 
@@ -84,14 +83,11 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     start = time.monotonic()
     if options.save.exists():
         raise ValueError(f"{options.save} is there already; choose another --save")
-    if not SMALLEST <= options.image_size <= MOST_SIDE:
-        raise ValueError(
-            f"--image-size must be {SMALLEST} to {MOST_SIDE}, not {options.image_size}"
-        )
+    own.refuse_side(options.image_size, own.MOST_SIDE)
     _refuse_unwritable(options.save)
     pictures = folder.read_classes(options.folder, options.image_size)
     labels = pictures.labels(options.folder)
-    _refuse_few(options.folder, labels)
+    own.refuse_few(options.folder, Counter(labels.tolist()))
     _tell(pictures)
     chosen = {name: getattr(options, name) for name in CHOICES}
     SiameseVerifier(**chosen).fit(pictures.images, labels).save(options.save)
@@ -125,11 +121,15 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     _refuse_unreadable(options.query)
     verifier = SiameseVerifier.load(options.model)
     query = folder.read([options.query], *_form(verifier))
-    gallery = folder.read_all(options.gallery, *_form(verifier))
-    _tell(gallery)
-    found = verifier.nearest(query.images, gallery.images, min(options.k, len(gallery.paths)))
+    paths, embeddings = _embed(verifier, options.model, options.gallery)
+    found = verifier.nearest(query.images, embeddings, min(options.k, len(paths)))
     nearest = zip(found.distance[0], found.index[0], strict=True)
-    return {"nearest": [{"distance": float(d), "image": str(gallery.paths[i])} for d, i in nearest]}
+    return {"nearest": [{"distance": float(d), "image": str(paths[i])} for d, i in nearest]}
+
+
+def export(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the network for other programs."""
+    return {"folder": str(SiameseVerifier.load(options.model).export(options.folder, options.form))}
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
@@ -140,19 +140,34 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return verifier.evaluate(pictures.images, pictures.labels(options.folder))
 
 
+def _embed(verifier: SiameseVerifier, model: Path, gallery: Path) -> tuple[list[Path], np.ndarray]:
+    """Return the images of a gallery that can be read, and their embeddings, (images, dimensions).
+
+    They are kept beside the model, as long as neither changes.
+    """
+    paths = folder.files_in(gallery)
+    content = folder.digest_of(gallery, paths)
+    key = _sha256(f"{_sha256((model / SETTINGS).read_bytes())} {content}".encode())
+    path = model / f"gallery-{_sha256(str(gallery.resolve()).encode())[:20]}.npz"
+    if kept := sealed.read(path, key):
+        return [paths[row] for row in kept["rows"]], kept["embeddings"]
+    found = folder.read(paths, *_form(verifier))
+    _tell(found)
+    embeddings, readable = verifier.embed(found.images), set(found.paths)
+    rows = [row for row, one in enumerate(paths) if one in readable]
+    with suppress(OSError):  # a model that cannot be written to is asked as well
+        sealed.write(path, key, {"rows": np.array(rows), "embeddings": embeddings})
+    return found.paths, embeddings
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _refuse_unreadable(*paths: Path) -> None:
     """Raise ValueError before anything is loaded, which takes seconds."""
     for path in paths:
-        folder.read([path], SMALLEST)
-
-
-def _refuse_few(place: Path, labels: np.ndarray) -> None:
-    """Raise ValueError where a class has too few images; the verifier would not know its name."""
-    name, fewest = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
-    if fewest < FEWEST_IMAGES:
-        raise ValueError(
-            f"{place / name} has {fewest} images; {FEWEST_IMAGES} are needed of each class"
-        )
+        folder.read([path], own.SMALLEST)
 
 
 def _refuse_unwritable(model: Path) -> None:
@@ -171,13 +186,7 @@ def _form(verifier: SiameseVerifier) -> tuple[int, int]:
 
 def _tell(pictures: Pictures) -> None:
     """Say what was read, and what could not be."""
-    kind = "grey" if pictures.images.shape[3] == 1 else "in colours"
-    size = " x ".join(map(str, pictures.images.shape[1:3]))
-    told = f"{len(pictures.paths):,} images, {size}, {kind}"
-    if missing := pictures.unreadable:
-        names = ", ".join(map(str, missing[:SHOWN])) + ", ..." * (len(missing) > SHOWN)
-        told += f"; {len(missing)} cannot be read and are left out: {names}"
-    print(told, file=sys.stderr)
+    print(pictures.summary(), file=sys.stderr)
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:

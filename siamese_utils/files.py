@@ -2,7 +2,10 @@
 
 import os
 import secrets
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,6 +26,25 @@ def write_whole(path: Path, content: bytes) -> None:
         scratch.unlink(missing_ok=True)
         raise
     _sync(path.parent)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to be filled, which then appears under its name whole, or not at all.
+
+    Raises FileExistsError where there is something.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        move_whole(scratch, folder)
+    except BaseException:  # Ctrl-C too: leave no litter
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
 
 
 def move_whole(folder: Path, target: Path) -> None:

@@ -34,6 +34,7 @@ class Profile:
     unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
     unseen_varied: int  # of the drawn ones, on which the network is changed in one thing at a time
     unseen_steps: int  # of a training there
+    fitted_to: tuple[int, ...]  # images that a verifier learns from, to see how sure it may be
     repeats: int  # of the second study: most of its trainings take seconds
     pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
     to_the_end: int  # epochs in which such a training should end by itself
@@ -53,6 +54,7 @@ PROFILES = {
         unseen_splits=(5, 20, 20),
         unseen_varied=10,
         unseen_steps=100,
+        fitted_to=(120, 300, 1000, 10_000),
         repeats=5,
         pair_numbers=(5, 10, 20, 50, 100, 200),
         to_the_end=100,
@@ -70,6 +72,7 @@ PROFILES = {
         unseen_splits=(1, 2, 1),
         unseen_varied=1,
         unseen_steps=30,
+        fitted_to=(300,),
         repeats=2,
         pair_numbers=(10, 50),
         to_the_end=20,

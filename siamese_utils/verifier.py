@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -37,12 +35,13 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe"  # the model for classes that are not shown to it
 PLAIN = {"raw pixels": baselines.pixels, "silhouette": baselines.silhouette}  # learn nothing
-SMALLEST = 8  # pixels: the side of an image, of which a network's layers leave one
-LARGEST = 48  # pixels: the side of an image that the recipe takes
 MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
 FEW = 30  # held-out images: with fewer, the probability may be far off
-MOST_CLASSES = 60  # that are measured: memory grows with their square
+MOST_CLASSES = 60  # that are measured, memory growing with their square, and that the recipe takes
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
+# what an encoder can be exported as: name -> file or folder, and what Keras calls it
+FORMS = {"saved_model": "encoder", "litert": "encoder.tflite"}
+FORMATS = {"saved_model": "tf_saved_model", "litert": "litert"}
 
 
 class Answer(NamedTuple):
@@ -107,6 +106,11 @@ class SiameseVerifier(BaseEstimator):
         self._refuse_parameters()
         images, labels, names = own.read_training_set(images, labels)
         _refuse_size(images.shape[1:3], self.model)
+        if self.model == RECIPE and len(names) > MOST_CLASSES:
+            raise ValueError(
+                f"the recipe takes {MOST_CLASSES} classes at most, not {len(names)}: each step of its "
+                "training holds images of all"
+            )
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
         split = own.hold_out(dataset, self.seed)
@@ -192,12 +196,12 @@ class SiameseVerifier(BaseEstimator):
         """
         found = self._count(images, labels)
         curve = found.curve_of_classes(found.classes)
-        return {
+        return probability.Judged(self.probability_, found, found.classes).scores() | {
             "AUC": curve.auc,
             "EER": curve.equal_error_rate,
             "accuracy": curve.accuracy(self.threshold_),
             "true accepts at 1 %": curve.true_accepts(0.01),
-        } | probability.scores(self.probability_, found)
+        }
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Return the AUC on all pairs, as `evaluate` does: 0.5 is chance, 1 perfect."""
@@ -210,25 +214,35 @@ class SiameseVerifier(BaseEstimator):
         Raises FileExistsError where there is something.
         """
         check_is_fitted(self)
-        folder = Path(folder)
-        if folder.exists():
-            raise FileExistsError(f"{folder} is there already; choose another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         weights = [weight for encoder in self.encoders_ for weight in encoder.get_weights()]
         weights += [array for one in self.whitenings_ for array in (one.middle, one.transform)]
-        kept = {"parameters": self.fitted_, "shape": self.shape_, "precision": self.precision_}
-        kept |= {"probability": asdict(self.probability_), "threshold": self.threshold_}
-        try:
+        with files.new_folder(Path(folder)) as scratch:
             np.savez(scratch / WEIGHTS, *weights)
+            kept = self._told()
             text = json.dumps(kept | {"sha256": _digest(scratch, kept)}, indent=1)
             (scratch / SETTINGS).write_text(text, encoding="utf-8")
-            scratch.chmod(0o755)
-            files.move_whole(scratch, folder)
-        except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise
-        return folder
+        return Path(folder)
+
+    def export(self, folder: str | Path, form: str = "saved_model") -> Path:
+        """Write the encoder for other programs into a new folder, and return it.
+
+        form: `saved_model`, TensorFlow's, a folder `encoder`; or `litert`, for phones and small
+        devices, a file `encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
+        float32 come out; `verifier.json` beside it has the threshold of their distance. Raises
+        FileExistsError, and ValueError for models that are more, or less, than one network.
+        """
+        check_is_fitted(self)
+        refuse_unknown("form", form, FORMS)
+        if self.fitted_["model"] not in MODELS:
+            raise ValueError(
+                f"{self.fitted_['model']} is no single network; of {', '.join(MODELS)} each is one"
+            )
+        with files.new_folder(Path(folder)) as scratch:
+            [encoder] = self.encoders_
+            encoder.export(scratch / FORMS[form], format=FORMATS[form], verbose=False)
+            text = json.dumps(self._told(), indent=1)
+            (scratch / SETTINGS).write_text(text, encoding="utf-8")
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> SiameseVerifier:
@@ -289,6 +303,11 @@ class SiameseVerifier(BaseEstimator):
         if self.model == RECIPE:
             return [partial(models.build_small_encoder, tuple(shape))] * manyclasses.STARTS
         return [partial(models.build_encoder, self.model, tuple(shape), precision)]
+
+    def _told(self) -> dict[str, Any]:
+        """Return all that it is, beside weights."""
+        kept = {"parameters": self.fitted_, "shape": self.shape_, "precision": self.precision_}
+        return kept | {"probability": asdict(self.probability_), "threshold": self.threshold_}
 
     def _keep(
         self,
@@ -445,9 +464,10 @@ def _networks(encoders: Sequence[keras.Model]) -> list[Embed]:
 
 def _refuse_size(sides: tuple[int, ...], model: str) -> None:
     size = " x ".join(map(str, sides))
-    if min(sides) < (1 if model in PLAIN else SMALLEST):
-        raise ValueError(f"images must be {SMALLEST} x {SMALLEST} or larger, not {size}")
-    if model == RECIPE and max(sides) > LARGEST:
+    smallest, largest = own.SMALLEST, own.LARGEST
+    if min(sides) < (1 if model in PLAIN else smallest):
+        raise ValueError(f"images must be {smallest} x {smallest} or larger, not {size}")
+    if model == RECIPE and max(sides) > largest:
         raise ValueError(
-            f"the recipe takes images of up to {LARGEST} x {LARGEST}, not {size}: shrink them"
+            f"the recipe takes images of up to {largest} x {largest}, not {size}: shrink them"
         )

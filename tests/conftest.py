@@ -21,6 +21,14 @@ hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("patient")
 
 
+# The longest first, one of which makes the whole run; others that want it come when it is there.
+ORDER = {"test_pages.py": 0, "test_soak.py": 1, "test_ahead.py": 2, "test_run_all.py": 9}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: ORDER.get(item.path.name, 5))
+
+
 @pytest.fixture(scope="session")
 def digits():
     return sources.load("digits")
@@ -97,13 +105,14 @@ QUICK = ["--profile", "quick", "--dataset", "digits", "--seeds", "2"]
 def start():
     """A function that starts run_all.py with arguments and an environment."""
 
-    def start_it(*arguments, **environment):
+    def start_it(*arguments, cwd=None, **environment):
         return subprocess.Popen(
             [sys.executable, str(settings.ROOT / "run_all.py"), *arguments],
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=cwd,
             # a shell that started the tests in the background has them ignore Ctrl-C, and so the run
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )

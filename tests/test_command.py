@@ -1,6 +1,7 @@
 """The command `siamese`, as it is typed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def model(pictures):
     assert [Path(path).name for path in told["unreadable"]] == ["broken.png"]
     lines = [line for line in done.stderr.splitlines() if "epoch" not in line]
     assert lines == [
-        "600 images, 28 x 28, grey; 1 cannot be read and are left out: "
+        "600 images, 28 x 28, grey; 1 file cannot be read and is left out: "
         f"{pictures / 'shown' / 'digit 0' / 'broken.png'}"
     ]
     return model
@@ -84,6 +85,45 @@ def test_the_nearest_are_found(model, pictures, told, capsys):
     assert command.run(["search", str(model), str(query), str(pictures / "shown"), "-k", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[1] for line in lines] == [one["image"] for one in nearest]
+
+
+def test_a_gallery_is_embedded_once_until_it_changes(
+    model, pictures, tmp_path, told, monkeypatch, capsys
+):
+    gallery, kept = tmp_path / "gallery", tmp_path / "model"
+    shutil.copytree(model, kept, ignore=shutil.ignore_patterns("gallery-*"))
+    shutil.copytree(pictures / "shown" / "digit 6", gallery)
+    (gallery / "a note.png").write_text("no image")  # the first by name
+    [query, *_] = sorted((pictures / "others" / "digit 6").iterdir())
+    search = ("search", kept, query, gallery, "-k", 4)
+    first, number = told(*search), len(list(gallery.iterdir())) - 1
+    embedded, embed = [], command.SiameseVerifier.embed
+
+    def count(verifier, images):
+        embedded.append(len(images))
+        return embed(verifier, images)
+
+    monkeypatch.setattr(command.SiameseVerifier, "embed", count)
+    assert told(*search) == first
+    assert embedded == [1]  # what is asked for
+    [file] = kept.glob("gallery-*.npz")
+    file.write_bytes(file.read_bytes()[:-9])  # torn
+    assert told(*search) == first
+    assert embedded[1:] == [number, 1]
+    shutil.copy(query, gallery / "it.png")
+    found = told(*search)
+    assert found["nearest"][0]["image"] == str(gallery / "it.png")
+    names = [one["image"] for one in found["nearest"][1:]]
+    assert names == [one["image"] for one in first["nearest"][:3]]
+    assert list(kept.glob("gallery-*.npz")) == [file]  # in the place of the old one
+
+
+def test_a_network_is_exported(model, tmp_path, told, capsys):
+    folder = tmp_path / "lite"
+    assert told("export", model, folder, "--form", "litert") == {"folder": str(folder)}
+    assert sorted(path.name for path in folder.iterdir()) == ["encoder.tflite", "verifier.json"]
+    assert command.run(["export", str(model), str(folder)]) == 2
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_it_is_measured_on_other_images(model, pictures, told):

@@ -40,7 +40,7 @@ def test_a_subfolder_is_a_class(save, tmp_path):
     assert found.labels(tmp_path).tolist() == ["cat", "cat", "dog"]
     assert np.array_equal(found.images[..., 0], np.stack([noise(9, 9)] * 3))  # to the pixel
     assert found.unreadable == [tmp_path / "dog" / "notes.txt"]
-    assert len(folder.read_all(tmp_path, 9).paths) == 4
+    assert len(folder.files_in(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".gif", ".bmp", ".tif", ".avif"])
@@ -142,7 +142,7 @@ def test_a_pipe_is_no_image(save, tmp_path):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    for read in (folder.read_classes, folder.read_all):
+    for read in (folder.read_classes, lambda at, _: folder.files_in(at)):
         with pytest.raises(ValueError, match="images"):
             read(tmp_path, 9)
         with pytest.raises(ValueError, match="is no folder"):

@@ -14,15 +14,26 @@ from siamese_utils import settings
 from siamese_utils.report import series
 
 CHAPTERS = series.chapters()
+OWN = series.own()  # which is no part of the series
 PACKAGE = settings.ROOT / "siamese_utils"
 # A room may import those before it, and no other; within a room, what comes before in its order.
-ROOMS = ["files", "settings", "terminal", "images", "learning", "measuring", "telling", "report"]
+ROOMS = [
+    "files",
+    "sealed",
+    "settings",
+    "terminal",
+    "images",
+    "learning",
+    "measuring",
+    "telling",
+    "report",
+]
 ROOMS += ["verifier", "command"]
 WITH_TENSORFLOW = {"learning/losses.py", "learning/models.py"}  # at import; others inside functions
 SHOW_A_NETWORK = {"02-loss-tests", "03-base-model"}  # the pages on which one computes
 
 
-@pytest.fixture(params=CHAPTERS, ids=lambda chapter: chapter.name)
+@pytest.fixture(params=[*CHAPTERS, OWN], ids=lambda chapter: chapter.name)
 def notebook(request):
     return nbformat.read(request.param.path, as_version=4)
 
@@ -38,7 +49,7 @@ def test_the_series_is_complete():
             "11-unseen-classes",
             "12-how-fast",
         ],
-        "13-how-it-was-made",
+        *["13-probability", "14-how-it-was-made"],
     ]
 
 

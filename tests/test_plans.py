@@ -12,7 +12,23 @@ from siamese_utils.learning.store import Run
 from siamese_utils.learning.transfer import Pretraining, Transfer
 from siamese_utils.telling import study
 
-CHAPTERS = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "00"]
+CHAPTERS = [
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+    "09",
+    "10",
+    "11",
+    "12",
+    "13",
+    "14",
+    "00",
+]
 # Of the first study, for each seed: base; complex and its two brakes alone; two more networks of
 # margin 5 and two more margins; four more optimizers; triplets; a classifier.
 FIRST_STUDY = {"03": 1, "04": 1 + 2, "05": 2 + 2, "06": 4, "07": 1, "08": 1}

@@ -177,6 +177,55 @@ def test_what_is_kept_is_plain(fitted, tmp_path):
         fitted.save(folder)
 
 
+def ask_saved_model(folder, images):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(folder / "encoder")
+    return loaded.serve(images).numpy()
+
+
+def ask_litert(folder, images):
+    import tensorflow as tf
+
+    model = tf.lite.Interpreter(str(folder / "encoder.tflite"))
+    [given], [answer] = model.get_input_details(), model.get_output_details()
+    model.resize_tensor_input(given["index"], images.shape)
+    model.allocate_tensors()
+    model.set_tensor(given["index"], images)
+    model.invoke()
+    return model.get_tensor(answer["index"])
+
+
+@pytest.mark.parametrize(
+    ("form", "ask"), [("saved_model", ask_saved_model), ("litert", ask_litert)]
+)
+def test_an_exported_network_gives_the_same_distances(fitted, digits, tmp_path, form, ask):
+    folder = fitted.export(tmp_path / "network", form)
+    first, second = np.random.default_rng(0).integers(0, 1797, (2, 1000))
+    found = [ask(folder, digits.images[of]) for of in (first, second)]
+    distances = np.linalg.norm(found[0] - found[1], axis=1)
+    expected = fitted.distance(digits.images[first], digits.images[second])
+    assert distances == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    told = json.loads((folder / "verifier.json").read_text())
+    assert told["threshold"] == fitted.threshold_
+    assert told["shape"] == [28, 28, 1]
+
+
+def test_what_is_no_single_network_is_not_exported(plain, fitted, tmp_path):
+    with pytest.raises(ValueError, match="silhouette is no single network; of base, "):
+        plain.export(tmp_path / "network")
+    with pytest.raises(ValueError, match="unknown form 'onnx'; choose one of saved_model, litert"):
+        fitted.export(tmp_path / "network", "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_refuses_many_classes():
+    labels = np.repeat(np.arange(61), 20)
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8), dtype=np.uint8)
+    with pytest.raises(ValueError, match="60 classes at most, not 61"):
+        SiameseVerifier("recipe").fit(images, labels)
+
+
 def test_the_recipe_refuses_large_images():
     images = np.random.default_rng(0).integers(0, 256, (40, 49, 20), dtype=np.uint8)
     with pytest.raises(ValueError, match="up to 48 x 48, not 49 x 20: shrink them"):

@@ -84,10 +84,10 @@ class Dataset:
             return self
         chosen = [np.flatnonzero(self.labels == c)[:images_per_class] for c in self.classes]
         rows = np.sort(np.concatenate(chosen))
-        banner = self.banner or (
-            f"A quick look at {images_per_class:,} images of each class: "
-            "no figure here compares with those of 2019."
-        )
+        quick = f"A quick look at {images_per_class:,} images of each class"
+        if self.has_study_figures:
+            quick += ": no figure here compares with those of 2019"
+        banner = f"{self.banner} {quick}.".strip()
         sampled = {"images": self.images[rows], "labels": self.labels[rows]}
         return replace(self, **sampled, has_study_figures=False, banner=banner)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from tqdm import tqdm
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+SHOWN = 3  # names of unreadable files
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,39 +31,65 @@ class Pictures:
         """Return the names of their subfolders of a folder: (images,)."""
         return np.array([path.relative_to(folder).parts[0] for path in self.paths])
 
+    def summary(self, names: bool = True) -> str:
+        """Return what was read, and what could not be: how many, and with `names` which."""
+        kind = "grey" if self.images.shape[3] == 1 else "in colours"
+        told = (
+            f"{len(self.paths):,} images, {self.images.shape[1]} x {self.images.shape[2]}, {kind}"
+        )
+        if not self.unreadable:
+            return told
+        shown = ", ".join(map(str, self.unreadable[:SHOWN]))
+        shown = f": {shown}{', ...' * (len(self.unreadable) > SHOWN)}" if names else ""
+        number = len(self.unreadable)
+        files = "file cannot be read and is" if number == 1 else "files cannot be read and are"
+        return f"{told}; {number} {files} left out{shown}"
+
 
 def read_classes(folder: Path, size: int, channels: int | None = None) -> Pictures:
     """Read all images below the subfolders of a folder, each of which is a class; size as in `read`.
 
     Raises ValueError where there are none, OSError where the folder cannot be read.
     """
-    paths = [path for path in _files_in(folder) if len(path.relative_to(folder).parts) > 1]
+    return read(class_files(folder), size, channels)
+
+
+def class_files(folder: Path) -> list[Path]:
+    """Return the files below the subfolders of a folder. Raises ValueError where there are none."""
+    paths = [path for path in files_in(folder) if len(path.relative_to(folder).parts) > 1]
     if not paths:
         raise ValueError(f"{folder} has no subfolders with images, one for each class")
-    return read(paths, size, channels)
+    return paths
 
 
-def read_all(folder: Path, size: int, channels: int | None = None) -> Pictures:
-    """Read all images in a folder and below it; size as in `read`.
-
-    Raises ValueError where there are none, OSError where the folder cannot be read.
-    """
-    paths = _files_in(folder)
-    if not paths:
-        raise ValueError(f"{folder} holds no images")
-    return read(paths, size, channels)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """Return the files in and below a folder, without hidden ones."""
+def files_in(folder: Path) -> list[Path]:
+    """Return the files in and below a folder, without hidden ones. Raises ValueError, OSError."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
-    return sorted(
+    found = sorted(
         path
         for path in folder.rglob("*")
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+    if not found:
+        raise ValueError(f"{folder} holds no images")
+    return found
+
+
+def digest_of(folder: Path, paths: Sequence[Path]) -> str:
+    """Return a SHA-256 of the names and contents of files in a folder, and of the code that reads them."""
+    read_by = version("pillow"), _content_digest(Path(__file__))
+    contents = [(path.relative_to(folder).as_posix(), _content_digest(path)) for path in paths]
+    return hashlib.sha256(repr((read_by, contents)).encode()).hexdigest()
+
+
+def _content_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # it cannot be read as an image either, and is left out
+        return ""
 
 
 def read(paths: Sequence[Path], size: int, channels: int | None = None) -> Pictures:

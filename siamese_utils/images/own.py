@@ -1,12 +1,16 @@
 """A reader's own images as arrays: looked at before anything is learned from them."""
 
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from siamese_utils.images.dataset import Dataset, Split, _split
 
 MOST_SIDE, MOST_CHANNELS = 256, 4  # of an image
+SMALLEST = 8  # pixels: the side of an image, of which a network's layers leave one
+LARGEST = 48  # pixels: the side of an image that the recipe takes
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 DARK = 32  # of 255: images that are nowhere brighter were hardly meant to be of 0..255
 
@@ -43,6 +47,21 @@ def refuse_large(shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"images may have {MOST_SIDE} pixels a side and {MOST_CHANNELS} channels at most, "
             f"not {shape}: shrink them"
+        )
+
+
+def refuse_side(size: int, largest: int = LARGEST) -> None:
+    """Raise ValueError where squares of this side are too small or too large to be learned from."""
+    if not SMALLEST <= size <= largest:
+        raise ValueError(f"--image-size must be {SMALLEST} to {largest}, not {size}")
+
+
+def refuse_few(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Raise ValueError where a class of a folder has too few images; sizes: by its subfolder."""
+    name, fewest = min(sizes.items(), key=lambda item: item[1])
+    if fewest < FEWEST_IMAGES:
+        raise ValueError(
+            f"{folder / name} has {fewest} images; {FEWEST_IMAGES} are needed of each class"
         )
 
 

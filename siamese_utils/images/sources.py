@@ -1,11 +1,12 @@
 """The data sets by name."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from siamese_utils.images import fashion_mnist
+from siamese_utils.images import adopted, fashion_mnist
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.images.fashion_mnist import DataError
 
@@ -20,7 +21,7 @@ def load(
     images_per_class: int | None = None,
     seen: tuple[int, ...] | None = None,
 ) -> Dataset:
-    """Return a data set by name: `fashion-mnist`, `digits`, or `auto` for the better one to be had.
+    """Return a data set by name, as `resolve` takes it.
 
     images_per_class: at most so many, the first ones; seen: other classes to train on than its own.
     Files are checked (size, SHA-256, header) the first time a process loads them.
@@ -31,11 +32,17 @@ def load(
 
 
 def resolve(name: str) -> str:
-    """Return `name`, or for `auto` the data set it stands for here, fetching it if need be."""
-    if name != "auto":
-        if name not in DATASETS:
-            raise ValueError(f"unknown data set {name!r}; choose auto, {' or '.join(DATASETS)}")
+    """Return the data set that a name stands for here, fetched or read if need be.
+
+    `auto` is Fashion-MNIST or the digits; a folder, as a path, is what its images are adopted as.
+    """
+    if name in DATASETS or adopted.is_name(name):
         return name
+    if name != "auto":
+        if not Path(name).is_dir():
+            known = ", ".join(("auto", *DATASETS))
+            raise ValueError(f"unknown data set {name!r}; choose {known} or a folder of images")
+        return adopted.adopt(Path(name))
     try:
         _load("fashion-mnist")
     except DataError as error:
@@ -51,6 +58,8 @@ def _sample(name: str, images_per_class: int | None) -> Dataset:
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> Dataset:
+    if adopted.is_name(name):
+        return adopted.load(name)
     return _load_digits() if name == "digits" else _load_fashion_mnist()
 
 

@@ -23,6 +23,7 @@ MARGINS = (0.5, 1.0, 2.0, 5.0)
 OPERATIONS = 63e6  # of an epoch, for each image of the seen classes; some validate and some test
 SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
+OWN_IMAGES = "20"  # the chapter on a reader's own images
 CONTRASTS = (1.0, 0.5, 0.25, 0.125)  # of the rectangles among textures
 # the unseen classes of the splits on which ways to judge such classes were first tried
 LOOKED_AT = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
@@ -56,6 +57,9 @@ class Plan:
     def experiment(self, **changes: object) -> Experiment:
         """Return the base model's experiment in this profile, with changes."""
         own = {"dataset": self.dataset, "images_per_class": self.profile.images_per_class}
+        own |= {
+            "batch": max(Experiment.batch, 2 * len(self.images.seen))
+        }  # two pairs of each class
         return Experiment(**{"epochs": self.profile.epochs} | own | changes)
 
     def short(self, **changes: object) -> Experiment:
@@ -83,6 +87,7 @@ class Plan:
             "06": [self.short(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()],
             "07": [base, brakes, wide, self.short(), self.short(objective="triplet")],
             "08": [base, brakes, self.short(objective="softmax"), self.gently_trained()],
+            OWN_IMAGES: [base, brakes],
             "10": [replace(base, epochs=n) for n in (*self.profile.milestones, base.epochs)],
         }
 
@@ -198,7 +203,7 @@ class Plan:
             every += [one for split in splits["drawn"] for one in split.ceiling()]
             every += [one for split in self.varied_splits() for one in variants.trainings(split)]
             yield from dict.fromkeys(every)
-        if chapter in ("07", "08"):
+        if chapter in ("07", "08", OWN_IMAGES):
             yield from (one for step in self.recipes() for one in step.starts(manyclasses.STARTS))
         own = sorted(dict.fromkeys(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
         yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))

@@ -8,7 +8,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 # Plain data, of which keys hold what they need, such as the SHA-256 of images wherever they come
 # from, and plumbing, which shapes no number.
-LEFT_OUT = {"files", "images.fashion_mnist", "images.sources", "learning.experiment", "settings"}
+LEFT_OUT = {
+    "files",
+    "images.fashion_mnist",
+    "images.sources",
+    "learning.experiment",
+    "sealed",
+    "settings",
+}
 LEFT_OUT |= {f"learning.{name}" for name in ("machine", "progress", "sources", "store")}
 
 

@@ -1,7 +1,6 @@
 """The store of finished work: nothing is done twice, and nothing is reused stale or damaged."""
 
 import hashlib
-import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -13,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from siamese_utils import files, settings
+from siamese_utils import files, sealed, settings
 from siamese_utils.learning.sources import code_digest
+from siamese_utils.sealed import Arrays
 
 TRAININGS = "trainings.jsonl"  # in a report's results: the record of each training it uses
 USED = "used.txt"  # in a notebook's results: the seal of each stored file that it uses
 LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")  # that shape what is stored
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -116,68 +115,32 @@ def kept(parts: dict[str, Any], code: Sequence[str], work: Callable[[], Arrays])
 
 
 def load_arrays(key: str) -> Arrays | None:
-    """Return stored arrays by name, or None where there is no whole file (or none fresh enough).
-
-    A file that does not end with its own key and the right SHA-256 of its content is none.
-    """
-    if not has(key):
-        return None
-    try:
-        content = path_of(key).read_bytes()
-    except OSError:
-        return None
-    body, seal = content[:-SEAL], content[-SEAL:]
-    if seal != _seal(key, body):
-        return None  # damaged, or another's: to be made again and replaced
-    try:
-        with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-            found = dict(arrays)
-    except Exception:  # sealed by someone else: there are too many ways to be no npz file
-        return None
-    _note(USED, seal.decode())
+    """Return stored arrays by name, or None where there is no whole file (or none fresh enough)."""
+    found = sealed.read(path_of(key), key) if has(key) else None
+    if found is not None:
+        _note(USED, sealed.seal_of(path_of(key), key))
     return found
 
 
 def save_arrays(key: str, arrays: Arrays, compress: bool = False) -> Path:
-    """Store arrays and return their file, which appears whole or not at all.
-
-    It is an npz file with a seal behind its end, which `numpy.load` passes over.
-    """
-    buffer = io.BytesIO()
-    (np.savez_compressed if compress else np.savez)(buffer, **arrays)
-    seal = _seal(key, buffer.getvalue())
-    _note(USED, seal.decode())
-    return _write(key, buffer.getvalue() + seal)
+    """Store arrays and return their file, which appears whole or not at all."""
+    path = path_of(key)
+    sealed.write(path, key, arrays, compress)
+    _note(USED, sealed.seal_of(path, key))
+    return path
 
 
 def take(key: str, content: bytes) -> None:
     """Store a file that another store has under a key. Raises ValueError where it is not whole."""
-    if content[-SEAL:] != _seal(key, content[:-SEAL]):
+    if not sealed.is_whole(key, content):
         raise ValueError(f"what came as {key} is damaged")
-    _write(key, content)
+    files.write_whole(path_of(key), content)
 
 
 def is_unchanged(seal: str) -> bool:
     """Return whether a stored file ends as it did when it was noted in USED."""
     key = seal.split()[0]
-    if not has(key):
-        return False
-    with path_of(key).open("rb") as file:
-        file.seek(-min(SEAL, path_of(key).stat().st_size), os.SEEK_END)
-        return file.read() == seal.encode()
-
-
-def _write(key: str, content: bytes) -> Path:
-    path = path_of(key)
-    files.write_whole(path, content)
-    return path
-
-
-def _seal(key: str, body: bytes) -> bytes:
-    return f"{key:>20} {hashlib.sha256(body).hexdigest()}".encode()
-
-
-SEAL = len(_seal("", b""))
+    return has(key) and sealed.seal_of(path_of(key), key) == seal
 
 
 def _part(arrays: Arrays, kind: str) -> list[np.ndarray]:

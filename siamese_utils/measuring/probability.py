@@ -5,13 +5,17 @@ Same pairs and different pairs weigh half each, whatever their numbers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, log_expit
 from sklearn.linear_model import LogisticRegression
 
+from siamese_utils.images.dataset import Dataset
 from siamese_utils.measuring.counts import PairCounts
+from siamese_utils.measuring.curve import RELIABILITY_BINS
+from siamese_utils.measuring.distances import Distances
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,63 @@ def fit(distance: np.ndarray, same: np.ndarray, number: int) -> Probability:
     return Probability(slope, float(fitted.intercept_[0])) if slope < 0 else Probability(0.0, 0.0)
 
 
-def scores(probability: Probability, found: PairCounts) -> dict[str, float]:
-    """Return the log-loss and the Brier score on all pairs of all classes; a coin has 0.693 and 0.25.
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A probability, and all pairs of some classes that it is held against."""
 
-    The log-loss in bits, divided by log 2, is the Cllr of speaker recognition (Brümmer and du
-    Preez 2006), since both kinds of pairs weigh the same.
+    probability: Probability
+    pairs: PairCounts
+    classes: tuple[int, ...]
+
+    def scores(self) -> dict[str, float]:
+        """Return how good the probability is.
+
+        The log-loss and the Brier score, of which a coin has 0.693 and 0.25; the confidence, which
+        is the mean probability of the more probable answer; and the accuracy, the share of such
+        answers that are right. The log-loss in bits, divided by log 2, is the Cllr of speaker
+        recognition (Brümmer and du Preez 2006), since both kinds of pairs weigh the same.
+        """
+        same, different = self.pairs.both_shares(self.classes)
+        logit = self.probability.logit(self._distances)
+        stated = expit(logit)
+        curve = self.pairs.curve_of_classes(self.classes)
+        return {
+            "log-loss": -float(same @ log_expit(logit) + different @ log_expit(-logit)) / 2,
+            "Brier": float(same @ (1 - stated) ** 2 + different @ stated**2) / 2,
+            "confidence": float((same + different) @ np.maximum(stated, 1 - stated)) / 2,
+            "accuracy": curve.accuracy(self.probability.threshold),
+        }
+
+    def reliability(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the stated probability and the share of same pairs, in ten bins of the former: (bins,) each."""
+        same, different = self.pairs.both_shares(self.classes)
+        stated = self.probability(self._distances)
+        place = np.minimum((stated * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+        share, of_same, of_stated = (
+            np.bincount(place, weights=weight, minlength=RELIABILITY_BINS)
+            for weight in (same + different, same, stated * (same + different))
+        )
+        with np.errstate(invalid="ignore"):
+            return of_stated / share, of_same / share
+
+    @property
+    def _distances(self) -> np.ndarray:
+        """The distance in the middle of each bin."""
+        return self.pairs.step * (np.arange(self.pairs.counts.shape[2]) + 0.5)
+
+
+def of_ways(
+    ways: Mapping[str, Sequence[Distances]], dataset: Dataset
+) -> dict[tuple[str, str], list[Judged]]:
+    """Return the probabilities fitted to each encoder's validation pairs, held against test pairs.
+
+    (encoder, test set) -> one for each seed.
     """
-    same, different = found.both_shares(found.classes)
-    logit = probability.logit(found.step * (np.arange(len(same)) + 0.5))
-    stated = expit(logit)
-    return {
-        "log-loss": -float(same @ log_expit(logit) + different @ log_expit(-logit)) / 2,
-        "Brier": float(same @ (1 - stated) ** 2 + different @ stated**2) / 2,
-    }
+    found: dict[tuple[str, str], list[Judged]] = {}
+    for name, of_seeds in ways.items():
+        for one in of_seeds:
+            distance, different = one.judged("validation")
+            fitted = fit(distance, ~different, len(distance) // 2)
+            for pair_set, classes in dataset.classes_of.items():
+                found.setdefault((name, pair_set), []).append(Judged(fitted, one.whole, classes))
+    return found

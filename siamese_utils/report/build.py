@@ -20,7 +20,7 @@ from siamese_utils.report.ahead import Ahead, check_scheduler, train_here, train
 from siamese_utils.report.html import Body
 from siamese_utils.report.notebooks import Job
 from siamese_utils.report.pdf import PdfError
-from siamese_utils.report.series import SUMMARY, Chapter
+from siamese_utils.report.series import FRONT, SUMMARY, Chapter
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.telling import results
 
@@ -61,7 +61,7 @@ class Order:
     def facts(self) -> dict[str, object]:
         """What readers must know of the report's making."""
         versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-        return self.parameters | {"versions": versions}
+        return self.parameters | {"dataset": self.plan.images.name, "versions": versions}
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -85,8 +85,9 @@ def check(order: Order) -> None:
     probe.touch()
     probe.unlink(missing_ok=True)  # of another run too, where they share the store
     publish.refuse_strangers(order.output, order.names)
-    if order.is_part and (order.output / "index.html").exists():
-        raise ValueError(f"--only: {order.output} holds a whole report; choose another --output")
+    pages = {path.name for path in order.output.glob("*.html")} - set(order.names)
+    if order.is_part and FRONT in publish.list_files(order.output) and pages:
+        raise ValueError(f"{order.output} holds a whole report; choose another --output")
     if order.scheduler:
         check_scheduler(order.scheduler)
 
@@ -174,7 +175,8 @@ def _offer_notebooks(order: Order, staging: Path) -> None:
 def _tell(order: Order, seconds: float, console: Console) -> None:
     """Say what was made, and what it found where the summary was made too."""
     figures = len(list((order.output / "figures").glob("*.svg")))
-    made = f"{len(order.chapters)} pages, {figures} figures{', report.pdf' * order.with_pdf}"
+    pages = len(order.chapters)
+    made = f"{pages} page{'s' * (pages > 1)}, {figures} figures{', report.pdf' * order.with_pdf}"
     lines = [f"Done in {format_seconds(seconds)}: {made}, in {order.output}."]
     folder = order.output / "results"
     if (folder / "headlines.csv").exists():
@@ -224,7 +226,7 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
     if order.with_pdf:
         status.begin("PDF")
         facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
-        subtitle = facts.format(**order.parameters)
+        subtitle = facts.format(**order.facts)
         try:
             pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)
             if not order.is_part:

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
 
-from siamese_utils.report.series import SUMMARY, Chapter
+from siamese_utils.report.series import FRONT, Chapter
 from siamese_utils.telling import glossary, plots
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -204,7 +204,7 @@ def _drop_noise(notebook: NotebookNode) -> None:
 def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
     """Number figures and tables by chapter in their captions, and return the drawings."""
     number, tables, drawings = int(chapter.number), 0, []
-    prefix = "" if chapter.name == SUMMARY else f"{number}."
+    prefix = "" if chapter.is_front else f"{number}."
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
@@ -240,9 +240,9 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
         _add_permalink(soup, figure.figcaption, figure["id"], "this figure")
     for claim in soup.select("div.claim[id]"):
         _add_permalink(soup, claim.p, claim["id"], "this claim")
-    if SUMMARY in pages:  # where the words are explained
-        _link_terms(soup, pages[SUMMARY])
-    if chapter.name != SUMMARY:  # its first screen is to be read at once
+    if FRONT in pages.values():  # where the words are explained
+        _link_terms(soup, FRONT)
+    if not chapter.is_front:  # its first screen is to be read at once
         _say_reading_time(soup)
     return Body(chapter, str(soup), headings, drawings)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 from siamese_utils.report.html import TEMPLATES, Body
-from siamese_utils.report.series import SUMMARY
 
 LINE_LENGTH = 110  # characters of a table's text that fit beside each other
 LONG_TABLE = 30  # lines of text beyond which a table may go on on the next page
@@ -140,7 +139,7 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
         listings.append(code)
     title = soup.find("h1")
     title["id"] = body.chapter.name
-    if body.chapter.name != SUMMARY:  # as in the captions
+    if not body.chapter.is_front:  # as in the captions
         title.insert(0, f"{int(body.chapter.number)}  ")
     for heading in soup.find_all("h2"):
         heading["id"] = f"{body.chapter.name}-{heading['id']}"

@@ -8,7 +8,9 @@ from typing import Any
 from siamese_utils import settings
 
 SUMMARY = "00-summary"  # runs last, from the results of the others, and opens the report
-READERS = (SUMMARY, "13-how-it-was-made")  # they need what the others leave
+READERS = (SUMMARY, "14-how-it-was-made")  # they need what the others leave
+FRONT = "index.html"  # the page that opens a report
+OWN = "20-your-images"  # is all of a report on a reader's own images, and not of the series
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,24 @@ class Chapter:
         return self.name[:2]
 
     @property
+    def is_front(self) -> bool:
+        """Whether it opens its report, and explains the words."""
+        return self.name in (SUMMARY, OWN)
+
+    @property
     def page(self) -> str:
         """The file of its page in the report."""
-        return "index.html" if self.name == SUMMARY else f"{self.name}.html"
+        return FRONT if self.is_front else f"{self.name}.html"
 
 
 def chapters() -> list[Chapter]:
     """Return the notebooks in the order of the report: the summary first."""
     return [_read(path) for path in sorted(settings.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))]
+
+
+def own() -> Chapter:
+    """Return the notebook that looks at a reader's own images."""
+    return _read(settings.NOTEBOOKS / "own" / f"{OWN}.ipynb")
 
 
 def _read(path: Path) -> Chapter:

@@ -12,6 +12,7 @@ from siamese_utils.learning.plans import Plan
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances
 from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.probability import Judged
 from siamese_utils.telling import frames, plots, results, show, study, tables
 
 CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
@@ -77,6 +78,21 @@ def reliability(found: Mapping[str, Sequence[Distances]], dataset: Dataset) -> N
         frames.points({names: (r.stated, r.observed) for names, r in stated.items()}),
         "The share of different pairs, observed against stated, in ten bins; all pairs, seed 0.",
         x="stated: D / m, at most 1",
+        diagonal=True,
+    )
+
+
+def probabilities(judged: Mapping[tuple[str, str], Sequence[Judged]]) -> None:
+    """Show whether the stated probability is that of a same pair: all pairs, seed 0.
+
+    judged: (subplot, series) -> one for each seed.
+    """
+    curves = {names: of[0].reliability() for names, of in judged.items()}
+    show.figure(
+        plots.lines,
+        frames.points(curves),
+        "The share of same pairs, observed against stated, in ten bins; all pairs, seed 0.",
+        x="stated probability",
         diagonal=True,
     )
 

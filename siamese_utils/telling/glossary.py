@@ -49,7 +49,7 @@ TERMS = (
          ("threshold tuned",)),
     Term("oracle threshold", "The threshold that is best on the very test pairs; nobody can choose it "
          "beforehand.", ("oracle",)),
-    Term("seen classes", "The six classes whose images a network is trained on.", ("seen class",)),
+    Term("seen classes", "The classes whose images a network is trained on; six in the first study.", ("seen class",)),
     Term("unseen classes", "The classes of which no image is trained on.", ("unseen class",)),
     Term("split", "Which images train, validate and test; on the page on classes never seen, which "
          "classes are unseen.", ("splits",)),

@@ -192,10 +192,11 @@ def embedding_maps(frame: pd.DataFrame, *, pictures: np.ndarray, every: int = 20
             colours, MARKERS, part.groupby("series", sort=False), strict=False
         ):
             look = {"color": colour, "marker": marker, "lw": 0, "alpha": 0.6, "s": 7}
-            ax.scatter(rows["x"], rows["y"], label=name, **look)
+            ax.scatter(rows["x"], rows["y"], label=_literal(name), **look)
         places = part[["x", "y"]].to_numpy()
         for i in range(7, len(places), every):
-            small = OffsetImage(255 - pictures[i, ..., 0], zoom=0.5, cmap="gray", norm=None)
+            picture = pictures[i] if pictures.shape[-1] > 1 else 255 - pictures[i, ..., 0]
+            small = OffsetImage(picture, zoom=0.5, cmap="gray", norm=None)
             ax.add_artist(AnnotationBbox(small, places[i], frameon=False, pad=0))
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
@@ -216,7 +217,9 @@ def image_grid(images: np.ndarray, *, names: Sequence[str], marked: Sequence[str
         for column in range(images.shape[1]):
             _draw_image(axes[row, column], images[row, column])
         style = _name_style(name in marked)
-        label = axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", **style)
+        label = axes[row, 0].set_ylabel(
+            _literal(name), rotation=0, ha="right", va="center", **style
+        )
         label.set_fontsize(8)
     return figure
 
@@ -232,7 +235,7 @@ def pair_gallery(images: np.ndarray, *, titles: Sequence[str]) -> Figure:
         blank = 0 if a.shape[2] == 1 else 255  # white: a single channel is drawn as ink
         gap = np.full((a.shape[0], 2, a.shape[2]), blank, dtype=np.uint8)
         _draw_image(ax, np.concatenate([a, gap, b], axis=1))
-        ax.set_title(title, fontsize=7, loc="center")
+        ax.set_title(_literal(title), fontsize=7, loc="center")
     return figure
 
 
@@ -362,6 +365,11 @@ def _legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> Non
         columns = min(columns, max(1, 118 // (8 + max(map(len, found)))))
         look = {"loc": "outside lower center", "ncols": columns, "markerscale": 1.5}
         figure.legend(found.values(), found.keys(), **look)
+
+
+def _literal(name: str) -> str:
+    """Return the name of a class as it is to be drawn: a dollar would begin a formula."""
+    return name.replace("$", r"\$")
 
 
 def _name_style(marked: bool) -> dict[str, str]:

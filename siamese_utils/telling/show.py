@@ -4,6 +4,7 @@ import ast
 import html
 import io
 import math
+import re
 from collections.abc import Callable
 from numbers import Number
 from typing import Any, NamedTuple
@@ -150,6 +151,11 @@ def pairs(
 def text(markdown: str) -> None:
     """Display a sentence made from results."""
     display(Markdown(markdown))
+
+
+def literal(words: str) -> str:
+    """Return Markdown that shows words as they are, such as names that a reader gave."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!$~&])", r"\\\1", words)
 
 
 def answer(first: str, *sentences: str) -> None:

@@ -10,13 +10,18 @@ import pandas as pd
 
 from siamese_utils.images.dataset import TEST_SETS
 from siamese_utils.learning.store import Run
-from siamese_utils.measuring import verdicts
+from siamese_utils.measuring import trials, verdicts
+from siamese_utils.measuring.distances import Distances
+from siamese_utils.measuring.intervals import measured
 from siamese_utils.measuring.panel import RULES
+from siamese_utils.measuring.probability import Judged
 from siamese_utils.telling import study
 
 if TYPE_CHECKING:
     import keras
 
+HONEST = 0.03  # a mean confidence that is nearer than this to the accuracy keeps its word
+COIN = np.log(2)  # its log-loss
 NEAR = 2.0  # points of %: nearer than this, one of our figures is one of the study's
 
 
@@ -88,6 +93,87 @@ def say_reproduction(minus: pd.Series) -> str:
         way = "higher" if most > 0 else "lower"
         told += f" At margin 5 ours are up to {abs(most):.0f} points {way}."
     return told
+
+
+def probabilities(
+    judged: Mapping[tuple[object, ...], Sequence[Judged]], names: Sequence[str]
+) -> pd.DataFrame:
+    """Return how good stated probabilities are, a row each; names: of the parts of a row's name.
+
+    The columns are those of `Judged.scores`, and the confidence minus the accuracy.
+    """
+    rows = {}
+    for row, of_seeds in judged.items():
+        scores = pd.DataFrame([one.scores() for one in of_seeds])
+        rows[row] = {name: measured(scores[name]) for name in scores}
+        rows[row]["too sure by"] = rows[row]["confidence"] - rows[row]["accuracy"]
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index = pd.MultiIndex.from_tuples(rows, names=names)
+    return frame.rename_axis(columns="figure")
+
+
+def say_sure(found: pd.DataFrame) -> list[str]:
+    """Return whether a verifier's probability is to be trusted: a short answer, then sentences.
+
+    found: as `probabilities` returns it, rows (images, pairs) of one verifier.
+    """
+    means = found.map(lambda figure: figure.interval.mean)
+    seen = means.xs("seen", level="pairs")
+    kept = (seen["too sure by"].abs() <= HONEST)[::-1].cummin()[::-1]
+    first = f"On classes that it was shown, not within {100 * HONEST:.0f} points."
+    if kept.any():
+        least = f", from {kept.idxmax():,} images on" if len(kept) > 1 else ""
+        first = f"Yes, on classes that it was shown{least}."
+    most = means.loc[max(seen.index)]
+    costs = means["log-loss"].drop(trials.AFRESH, level="pairs")
+    dearer = costs[costs >= COIN]
+    cost = (
+        "nowhere worse than a coin's"
+        if dearer.empty
+        else (
+            "worse than a coin's with "
+            + ", ".join(f"{n:,} images on {of} classes" for n, of in dearer.index)
+        )
+    )
+    return [
+        first,
+        f"Fitted to {max(seen.index):,} images it is sure to {most.loc['seen', 'confidence']:.0%}"
+        f" and right in {most.loc['seen', 'accuracy']:.0%} of its answers on these.",
+        f"On classes that it was not shown it is sure to {most.loc['unseen', 'confidence']:.0%} and"
+        f" right in {most.loc['unseen', 'accuracy']:.0%}; set anew by 96 pairs of them, sure to"
+        f" {most.loc[trials.AFRESH, 'confidence']:.0%} and right in"
+        f" {most.loc[trials.AFRESH, 'accuracy']:.0%}.",
+        f"Its log-loss is {cost}.",
+    ]
+
+
+def say_own(
+    accuracy: pd.DataFrame, gains: pd.DataFrame, found: Mapping[str, Sequence[Distances]], new: str
+) -> list[str]:
+    """Return whether the base model works on a reader's own images: a short answer, then sentences.
+
+    accuracy: in % at the tuned threshold, (encoder, set) -> figure; gains: their AUC minus that of
+    raw pixels; new: the names of the unseen classes.
+    """
+    verdict = {s: verdicts.compare(gains.loc["base model", s]) for s in ("seen", "unseen")}
+    answers = {"better": "it does", "worse": "comparing pixels does better"}
+    seen, unseen = (answers.get(of, "it cannot be told") for of in verdict.values())
+    first = f"On your images {seen} for classes that it was trained on, and {unseen} for others."
+    if seen == unseen:
+        first = f"On your images {seen}."
+    held_out = {
+        name: np.mean([one.curve_of_drawn("validation").auc for one in of])
+        for name, of in found.items()
+    }
+    base, plain = accuracy.loc["base model"], accuracy.loc["raw pixels"]
+    return [
+        first,
+        f"Of 100 pairs of the former the base model judges {base['seen']:.0f} rightly, and comparing"
+        f" pixels {plain['seen']:.0f}.",
+        f"Of the latter ({new}) it is {base['unseen']:.0f} and {plain['unseen']:.0f},"
+        f" and by the recipe {accuracy.loc['recipe', 'unseen']:.0f}.",
+        f"On validation pairs, of classes trained on, the best way is: {max(held_out, key=held_out.get)}.",
+    ]
 
 
 def layers(encoder: keras.Model) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from siamese_utils import settings
 from siamese_utils.learning import store
 from siamese_utils.report import publish
 
-KILLS = int(os.environ.get("SIAMESE_KILLS", "3"))  # more of them for a longer soak
+KILLS = int(os.environ.get("SIAMESE_KILLS", "10"))  # more of them for a longer soak
 OPTIONS = ["--profile", "quick", "--dataset", "digits", "--seeds", "1", "--no-pdf"]
 OPTIONS += ["--only", "06", "--workers", "1"]
 UNLIKE = {"trainings.jsonl", "report.json"}  # they tell times
@@ -58,7 +58,7 @@ def look_at(folder, monkeypatch):
 
 @pytest.mark.processes
 @pytest.mark.fault(
-    "kill -9 of the run at random instants, three times in CI, more by hand",
+    "kill -9 of the run at random instants, ten times in CI, more by hand",
     "nothing stored is torn; the run left alone gives the same results to the bit",
 )
 def test_a_run_killed_at_any_instant_and_begun_again(tmp_path, monkeypatch):

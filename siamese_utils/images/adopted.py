@@ -1,0 +1,123 @@
+"""A reader's folder of images as a data set: read once, and kept by its content beside the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from siamese_utils import sealed, settings
+from siamese_utils.images import folder as pictures
+from siamese_utils.images import own
+from siamese_utils.images.dataset import Dataset
+from siamese_utils.images.fashion_mnist import DataError
+
+PREFIX = "images-"  # of the name of such a data set; the SHA-256 of its content follows
+FEWEST_CLASSES, MOST_CLASSES = 4, 60  # memory grows with the square of their number
+UNSEEN_SHARE = 0.4  # of the classes, as in the study
+SIZE = 28  # pixels of a side
+
+
+def adopt(folder: Path, size: int = SIZE, unseen: Sequence[str] = ()) -> str:
+    """Return the name of the data set that a folder's images are, which are read if need be.
+
+    folder: with a subfolder of images for each class; size: to which all are brought, pixels of a
+    side; unseen: names of the classes that nothing is trained on, two at least and two fewer than
+    there are; by default four tenths of them, drawn once. Raises ValueError, OSError.
+    """
+    own.refuse_side(size)
+    paths = pictures.class_files(folder)
+    classes = _refuse_few(folder, [path.relative_to(folder).parts[0] for path in paths])
+    chosen = _choose(classes, unseen)
+    name = _name(folder, paths, size, chosen)
+    try:
+        load(name)
+    except DataError:
+        found = pictures.read(paths, size)
+        print(f"{folder}: {found.summary()}", file=sys.stderr)
+        labels = found.labels(folder)
+        _refuse_few(folder, labels, classes)
+        packed = _pack(folder.resolve().name, found, labels, classes, chosen)
+        sealed.write(_path_of(name), name, packed)
+    return name
+
+
+def is_name(name: str) -> bool:
+    """Return whether a data set of this name is one that was adopted."""
+    return name.startswith(PREFIX)
+
+
+def load(name: str) -> Dataset:
+    """Return a data set that was adopted. Raises DataError where the store has none such, or no whole one."""
+    kept = sealed.read(_path_of(name), name)
+    if kept is None:
+        raise DataError(f"the store has no {name}: give the folder of the images again")
+    told = json.loads(str(kept["told"]))
+    classes, unseen = tuple(told["classes"]), tuple(told["unseen"])
+    return Dataset(
+        told["name"],
+        kept["images"],
+        kept["labels"],
+        classes,
+        seen=tuple(c for c in range(len(classes)) if c not in unseen),
+        unseen=unseen,
+        banner=told["banner"],
+    )
+
+
+def _path_of(name: str) -> Path:
+    return settings.store_dir() / f"{name}.npz"
+
+
+def _refuse_few(folder: Path, labels: Iterable[str], wanted: Sequence[str] = ()) -> list[str]:
+    """Return the classes in order. Raises ValueError where they are too few or many, or one too small."""
+    sizes = dict.fromkeys(wanted, 0) | Counter(labels)
+    if not FEWEST_CLASSES <= len(sizes) <= MOST_CLASSES:
+        raise ValueError(
+            f"{folder} has {len(sizes)} subfolders with files; a report wants {FEWEST_CLASSES} to "
+            f"{MOST_CLASSES}, each a class"
+        )
+    own.refuse_few(folder, sizes)
+    return sorted(sizes)
+
+
+def _choose(classes: Sequence[str], unseen: Sequence[str]) -> list[int]:
+    """Return the numbers of the unseen classes. Raises ValueError."""
+    if unknown := sorted(set(unseen) - set(classes)):
+        raise ValueError(
+            f"no class {', '.join(unknown)} to leave unseen; there are {', '.join(classes)}"
+        )
+    most = len(classes) - 2
+    if unseen and not 2 <= len(set(unseen)) <= most:
+        raise ValueError(
+            f"2 to {most} of {len(classes)} classes can be unseen, not {len(set(unseen))}"
+        )
+    if unseen:
+        return sorted(map(classes.index, set(unseen)))
+    number = max(2, round(UNSEEN_SHARE * len(classes)))
+    return sorted(np.random.default_rng(0).choice(len(classes), number, replace=False).tolist())
+
+
+def _name(folder: Path, paths: Sequence[Path], size: int, unseen: Sequence[int]) -> str:
+    """Return a name that changes with all that shapes the data set."""
+    told = [folder.resolve().name, size, unseen, pictures.digest_of(folder, paths)]
+    return f"{PREFIX}{hashlib.sha256(repr(told).encode()).hexdigest()[:20]}"
+
+
+def _pack(
+    name: str,
+    found: pictures.Pictures,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    unseen: Sequence[int],
+) -> sealed.Arrays:
+    """Return what is kept of a data set."""
+    banner = f"Made from the images in “{name}”: {found.summary(names=False)}."
+    told = {"name": name, "classes": classes, "unseen": unseen, "banner": banner}
+    numbers = np.searchsorted(classes, labels)
+    return {"images": found.images, "labels": numbers, "told": np.array(json.dumps(told))}

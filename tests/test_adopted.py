@@ -1,0 +1,210 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from PIL import Image
+
+from siamese_utils import settings
+from siamese_utils.images import adopted, sources
+from siamese_utils.images.fashion_mnist import DataError
+
+CLASSES = ("ant", "bee", "cat", "dog", "eel")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A folder of five classes with twenty images each, of other sizes, and one file that is none."""
+    folder = tmp_path_factory.mktemp("pets")
+    rng = np.random.default_rng(0)
+    for name in CLASSES:
+        (folder / name).mkdir()
+        for i in range(20):
+            image = Image.fromarray(rng.integers(0, 256, (9 + i, 12), dtype=np.uint8))
+            image.save(folder / name / f"{i}.png")
+    (folder / "ant" / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def pets(drawn, tmp_path, store, fresh):
+    return shutil.copytree(drawn, tmp_path / "pets")
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The numbers of files that are read as images, one for each time."""
+    numbers, read = [], adopted.pictures.read
+
+    def count(paths, *how):
+        numbers.append(len(paths))
+        return read(paths, *how)
+
+    monkeypatch.setattr(adopted.pictures, "read", count)
+    return numbers
+
+
+def test_a_folder_becomes_a_data_set(pets, capsys):
+    found = sources.load(adopted.adopt(pets, 10))
+    assert found.name == "pets"
+    assert found.class_names == CLASSES
+    assert found.images.shape == (100, 10, 10, 1)
+    assert np.bincount(found.labels).tolist() == [20] * 5
+    [at] = [i for i, path in enumerate(sorted((pets / "bee").iterdir())) if path.name == "3.png"]
+    whole = Image.open(pets / "bee" / "3.png")  # 12 x 12, as it happens
+    expected = np.asarray(whole.resize((10, 10), Image.Resampling.BILINEAR), dtype=int)
+    assert np.abs(found.images[20 + at, ..., 0] - expected).max() <= 1
+    assert "notes.txt" in capsys.readouterr().err
+    assert found.banner == (
+        "Made from the images in “pets”: 100 images, 10 x 10, grey; "
+        "1 file cannot be read and is left out."
+    )
+    assert not found.has_study_figures
+
+
+def test_four_tenths_of_the_classes_are_unseen_or_those_that_are_named(pets):
+    drawn = sources.load(adopted.adopt(pets))
+    assert len(drawn.unseen) == 2
+    assert sorted(drawn.seen + drawn.unseen) == [0, 1, 2, 3, 4]
+    named = sources.load(adopted.adopt(pets, unseen=["dog", "bee", "dog"]))
+    assert named.names_of(named.unseen) == ["bee", "dog"]
+
+
+def test_a_second_time_nothing_is_read(pets, reads):
+    name = adopted.adopt(pets)
+    assert adopted.adopt(pets) == name
+    assert reads == [101]
+
+
+@pytest.mark.parametrize("change", ["content", "another file", "size", "unseen", "class"])
+def test_what_is_changed_is_read_again(pets, reads, change):
+    name = adopted.adopt(pets)
+    size, unseen = (30 if change == "size" else adopted.SIZE), ()
+    if change == "content":  # of the same length, at the same time
+        path = pets / "cat" / "7.png"
+        before, content = path.stat(), bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        assert path.stat().st_size == before.st_size
+    elif change == "another file":
+        shutil.copy(pets / "cat" / "7.png", pets / "cat" / "more.png")
+    elif change == "unseen":
+        chosen = sources.load(name).unseen
+        unseen = [c for i, c in enumerate(CLASSES) if i not in chosen][:2]
+    elif change == "class":
+        (pets / "dog").rename(pets / "fox")
+    assert adopted.adopt(pets, size, unseen) != name
+    assert len(reads) == 2
+
+
+@pytest.mark.fault("the kept copy of one's own images cut, changed or another's", "made anew")
+def test_a_damaged_copy_is_made_anew(pets, store, reads):
+    name = adopted.adopt(pets)
+    path = store / f"{name}.npz"
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:2000] + b"?" + whole[2001:], b"", whole[:-40]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="give the folder of the images again"):
+            adopted.load(name)
+    assert adopted.adopt(pets) == name
+    assert path.read_bytes() == whole
+    path.rename(path.with_name(f"{adopted.PREFIX}other.npz"))
+    with pytest.raises(DataError):  # another's content under this name
+        adopted.load(f"{adopted.PREFIX}other")
+
+
+def test_a_folder_can_be_named_where_a_data_set_can(pets, monkeypatch):
+    name = sources.resolve(str(pets))
+    assert sources.load(str(pets)) is sources.load(name)
+    assert sources.resolve(name) == name
+    monkeypatch.chdir(pets.parent)
+    assert sources.resolve("pets") == name
+    with pytest.raises(ValueError, match="unknown data set 'pet'"):
+        sources.resolve("pet")
+
+
+def test_a_quick_look_says_so(pets):
+    found = sources.load(adopted.adopt(pets), 15)
+    assert len(found.labels) == 75
+    assert found.banner.endswith("left out. A quick look at 15 images of each class.")
+
+
+@pytest.mark.fault(
+    "a folder of images with too few classes or images, too many, or none", "one line, exit 2"
+)
+@pytest.mark.parametrize(
+    ("spoil", "how", "message"),
+    [
+        (lambda f: shutil.rmtree(f), {}, "is no folder"),
+        (lambda f: [shutil.rmtree(f / c) for c in CLASSES], {}, "holds no images"),
+        (
+            lambda f: [shutil.rmtree(f / c) for c in CLASSES[:2]],
+            {},
+            "3 subfolders .* wants 4 to 60",
+        ),
+        (lambda f: [_add(f, f"x{i}") for i in range(56)], {}, "61 subfolders .* wants 4 to 60"),
+        (lambda f: (f / "bee" / "9.png").unlink(), {}, "bee has 19 images; 20 are needed"),
+        (lambda f: (f / "bee" / "9.png").write_text("?"), {}, "bee has 19 images; 20 are needed"),
+        (lambda f: [p.write_text("?") for p in (f / "bee").iterdir()], {}, "bee has 0 images"),
+        (lambda f: None, {"size": 7}, "--image-size must be 8 to 48, not 7"),
+        (lambda f: None, {"size": 49}, "--image-size must be 8 to 48, not 49"),
+        (lambda f: None, {"unseen": ["bee"]}, "2 to 3 of 5 classes can be unseen, not 1"),
+        (lambda f: None, {"unseen": CLASSES[1:]}, "2 to 3 of 5 classes can be unseen, not 4"),
+        (
+            lambda f: None,
+            {"unseen": ["bee", "elk"]},
+            "no class elk to leave unseen; there are ant,",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(pets, store, spoil, how, message):
+    spoil(pets)
+    with pytest.raises(ValueError, match=message):
+        adopted.adopt(pets, **how)
+    assert not store.exists()
+
+
+def _add(folder, name):
+    (folder / name).mkdir()
+    (folder / name / "a.png").write_text("?")
+
+
+def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
+    output = tmp_path / "report"
+    (pets / "eel").rename(pets / "$e$l")  # no formula
+    arguments = ["--dataset", "pets", "--unseen", "cat", "$e$l", "--image-size", "12"]
+    arguments += ["--profile", "quick", "--seeds", "1", "--output", str(output)]
+    process = start(*arguments, cwd=tmp_path)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "1 page, 9 figures, report.pdf" in out
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert re.search("On your images .*\\(\\$e\\$l, cat\\)", page, re.DOTALL)
+    assert "data set pets" in page
+    for words in ("handout.pdf", str(settings.ROOT), str(tmp_path)):
+        assert words not in page
+    assert page.count("$e$l") > 10
+    shown = BeautifulSoup(page, "html.parser").main
+    for drawing in shown("svg"):
+        drawing.decompose()
+    for words in ("2019", "Fashion-MNIST", "T-shirt", "the study"):
+        assert words not in shown.get_text()
+    for link in re.findall(r'href="(results/[^"]+)"', page):
+        assert (output / link).exists()
+    assert (output / "report.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--only", "03"], "--only chooses from the series"),
+        (["--scheduler", "tcp://host:8786"], "no copy of your own images"),
+        (["--unseen", "elk", "bee"], "no class elk"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(pets, start, more, message):
+    process = start("--dataset", str(pets), *more)
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert message in err
