@@ -72,3 +72,26 @@ def test_all_of_a_folder_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypat
 
 def _name(handle):
     return os.readlink(f"/proc/self/fd/{handle}")
+
+
+def test_a_new_folder_appears_whole(tmp_path):
+    target = tmp_path / "deep" / "model"
+    with files.new_folder(target) as scratch:
+        (scratch / "a").write_text("a")
+        assert not target.exists()
+    assert [path.name for path in target.iterdir()] == ["a"]
+    assert os.listdir(target.parent) == ["model"]
+    with pytest.raises(FileExistsError, match="is there already"), files.new_folder(target):
+        pytest.fail("it was begun")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_new_folder_that_fails_leaves_nothing(tmp_path, error):
+    def begin():
+        with files.new_folder(tmp_path / "model") as scratch:
+            (scratch / "a").write_text("a")
+            raise error
+
+    with pytest.raises(type(error)):
+        begin()
+    assert not list(tmp_path.iterdir())

@@ -5,8 +5,9 @@ import pytest
 from scipy import optimize
 from scipy.spatial.distance import pdist
 from scipy.special import expit
+from sklearn.metrics import log_loss
 
-from siamese_utils.measuring import probability
+from siamese_utils.measuring import counts, distances, probability
 
 
 def test_the_probability_is_that_of_platts_targets():
@@ -53,3 +54,62 @@ def test_distances_that_tell_nothing_or_the_opposite(distance):
     found = probability.fit(np.array(distance), np.array([True, True, False, False]), 2)
     assert found == probability.Probability(0.0, 0.0)
     assert found.threshold < 0  # nothing is accepted
+
+
+@pytest.fixture
+def judged():
+    """Pairs of two classes of images at whole distances, and a probability."""
+    embeddings = np.array([[0], [1], [2], [4], [4], [7]], dtype=np.float32)
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    pairs = counts.count_pairs(embeddings, labels, 0.001)
+    return probability.Judged(probability.Probability(-0.8, 2.0), pairs, (0, 1)), embeddings, labels
+
+
+def laid_out(embeddings, labels):
+    """Each pair: its distance, whether it is the same, and its weight."""
+    rows = [
+        (abs(embeddings[i, 0] - embeddings[j, 0]), labels[i] == labels[j])
+        for i, j in itertools.combinations(range(len(labels)), 2)
+    ]
+    distance, same = map(np.array, zip(*rows, strict=True))
+    return distance, same, np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
+
+
+def test_scores_are_those_of_all_pairs_laid_out(judged):
+    one, *images = judged
+    distance, same, weight = laid_out(*images)
+    stated = expit(2 - 0.8 * distance)
+    found = one.scores()
+    assert found["log-loss"] == pytest.approx(
+        log_loss(same, stated, sample_weight=weight), abs=1e-3
+    )
+    assert found["Brier"] == pytest.approx(np.sum(weight * (stated - same) ** 2), abs=1e-3)
+    assert found["confidence"] == pytest.approx(
+        np.sum(weight * np.maximum(stated, 1 - stated)), abs=1e-3
+    )
+    assert found["accuracy"] == pytest.approx(np.sum(weight * ((stated > 0.5) == same)), abs=1e-3)
+
+
+def test_reliability_is_the_share_of_same_pairs_in_each_tenth(judged):
+    one, *images = judged
+    distance, same, weight = laid_out(*images)
+    stated, observed = one.reliability()
+    for tenth in range(10):
+        inside = (expit(2 - 0.8 * distance) * 10).astype(int) == tenth
+        if not inside.any():
+            assert np.isnan([stated[tenth], observed[tenth]]).all()
+            continue
+        share = weight[inside] / weight[inside].sum()
+        assert stated[tenth] == pytest.approx(share @ expit(2 - 0.8 * distance[inside]), abs=1e-3)
+        assert observed[tenth] == pytest.approx(share @ same[inside])
+
+
+def test_the_probability_of_a_way_is_fitted_to_its_validation_pairs(digits, store):
+    found = distances.of_baseline("raw pixels", digits, 2)
+    judged = probability.of_ways({"pixels": found}, digits)
+    assert list(judged) == [("pixels", s) for s in ("seen", "all", "unseen")]
+    for seed, one in enumerate(judged["pixels", "unseen"]):
+        distance, different = found[seed].judged("validation")
+        assert one.probability == probability.fit(distance, ~different, len(distance) // 2)
+        assert one.pairs is found[seed].whole
+        assert one.classes == digits.unseen

@@ -12,6 +12,7 @@ from IPython.display import HTML, SVG, Markdown
 
 from siamese_utils.images.pairs import Pairs
 from siamese_utils.measuring.intervals import Interval, Measured, measured
+from siamese_utils.report.html import MarkdownWithMath, MathRenderer
 from siamese_utils.telling import glossary, plots, show, tables
 from siamese_utils.telling import results as kept
 
@@ -349,3 +350,11 @@ def test_every_word_of_the_glossary_has_a_place_of_its_own():
     assert len(set(anchors)) == len(anchors) == len(glossary.TERMS)
     names = [place.text.lower() for place in rows["word"]]
     assert names == sorted(names)
+
+
+@pytest.mark.parametrize("words", ["a_b_c *d* <b> $x$ #1 [e](f) `g` \\ & ~h~ !i |", "plain words"])
+def test_names_of_a_reader_stand_as_they_are(words):
+    html = MarkdownWithMath(renderer=MathRenderer(escape=False))(show.literal(words))
+    paragraph = BeautifulSoup(html, "html.parser").p
+    assert paragraph.get_text() == words
+    assert not paragraph.find_all(True)

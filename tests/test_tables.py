@@ -6,7 +6,7 @@ import pytest
 
 from siamese_utils.images.dataset import SETS, TEST_SETS
 from siamese_utils.learning.store import Run
-from siamese_utils.measuring import lottery
+from siamese_utils.measuring import lottery, trials
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Interval, measured
@@ -359,3 +359,74 @@ def test_the_ends_of_a_ranking():
     rows = pd.DataFrame({"a": range(5)})
     assert tables.ends(rows, 2)["a"].tolist() == [0, 1, 3, 4]
     assert tables.ends(rows, 9)["a"].tolist() == [0, 1, 3, 4]
+
+
+def trial_of(sure, log_loss=0.4):
+    """What `probabilities` returns: (images, confidence minus accuracy on seen classes) -> rows."""
+    rows = {}
+    for images, gap in sure.items():
+        for pairs in ("seen", "unseen", trials.AFRESH):
+            rows[images, pairs] = {
+                "log-loss": measured([log_loss] * 2),
+                "confidence": measured([0.8 + gap] * 2),
+                "accuracy": measured([0.8] * 2),
+                "too sure by": measured([gap] * 2),
+            }
+    return pd.DataFrame(rows).T.rename_axis(["images", "pairs"])
+
+
+@pytest.mark.parametrize(
+    ("sure", "first"),
+    [
+        (
+            {100: 0.1, 300: 0.02, 1000: -0.02},
+            "Yes, on classes that it was shown, from 300 images on.",
+        ),
+        ({100: 0.0, 300: 0.0}, "Yes, on classes that it was shown, from 100 images on."),
+        (
+            {100: 0.0, 300: 0.1, 1000: 0.03},
+            "Yes, on classes that it was shown, from 1,000 images on.",
+        ),
+        ({100: 0.0, 300: -0.1}, "On classes that it was shown, not within 3 points."),
+        ({300: 0.01}, "Yes, on classes that it was shown."),
+    ],
+)
+def test_how_sure_a_verifier_may_be(sure, first):
+    said = tables.say_sure(trial_of(sure))
+    assert said[0] == first
+    assert f"Fitted to {max(sure):,} images it is sure to {0.8 + sure[max(sure)]:.0%}" in said[1]
+    assert said[-1] == "Its log-loss is nowhere worse than a coin's."
+    dear = tables.say_sure(trial_of({100: 0.0}, log_loss=0.7))[-1]
+    assert dear == (
+        "Its log-loss is worse than a coin's with 100 images on seen classes, 100 images on unseen classes."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gains", "first"),
+    [
+        ((1, 1), "On your images it does."),
+        ((-1, -1), "On your images comparing pixels does better."),
+        (
+            (1, -1),
+            "it does for classes that it was trained on, and comparing pixels does better for",
+        ),
+        ((1, 0), "it does for classes that it was trained on, and it cannot be told for others."),
+    ],
+)
+def test_whether_it_works_on_images_of_ones_own(gains, first):
+    gain = {
+        s: measured([g, g + 0.1, g - 0.1]) for s, g in zip(("seen", "unseen"), gains, strict=True)
+    }
+    accuracy = {"seen": measured([90.0] * 3, "%"), "unseen": measured([70.0] * 3, "%")}
+    names = ("base model", "raw pixels", "recipe")
+    found = {"raw pixels": [make_distances()], "recipe": [make_distances((0.1, 0.2, 0.8, 0.9))]}
+    said = tables.say_own(
+        pd.DataFrame(dict.fromkeys(names, accuracy)).T,
+        pd.DataFrame({"base model": gain}).T,
+        found,
+        "cats, dogs",
+    )
+    assert first in said[0]
+    assert "(cats, dogs) it is 70 and 70, and by the recipe 70" in said[2]
+    assert said[3].endswith("the best way is: recipe.")
