@@ -30,6 +30,7 @@ class Profile:
     images_per_class: int | None  # None: all of them
     choices: int  # of seen classes, in the split lottery
     own_seeds: int  # of the study's choice, beside them
+    full_choices: int  # of the former, that are trained as long as the study's
     lottery_epochs: int
     unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
     unseen_varied: int  # of the drawn ones, on which the network is changed in one thing at a time
@@ -50,6 +51,7 @@ PROFILES = {
         images_per_class=None,
         choices=20,
         own_seeds=6,
+        full_choices=5,
         lottery_epochs=5,
         unseen_splits=(5, 20, 20),
         unseen_varied=10,
@@ -68,6 +70,7 @@ PROFILES = {
         images_per_class=300,
         choices=4,
         own_seeds=2,
+        full_choices=1,
         lottery_epochs=2,
         unseen_splits=(1, 2, 1),
         unseen_varied=1,

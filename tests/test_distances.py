@@ -108,7 +108,7 @@ def test_other_weights_of_the_same_name_are_measured_anew(store, trained):
 
 
 def test_an_encoder_before_training_has_no_margin(store, digits):
-    found = distances.of_untrained(digits, seeds=2)
+    found = distances.of_untrained(digits, seeds=range(2))
     assert [one.margin for one in found] == [None, None]
     measured = panel(found, digits)
     assert np.isnan(measured["seen", "accuracy, 0.5"].whole).all()
@@ -118,9 +118,9 @@ def test_an_encoder_before_training_has_no_margin(store, digits):
 
 def test_baselines_are_kept_apart_by_name_seed_and_distance(store, digits):
     for name in ("raw pixels", "PCA"):
-        distances.of_baseline(name, digits, seeds=2)
+        distances.of_baseline(name, digits, seeds=range(2))
     assert len(list(store.iterdir())) == 4
-    distances.of_baseline("raw pixels", digits, seeds=1, cosine=True)
+    distances.of_baseline("raw pixels", digits, seeds=range(1), cosine=True)
     assert len(list(store.iterdir())) == 5
 
 
@@ -137,12 +137,12 @@ def test_an_embedding_is_fitted_to_the_training_images_of_its_seed(store, digits
 
 
 def test_raw_pixels_by_hand(store, digits):
-    [found] = distances.of_baseline("raw pixels", digits, seeds=1)
+    [found] = distances.of_baseline("raw pixels", digits, seeds=range(1))
     drawn = distances.draw_test_pairs(digits, digits.split(0), 0)["all"]
     images = digits.images.reshape(len(digits.images), -1) / 255
     expected = np.linalg.norm(images[drawn.first] - images[drawn.second], axis=1)
     assert np.allclose(found.drawn["all"], expected, rtol=1e-4)
-    [cosine] = distances.of_baseline("raw pixels", digits, seeds=1, cosine=True)
+    [cosine] = distances.of_baseline("raw pixels", digits, seeds=range(1), cosine=True)
     length = np.linalg.norm(images, axis=1)
     product = np.sum(images[drawn.first] * images[drawn.second], axis=1)
     expected = np.sqrt(2 - 2 * product / length[drawn.first] / length[drawn.second])
@@ -199,7 +199,7 @@ from siamese_utils.measuring.panel import panel
 run = training.train(Experiment(dataset="digits", epochs=1, precision="float32"))
 found = distances.of_runs([run]) + distances.of_runs([run], cosine=True)
 digits = sources.load("digits")
-untrained = distances.of_untrained(digits, seeds=1)
+untrained = distances.of_untrained(digits, seeds=range(1))
 cloud = embeddings.of_run(run, digits, digits.split(0).unseen[:20])
 print(panel(found[:1], digits)["unseen", "AUC"].whole[0], cloud.shape)
 assert not {"tensorflow", "keras"} & set(sys.modules)
@@ -234,7 +234,7 @@ def test_a_stored_training_and_its_distances_are_read_without_tensorflow(store, 
     run = training.train(SHORT)
     found = distances.of_runs([run])
     distances.of_runs([run], cosine=True)
-    distances.of_untrained(digits, seeds=1)
+    distances.of_untrained(digits, seeds=range(1))
     cloud = chosen.of_run(run, digits, digits.split(0).unseen[:20])
     before = {path.name: path.stat().st_mtime_ns for path in store.iterdir()}
     told = run_python(FROM_THE_STORE)

@@ -43,6 +43,36 @@ def test_a_training_comes_to_what_scikit_learn_says(store):
     assert row[lottery.PIXELS] == pytest.approx(roc_auc_score(drawn.different, -cosine), abs=1e-4)
 
 
+def test_trained_networks_stand_beside_ways_without_training(store, digits):
+    run = training.train(replace(SHORT, seen=(0, 1, 2, 3, 4, 5), seed=1))
+    [(name, row)] = lottery.in_full([run]).iterrows()
+    assert name == "6, 7, 8, 9"
+    [one] = distances.of_runs([run])
+    assert row[lottery.TRAINED] == one.curve((6, 7, 8, 9)).auc
+    dataset = digits.with_seen((0, 1, 2, 3, 4, 5))
+    tested = dataset.split(1).unseen
+    flat = dataset.images[tested].reshape(len(tested), -1) / 255
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    labels = dataset.labels[tested]
+    different = labels[:, np.newaxis] != labels
+    above = np.triu_indices(len(tested), 1)
+    classes = np.sort(np.stack([labels[i] for i in above]), axis=0)
+    _, kind, size = np.unique(classes, axis=1, return_inverse=True, return_counts=True)
+    expected = roc_auc_score(
+        different[above], -(flat @ flat.T)[above], sample_weight=1 / size[kind.ravel()]
+    )
+    assert row["raw pixels"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_gains_over_the_choices_by_hand():
+    ways = {lottery.TRAINED: [0.7, 0.8, 0.9], "raw pixels": [0.6, 0.85, 0.8]}
+    found = lottery.gains_in_full(pd.DataFrame(ways))
+    gain = found.loc["raw pixels", "trained minus it"]
+    assert gain.whole == pytest.approx([0.1, -0.05, 0.1])
+    assert found.loc["raw pixels", "choices ahead"] == 2
+    assert found.index.tolist() == ["raw pixels"]
+
+
 def test_levels_by_hand():
     found = lottery.levels(made(own=[60, 62], others=[50, 61, 61.5, 70]))
     row = found.loc["accuracy, unseen"]

@@ -65,7 +65,9 @@ def test_the_studys_pairs_are_tuned_on_those_of_validation():
 
 
 def test_panels_stand_beside_each_other_and_are_subtracted(store, digits):
-    found = {name: distances.of_baseline(name, digits, 2) for name in ("raw pixels", "silhouette")}
+    found = {
+        name: distances.of_baseline(name, digits, range(2)) for name in ("raw pixels", "silhouette")
+    }
     every = panel.panels(found, digits)
     assert every.index.tolist() == ["raw pixels", "silhouette"]
     alone = panel.panel(found["silhouette"], digits)
@@ -85,7 +87,7 @@ def test_panels_stand_beside_each_other_and_are_subtracted(store, digits):
 
 
 def test_figures_have_units(store, digits):
-    found = panel.panel(distances.of_baseline("raw pixels", digits, 1), digits)
+    found = panel.panel(distances.of_baseline("raw pixels", digits, range(1)), digits)
     for (_, figure), measured in found.items():
         assert measured.unit == panel.unit_of(figure)
         top = 100 if measured.unit == "%" else 1
@@ -95,7 +97,7 @@ def test_figures_have_units(store, digits):
 
 
 def test_classes_are_told_apart_one_pair_at_a_time(store, digits):
-    counted = distances.of_baseline("raw pixels", digits, 1)
+    counted = distances.of_baseline("raw pixels", digits, range(1))
     rows = panel.auc_by_classes(counted, digits)
     assert len(rows) == 100
     found = rows.pivot(index="y", columns="x", values="value").to_numpy()
@@ -126,7 +128,7 @@ def test_share_right_by_hand(digits):
 
 
 def test_every_kind_of_pairs_is_judged(store, digits):
-    found = distances.of_baseline("raw pixels", digits, 2)
+    found = distances.of_baseline("raw pixels", digits, range(2))
     right = panel.right_by_kind(found, digits)
     kinds = panel.kinds_of_pairs(digits)
     assert list(right.index) == list(kinds)

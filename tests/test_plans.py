@@ -101,7 +101,7 @@ def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
     # of the recipe two; ten ways in which one network is changed, and the study's two trainings
     varied = plan.profile.unseen_varied
     assert len(pending["11"]) == (drawn + looked_at + again) * 2 + varied * 12
-    lottery = plan.profile.choices + plan.profile.own_seeds
+    lottery = plan.profile.choices + plan.profile.own_seeds + plan.profile.full_choices
     # in the quick profile two seeds of the study's own choice are the base model half-way
     assert len(pending["09"]) == lottery - (2 if plan.profile.name == "quick" else 0)
 
@@ -124,7 +124,7 @@ def test_what_is_pending_is_what_is_trained(plan, trained):
             assert [training.experiment_of(run) for run in runs] == settled(
                 replace(experiment, seed=seed) for seed in range(plan.seeds)
             )
-    for experiment in [e for part in plan.lottery() for e in part]:
+    for experiment in [*(e for part in plan.lottery() for e in part), *plan.full_choices()]:
         training.train(experiment)
     for splits in plan.unseen_splits().values():
         for split in splits:
@@ -243,6 +243,25 @@ def test_the_lottery_has_other_choices_of_six_classes_each_once(plan):
     assert plan.lottery() == (others, own)
     # beside the choice and the seed, all of them are the same
     assert len({replace(e, seen=None, seed=0) for e in (*others, *own)}) == 1
+
+
+def test_some_choices_of_the_lottery_are_trained_as_the_study_trains(plan):
+    chosen, (others, _) = plan.full_choices(), plan.lottery()
+    assert len(chosen) == plan.profile.full_choices
+    assert {e.seen for e in chosen} < {e.seen for e in others}
+    # the first ones drawn, not those that come first in the classes' order
+    drawn = np.random.default_rng(0).choice(209, plan.profile.choices, replace=False)
+    places = sorted(drawn).index(drawn[0])
+    assert chosen[0].seen == others[places].seen
+    assert {replace(e, seen=None, seed=0) for e in chosen} == {plan.experiment()}
+    assert [e.seed for e in chosen] == list(range(len(chosen)))
+
+
+def test_many_classes_make_a_step_larger(plan, monkeypatch):
+    assert plan.experiment().batch == 128
+    many = SimpleNamespace(seen=tuple(range(70)))
+    monkeypatch.setattr(plans.sources, "load", lambda *_: many)
+    assert plan.experiment().batch == 140
 
 
 def test_a_plan_knows_its_data_and_its_seeds():

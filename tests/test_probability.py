@@ -105,7 +105,7 @@ def test_reliability_is_the_share_of_same_pairs_in_each_tenth(judged):
 
 
 def test_the_probability_of_a_way_is_fitted_to_its_validation_pairs(digits, store):
-    found = distances.of_baseline("raw pixels", digits, 2)
+    found = distances.of_baseline("raw pixels", digits, range(2))
     judged = probability.of_ways({"pixels": found}, digits)
     assert list(judged) == [("pixels", s) for s in ("seen", "all", "unseen")]
     for seed, one in enumerate(judged["pixels", "unseen"]):

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import typst
+from bs4 import BeautifulSoup
 from sklearn.metrics import roc_auc_score
 
 import run_all
@@ -111,6 +112,24 @@ def test_accuracy_csv_holds_what_the_store_holds(report, whole_run, monkeypatch)
         right = 100 * ((distance > 0.5) == different).mean()
         assert rows.loc[pair_set, "accuracy"] == pytest.approx(right)
         assert rows.loc[pair_set, "AUC"] == pytest.approx(roc_auc_score(different, distance))
+
+
+def test_the_lines_for_those_who_check_arrive_at_a_number_of_the_report(report):
+    page = BeautifulSoup((report / "14-how-it-was-made.html").read_text(), "html.parser")
+    [lines] = [
+        code.get_text() for code in page("pre") if code.get_text().startswith("import numpy")
+    ]
+    done = subprocess.run([sys.executable, "-c", lines], cwd=report, capture_output=True, text=True)
+    rows = pd.read_csv(report / "results" / "accuracy.csv")
+    base = (
+        "model == 'base' and margin == 1 and optimizer == 'rmsprop' and epochs == 3 and seed == 0"
+    )
+    base += " and objective == 'contrastive' and set == 'unseen' and rule == '0.5' and seen.isna()"
+    [accuracy] = rows.query(base)["accuracy"]
+    assert float(done.stdout) == pytest.approx(accuracy)
+    files = list((report / "results").glob("*.npz"))
+    assert len(files) == 4
+    assert sum(path.stat().st_size for path in files) < 12e6
 
 
 def test_the_networks_have_learned(report):

@@ -102,11 +102,21 @@ class Plan:
         short = Experiment(
             epochs=profile.lottery_epochs, dataset=self.dataset, images_per_class=limit
         )
-        every = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
-        picked = np.random.default_rng(0).choice(len(every), size=profile.choices, replace=False)
-        choices = [every[i] for i in sorted(picked)]
-        others = [replace(short, seen=choice, seed=i) for i, choice in enumerate(choices)]
+        others = [
+            replace(short, seen=choice, seed=i) for i, choice in enumerate(sorted(self._choices()))
+        ]
         return others, [replace(short, seed=seed) for seed in range(profile.own_seeds)]
+
+    def full_choices(self) -> list[Experiment]:
+        """Return the study's own training, on the first of the other choices that were drawn."""
+        drawn = self._choices()[: self.profile.full_choices]
+        return [self.experiment(seen=choice, seed=i) for i, choice in enumerate(drawn)]
+
+    def _choices(self) -> list[tuple[int, ...]]:
+        """Return other choices of six classes, in the order in which they were drawn."""
+        every = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
+        rng = np.random.default_rng(0)
+        return [every[i] for i in rng.choice(len(every), self.profile.choices, replace=False)]
 
     def unseen_splits(self) -> dict[str, list[ManyClasses]]:
         """Return the splits on which unseen classes are judged, each as its first training.
@@ -191,6 +201,7 @@ class Plan:
             yield from dict.fromkeys(s.pretraining for steps in every for s in steps)
             yield from dict.fromkeys(step for steps in every for step in steps)
         if chapter == "09":
+            yield from self.full_choices()
             yield from (step for steps in self.lottery() for step in steps)
         if chapter == "11":
             splits = self.unseen_splits()

@@ -5,7 +5,7 @@ Whatever the encoder, its images are embedded once; what comes of it is kept in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ def of_runs(runs: Sequence[Run], cosine: bool = False) -> list[Distances]:
     return [_of_run(run, cosine) for run in runs]
 
 
-def of_untrained(dataset: Dataset, seeds: int, cosine: bool = False) -> list[Distances]:
+def of_untrained(dataset: Dataset, seeds: Iterable[int], cosine: bool = False) -> list[Distances]:
     """Return the distances by the base model's encoder before the first step of a training."""
     shape = dataset.images.shape[1:]
     return [
@@ -79,11 +79,13 @@ def of_untrained(dataset: Dataset, seeds: int, cosine: bool = False) -> list[Dis
             seed,
             code=["learning.models.build_encoder"],
         )
-        for seed in range(seeds)
+        for seed in seeds
     ]
 
 
-def of_baseline(name: str, dataset: Dataset, seeds: int, cosine: bool = False) -> list[Distances]:
+def of_baseline(
+    name: str, dataset: Dataset, seeds: Iterable[int], cosine: bool = False
+) -> list[Distances]:
     """Return the distances by a way that learns from no pair: a name in BASELINES."""
     fit = baselines.BASELINES[name]
     return [
@@ -94,7 +96,7 @@ def of_baseline(name: str, dataset: Dataset, seeds: int, cosine: bool = False) -
             seed,
             code=[f"measuring.baselines.{f.__name__}" for f in (fit, baselines.to_unit_length)],
         )
-        for seed in range(seeds)
+        for seed in seeds
     ]
 
 

@@ -18,6 +18,7 @@ from siamese_utils.measuring.intervals import CONFIDENCE, Interval, Measured, me
 
 OWN, CLASSES = "study's choice", "unseen classes"  # columns of the outcomes
 NETWORK, PIXELS = "AUC, unseen", "AUC of pixels, unseen"
+TRAINED = "trained in full"
 FIGURES = tuple(f"{kind}, {s}" for kind in ("accuracy", "AUC") for s in TEST_SETS)
 
 
@@ -94,6 +95,42 @@ def against_pixels(found: pd.DataFrame) -> tuple[int, Interval, Measured]:
     percent = 100 * lost / len(others), 100 * share.low, 100 * share.high
     difference = measured(others[PIXELS]) - measured(others[NETWORK])
     return lost, Interval(*percent, seeds=len(others), unit="%"), difference
+
+
+def in_full(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the AUC on all pairs of unseen classes, by trained networks and by ways without training.
+
+    A row for each training, named by its unseen classes.
+    """
+    rows = {}
+    for run in runs:
+        experiment = training.experiment_of(run)
+        dataset, seeds = training.load_data(experiment), [experiment.seed]
+        ways = {
+            TRAINED: distances.of_runs([run]),
+            "the same, untrained": distances.of_untrained(dataset, seeds, cosine=True),
+            "raw pixels": distances.of_baseline("raw pixels", dataset, seeds, cosine=True),
+            "silhouette": distances.of_baseline("silhouette", dataset, seeds, cosine=True),
+        }
+        name = ", ".join(dataset.names_of(dataset.unseen))
+        rows[name] = {way: one.curve(dataset.unseen).auc for way, [one] in ways.items()}
+    return pd.DataFrame(rows).T.rename_axis(CLASSES)
+
+
+def gains_in_full(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the trained networks' AUC minus that of each other way, over the choices: a row each.
+
+    The second column counts the choices on which the training is ahead. found: as `in_full` returns
+    it.
+    """
+    rows = {
+        way: {
+            "trained minus it": measured(found[TRAINED]) - measured(found[way]),
+            "choices ahead": int((found[TRAINED] > found[way]).sum()),
+        }
+        for way in found.columns.drop(TRAINED)
+    }
+    return pd.DataFrame(rows).T.rename_axis("way")
 
 
 def _outcome(run: Run) -> dict[str, object]:

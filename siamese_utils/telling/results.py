@@ -117,8 +117,9 @@ def merge(folders: Sequence[Path], target: Path) -> None:
     for name in sorted(names):
         paths = [f / name for f in (target, *folders) if (f / name).exists()]
         if len(paths) == 1:
-            text = paths[0].read_text(encoding="utf-8")
-        elif name.endswith(".csv"):  # as text: not a digit changes
+            files.write_whole(target / name, paths[0].read_bytes())
+            continue
+        if name.endswith(".csv"):  # as text: not a digit changes
             rows = pd.concat(pd.read_csv(p, dtype=str, keep_default_na=False) for p in paths)
             text = rows.fillna("").drop_duplicates().to_csv(index=False, lineterminator="\n")
         else:

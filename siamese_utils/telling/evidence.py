@@ -1,0 +1,85 @@
+"""What lies behind a network's figures, for those who check: weights, distances, embeddings."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from siamese_utils import files, settings
+from siamese_utils.images.dataset import TEST_SETS, Dataset
+from siamese_utils.learning import manyclasses, plans
+from siamese_utils.learning.plans import Plan
+from siamese_utils.learning.store import Run
+from siamese_utils.measuring import distances, embeddings, panel, unseen
+from siamese_utils.measuring.distances import Distances
+
+SAMPLE = 20  # test images of each class whose embeddings are kept
+
+
+def save(plan: Plan) -> pd.DataFrame:
+    """Write an npz file for each network of seed 0 to this run's results, and return what they hold.
+
+    Of the base and the complex model, of margin 5 and of the recipe for unseen classes: `weight
+    000`, ... in Keras's order, float16; the `distance` of the study's pairs of each test set,
+    float32, and whether they are `different`; and the `embeddings` of some test images, float16,
+    with their `rows` in the data set and their `labels`.
+    """
+    images = plan.images
+    rows = embeddings.pick(images, images.split(0).all, SAMPLE)
+    networks = {
+        "base": plan.experiment(),
+        "complex": plan.experiment(model="complex"),
+        "complex-margin-5": plan.experiment(model="complex", margin=5.0),
+    }
+    sizes = {}
+    for name, experiment in networks.items():
+        run = plans.train(experiment)
+        [found] = distances.of_runs([run])
+        cloud = embeddings.of_run(run, images, rows)
+        sizes[name] = _write(name, [run], found, cloud, rows, images)
+    step = plan.recipes()[0]
+    runs = [manyclasses.train(one) for one in step.starts(manyclasses.STARTS)]
+    cloud = unseen.embeddings(step, unseen.RECIPE, rows)
+    found = unseen.measure(step, unseen.RECIPE)
+    sizes["recipe"] = _write("recipe", runs, found, cloud, rows, images)
+    return pd.DataFrame(sizes).T.rename_axis("network")
+
+
+def by_classes(networks: Mapping[str, Sequence[Distances]], dataset: Dataset) -> pd.DataFrame:
+    """Return the AUC of telling each two classes apart: a row for each network, seed and two classes."""
+    parts = []
+    for name, of_seeds in networks.items():
+        for seed, one in enumerate(of_seeds):
+            areas = panel.auc_by_classes([one], dataset)
+            areas = areas[areas["x"] < areas["y"]].rename(columns={"value": "AUC"})
+            parts.append(areas.assign(network=name, seed=seed))
+    return pd.concat(parts)[["network", "seed", "x", "y", "AUC"]]
+
+
+def _write(
+    name: str,
+    runs: Sequence[Run],
+    found: Distances,
+    cloud: np.ndarray,
+    rows: np.ndarray,
+    images: Dataset,
+) -> dict[str, object]:
+    weights = [weight for run in runs for weight in run.weights]
+    arrays = {f"weight {i:03d}": weight.astype(np.float16) for i, weight in enumerate(weights)}
+    for pair_set in TEST_SETS:
+        distance, different = found.judged(pair_set)
+        arrays |= {f"distance {pair_set}": distance, f"different {pair_set}": different}
+    arrays |= {"embeddings": cloud.astype(np.float16), "rows": rows, "labels": images.labels[rows]}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    file = f"network-{name}.npz"
+    files.write_whole(settings.results_dir() / file, buffer.getvalue())
+    return {
+        "weights": sum(weight.size for weight in weights),
+        "pairs": sum(len(found.drawn[s]) for s in TEST_SETS),
+        "embeddings": len(rows),
+        "MB": round(len(buffer.getvalue()) / 1e6, 1),
+    }
