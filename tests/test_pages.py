@@ -283,6 +283,20 @@ def test_a_word_is_explained_where_it_is_focused_until_escape(open_page):
 
 
 @needs_browser
+def test_a_link_tells_what_is_read_where_it_leads(open_page):
+    page = open_page("index.html")
+    link = page.locator('a.preview[href*="#claim"]').first
+    link.focus()
+    shown = page.evaluate("getComputedStyle(document.activeElement, '::after').content")
+    assert shown.startswith('"Claim ')
+    link.click()
+    page.wait_for_url("**.html#claim*")
+    target = page.url.partition("#")[2]
+    claim = re.sub(r"\s*#", "", page.locator(f"#{target}").inner_text())
+    assert " ".join(claim.split())[:40] == shown[1:41]
+
+
+@needs_browser
 def test_every_place_has_a_link_of_its_own(open_page):
     page = open_page("03-base-model.html")
     links = [a.get_attribute("href") for a in page.locator(".permalink").all()]

@@ -18,6 +18,8 @@ from nbformat import NotebookNode
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
 
+from siamese_utils.report.citations import cite
+from siamese_utils.report.places import Place, add_previews, places_of
 from siamese_utils.report.series import FRONT, Chapter
 from siamese_utils.telling import glossary, plots
 
@@ -139,12 +141,13 @@ def render_pages(
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     chapters = [body.chapter for body in bodies]
+    places = [place for body in bodies for place in places_of(body)]
     paths = []
     for place, body in enumerate(bodies):
         for drawing in body.drawings:
             drawing.write(folder / "figures")
         page = template.render(
-            body=replace(body, html=_lay_in(body)),
+            body=replace(body, html=_lay_in(body, places)),
             chapters=chapters,
             previous=chapters[place - 1] if place else None,
             next=chapters[place + 1] if place + 1 < len(chapters) else None,
@@ -232,6 +235,7 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
     """Point links at pages, give each place an address, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
     _mend_links(soup, pages)
+    cite(soup)
     headings = _name_headings(soup)
     for listing in soup.select(".highlight pre"):
         listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
@@ -334,9 +338,10 @@ def _add_permalink(soup: BeautifulSoup, place: Tag, target: str, what: str) -> N
     place.extend([" ", soup.new_tag("a", attrs=name, string="#")])
 
 
-def _lay_in(body: Body) -> str:
-    """Return a body's HTML with its drawings inside, and beside each the way to its files."""
+def _lay_in(body: Body, places: list[Place]) -> str:
+    """Return a body's HTML with its drawings inside, beside each the way to its files, and previews."""
     soup = BeautifulSoup(body.html, "html.parser")
+    add_previews(soup, body.chapter.page, places)
     images = soup.select('figure > img[src^="figures/"]')
     for image, drawing in zip(images, body.drawings, strict=True):
         box = image.wrap(soup.new_tag("div", attrs={"class": "drawn", "tabindex": "0"}))

@@ -143,6 +143,10 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
         title.insert(0, f"{int(body.chapter.number)}  ")
     for heading in soup.find_all("h2"):
         heading["id"] = f"{body.chapter.name}-{heading['id']}"
+    for place in soup.select('[id^="ref-"]'):  # of each chapter's own list
+        place["id"] = f"{body.chapter.name}-{place['id']}"
+    for link in soup.select('a[href^="#ref-"]'):
+        link["href"] = f"#{body.chapter.name}-{link['href'][1:]}"
     for cell in soup.select("tr.study td"):
         if cell.string:
             cell.string.wrap(soup.new_tag("em"))

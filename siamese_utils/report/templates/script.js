@@ -198,13 +198,13 @@ function setUpScrolling() {
   look();
 }
 
-// What a word means shows while it is pointed at or focused, and goes with Escape.
+// What a word means, or a link leads to, shows while it is pointed at or focused, and goes with Escape.
 function setUpTerms() {
   const wake = () => delete root.dataset.quiet;
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") root.dataset.quiet = "";
   });
-  for (const term of all("a.term")) {
+  for (const term of all("[data-meaning]")) {
     term.addEventListener("pointerenter", wake);
     term.addEventListener("focus", wake);
   }
