@@ -43,13 +43,13 @@ def test_a_training_comes_to_what_scikit_learn_says(store):
     assert row[lottery.PIXELS] == pytest.approx(roc_auc_score(drawn.different, -cosine), abs=1e-4)
 
 
-def test_trained_networks_stand_beside_ways_without_training(store, digits):
+def test_trained_networks_stand_beside_ways_without_training(store):
     run = training.train(replace(SHORT, seen=(0, 1, 2, 3, 4, 5), seed=1))
     [(name, row)] = lottery.in_full([run]).iterrows()
     assert name == "6, 7, 8, 9"
     [one] = distances.of_runs([run])
     assert row[lottery.TRAINED] == one.curve((6, 7, 8, 9)).auc
-    dataset = digits.with_seen((0, 1, 2, 3, 4, 5))
+    dataset = training.load_data(training.experiment_of(run))
     tested = dataset.split(1).unseen
     flat = dataset.images[tested].reshape(len(tested), -1) / 255
     flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)

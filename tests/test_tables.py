@@ -394,7 +394,10 @@ def trial_of(sure, log_loss=0.4):
 def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.say_sure(trial_of(sure))
     assert said[0] == first
-    assert f"Fitted to {max(sure):,} images it is sure to {0.8 + sure[max(sure)]:.0%}" in said[1]
+    told = (
+        f"Fitted to {max(sure):,} images it is {80 + 100 * sure[max(sure)]:.0f} % sure on average"
+    )
+    assert said[1] == f"{told}, and right in 80 % of its answers on these."
     assert said[-1] == "Its log-loss is nowhere worse than a coin's."
     dear = tables.say_sure(trial_of({100: 0.0}, log_loss=0.7))[-1]
     assert dear == (

@@ -124,25 +124,19 @@ def say_sure(found: pd.DataFrame) -> list[str]:
     if kept.any():
         least = f", from {kept.idxmax():,} images on" if len(kept) > 1 else ""
         first = f"Yes, on classes that it was shown{least}."
-    most = means.loc[max(seen.index)]
+    most = 100 * means.loc[max(seen.index)]
     costs = means["log-loss"].drop(trials.AFRESH, level="pairs")
-    dearer = costs[costs >= COIN]
-    cost = (
-        "nowhere worse than a coin's"
-        if dearer.empty
-        else (
-            "worse than a coin's with "
-            + ", ".join(f"{n:,} images on {of} classes" for n, of in dearer.index)
-        )
-    )
+    dear = [f"with {n:,} images on {of} classes" for n, of in costs[costs >= COIN].index]
+    cost = f"worse than a coin's {', '.join(dear)}" if dear else "nowhere worse than a coin's"
+    sure = {
+        pairs: f"{row['confidence']:.0f} % sure on average, and right in {row['accuracy']:.0f} %"
+        for pairs, row in most.iterrows()
+    }
     return [
         first,
-        f"Fitted to {max(seen.index):,} images it is sure to {most.loc['seen', 'confidence']:.0%}"
-        f" and right in {most.loc['seen', 'accuracy']:.0%} of its answers on these.",
-        f"On classes that it was not shown it is sure to {most.loc['unseen', 'confidence']:.0%} and"
-        f" right in {most.loc['unseen', 'accuracy']:.0%}; set anew by 96 pairs of them, sure to"
-        f" {most.loc[trials.AFRESH, 'confidence']:.0%} and right in"
-        f" {most.loc[trials.AFRESH, 'accuracy']:.0%}.",
+        f"Fitted to {max(seen.index):,} images it is {sure['seen']} of its answers on these.",
+        f"On classes that it was not shown it is {sure['unseen']}; set anew by 96 pairs of them,"
+        f" {sure[trials.AFRESH]}.",
         f"Its log-loss is {cost}.",
     ]
 
