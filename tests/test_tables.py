@@ -401,7 +401,7 @@ def test_how_sure_a_verifier_may_be(sure, first):
     assert said[-1] == "Its log-loss is nowhere worse than a coin's."
     dear = tables.say_sure(trial_of({100: 0.0}, log_loss=0.7))[-1]
     assert dear == (
-        "Its log-loss is worse than a coin's with 100 images on seen classes, 100 images on unseen classes."
+        "Its log-loss is worse than a coin's with 100 images on seen classes, with 100 images on unseen classes."
     )
 
 
