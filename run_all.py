@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from siamese_utils import settings, terminal
-from siamese_utils.images import adopted, sources
+from siamese_utils.images import adopted, own, sources
 from siamese_utils.images.sources import DataError
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.report import build, publish, series
@@ -45,7 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--image-size",
         type=int,
         metavar="N",
-        help=f"pixels of a side, to which your own images are brought ({adopted.SIZE})",
+        help=f"pixels of a side, to which your own images are brought ({own.SIDE})",
     )
     parser.add_argument(
         "--unseen",
@@ -90,7 +90,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--list",
         action="store_true",
-        help="say what would be trained, and how long, and do nothing",
+        help="say what would be trained, and how long, and train nothing",
     )
     parser.add_argument("--open", action="store_true", help="open the report when it is done")
     return parser.parse_args(arguments)
@@ -152,7 +152,7 @@ def adopt(options: argparse.Namespace) -> str:
         raise ValueError("--only chooses from the series; a report on a folder is one notebook")
     if options.scheduler:
         raise ValueError("--scheduler: a cluster's workers have no copy of your own images")
-    size = adopted.SIZE if options.image_size is None else options.image_size
+    size = own.SIDE if options.image_size is None else options.image_size
     return adopted.adopt(Path(options.dataset), size, options.unseen or ())
 
 

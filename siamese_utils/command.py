@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from siamese_utils import sealed, terminal
 from siamese_utils.images import folder, own
 from siamese_utils.images.folder import Pictures
+from siamese_utils.learning import store
 from siamese_utils.learning.experiment import MODELS
 from siamese_utils.learning.training import TrainingDivergedError
 from siamese_utils.terminal import Parser, end
@@ -69,8 +71,8 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         default="base",
         help="the study's network (base); or recipe, for classes not shown; or one that learns nothing",
     )
-    size = "pixels of a side, to which all are brought (28)"
-    command.add_argument("--image-size", type=int, default=28, metavar="N", help=size)
+    size = f"pixels of a side, to which all are brought ({own.SIDE})"
+    command.add_argument("--image-size", type=int, default=own.SIDE, metavar="N", help=size)
     told = "of the study's network (10)"
     command.add_argument("--epochs", type=int, default=10, metavar="N", help=told)
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of what is random (0)")
@@ -143,25 +145,27 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
 def _embed(verifier: SiameseVerifier, model: Path, gallery: Path) -> tuple[list[Path], np.ndarray]:
     """Return the images of a gallery that can be read, and their embeddings, (images, dimensions).
 
-    They are kept beside the model, as long as neither changes.
+    They are kept in the model's folder, until the gallery, the model or what embeds changes.
     """
-    paths = folder.files_in(gallery)
-    content = folder.digest_of(gallery, paths)
-    key = _sha256(f"{_sha256((model / SETTINGS).read_bytes())} {content}".encode())
-    path = model / f"gallery-{_sha256(str(gallery.resolve()).encode())[:20]}.npz"
-    if kept := sealed.read(path, key):
-        return [paths[row] for row in kept["rows"]], kept["embeddings"]
-    found = folder.read(paths, *_form(verifier))
-    _tell(found)
-    embeddings, readable = verifier.embed(found.images), set(found.paths)
-    rows = [row for row, one in enumerate(paths) if one in readable]
-    with suppress(OSError):  # a model that cannot be written to is asked as well
-        sealed.write(path, key, {"rows": np.array(rows), "embeddings": embeddings})
-    return found.paths, embeddings
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    kept_in = model.resolve()
+    paths = [path for path in folder.files_in(gallery) if path.resolve().parent != kept_in]
+    digest = hashlib.sha256((model / SETTINGS).read_bytes()).hexdigest()
+    parts = {"gallery": folder.digest_of(gallery, paths), "model": digest}
+    parts |= {"gradients": version("scikit-image")}
+    key = store.make_key(parts, ["verifier.SiameseVerifier"])
+    place = hashlib.sha256(str(gallery.resolve()).encode()).hexdigest()[:20]
+    path = kept_in / f"gallery-{place}.npz"
+    kept = sealed.read(path, key)
+    if kept is None:
+        found = folder.read(paths, *_form(verifier))
+        readable = set(found.paths)
+        rows = [row for row, one in enumerate(paths) if one in readable]
+        kept = {"rows": np.array(rows), "embeddings": verifier.embed(found.images)}
+        kept |= {"told": np.array(found.summary())}
+        with suppress(OSError):  # a model that cannot be written to is asked as well
+            sealed.write(path, key, kept)
+    print(kept["told"], file=sys.stderr)
+    return [paths[row] for row in kept["rows"]], kept["embeddings"]
 
 
 def _refuse_unreadable(*paths: Path) -> None:

@@ -23,7 +23,7 @@ from siamese_utils import files
 from siamese_utils.images import dataset as data
 from siamese_utils.images import own
 from siamese_utils.learning import machine, manyclasses, training
-from siamese_utils.learning.experiment import MODELS, Experiment, refuse_unknown
+from siamese_utils.learning.experiment import MODELS, Experiment, batch_for, refuse_unknown
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.measuring import baselines, counts, probability, recipe
 from siamese_utils.measuring.baselines import Embed
@@ -37,7 +37,6 @@ RECIPE = "recipe"  # the model for classes that are not shown to it
 PLAIN = {"raw pixels": baselines.pixels, "silhouette": baselines.silhouette}  # learn nothing
 MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
 FEW = 30  # held-out images: with fewer, the probability may be far off
-MOST_CLASSES = 60  # that are measured, memory growing with their square, and that the recipe takes
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
 # what an encoder can be exported as: name -> file or folder, and what Keras calls it
 FORMS = {"saved_model": "encoder", "litert": "encoder.tflite"}
@@ -106,9 +105,9 @@ class SiameseVerifier(BaseEstimator):
         self._refuse_parameters()
         images, labels, names = own.read_training_set(images, labels)
         _refuse_size(images.shape[1:3], self.model)
-        if self.model == RECIPE and len(names) > MOST_CLASSES:
+        if self.model == RECIPE and len(names) > own.MOST_CLASSES:
             raise ValueError(
-                f"the recipe takes {MOST_CLASSES} classes at most, not {len(names)}: each step of its "
+                f"the recipe takes {own.MOST_CLASSES} classes at most, not {len(names)}: each step of its "
                 "training holds images of all"
             )
         classes = tuple(range(len(names)))  # all of them are seen
@@ -192,7 +191,8 @@ class SiameseVerifier(BaseEstimator):
         """Return figures of merit on all pairs of labelled images, 0..1 but for the log-loss.
 
         Each class and each two classes weigh the same; of more than 60 classes, 60 are drawn. Of
-        images that `fit` has seen they would be flattered. Source of Brier score and log-loss: `measuring.probability`.
+        images that `fit` has seen they would be flattered. The accuracy is that of `is_same`; log-loss,
+        Brier score and confidence are of the probability, see `measuring.probability`.
         """
         found = self._count(images, labels)
         curve = found.curve_of_classes(found.classes)
@@ -228,7 +228,8 @@ class SiameseVerifier(BaseEstimator):
 
         form: `saved_model`, TensorFlow's, a folder `encoder`; or `litert`, for phones and small
         devices, a file `encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
-        float32 come out; `verifier.json` beside it has the threshold of their distance. Raises
+        float32 come out, computed in float32; `verifier.json` beside it has the threshold of their
+        distance. Raises
         FileExistsError, and ValueError for models that are more, or less, than one network.
         """
         check_is_fitted(self)
@@ -237,8 +238,12 @@ class SiameseVerifier(BaseEstimator):
             raise ValueError(
                 f"{self.fitted_['model']} is no single network; of {', '.join(MODELS)} each is one"
             )
+        from siamese_utils.learning import models
+
+        # LiteRT computes in float32 alone
+        encoder = models.build_encoder(self.fitted_["model"], self.shape_, "float32")
+        encoder.set_weights(self.encoders_[0].get_weights())
         with files.new_folder(Path(folder)) as scratch:
-            [encoder] = self.encoders_
             encoder.export(scratch / FORMS[form], format=FORMATS[form], verbose=False)
             text = json.dumps(self._told(), indent=1)
             (scratch / SETTINGS).write_text(text, encoding="utf-8")
@@ -375,8 +380,10 @@ class SiameseVerifier(BaseEstimator):
         """Count all pairs of labelled images by their distance."""
         embeddings = self.embed(images)
         names, labels = own.number_classes(labels, len(embeddings))
-        if len(names) > MOST_CLASSES:
-            drawn = np.random.default_rng(self.seed).choice(len(names), MOST_CLASSES, replace=False)
+        if len(names) > own.MOST_CLASSES:
+            drawn = np.random.default_rng(self.seed).choice(
+                len(names), own.MOST_CLASSES, replace=False
+            )
             chosen = np.isin(labels, drawn)
             embeddings, (names, labels) = (
                 embeddings[chosen],
@@ -408,9 +415,7 @@ def _train(experiment: Experiment, dataset: data.Dataset, split: data.Split) -> 
 
     from siamese_utils.learning import models
 
-    # a step wants two pairs of each class
-    batch = max(experiment.batch, 2 * len(dataset.class_names))
-    experiment = replace(experiment, batch=batch)
+    experiment = replace(experiment, batch=batch_for(len(dataset.class_names)))
     keras.utils.set_random_seed(experiment.seed)
     shape = dataset.images.shape[1:]
     encoder = models.build_encoder(experiment.model, shape, machine.best_precision())

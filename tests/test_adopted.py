@@ -7,8 +7,10 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from siamese_utils import settings
-from siamese_utils.images import adopted, sources
+from siamese_utils.images import adopted, own, sources
 from siamese_utils.images.fashion_mnist import DataError
+from siamese_utils.learning import training
+from siamese_utils.learning.experiment import Experiment
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 
@@ -80,7 +82,7 @@ def test_a_second_time_nothing_is_read(pets, reads):
 @pytest.mark.parametrize("change", ["content", "another file", "size", "unseen", "class"])
 def test_what_is_changed_is_read_again(pets, reads, change):
     name = adopted.adopt(pets)
-    size, unseen = (30 if change == "size" else adopted.SIZE), ()
+    size, unseen = (30 if change == "size" else own.SIDE), ()
     if change == "content":  # of the same length, at the same time
         path = pets / "cat" / "7.png"
         before, content = path.stat(), bytearray(path.read_bytes())
@@ -165,6 +167,41 @@ def test_what_cannot_be_learned_from_is_refused(pets, store, spoil, how, message
     assert not store.exists()
 
 
+def test_a_stray_file_or_another_place_retrains_nothing(pets):
+    before = adopted.adopt(pets)
+    (pets / "ant" / "Thumbs.db").write_text("no image")
+    after = adopted.adopt(pets)
+    assert after != before
+    keys = {
+        training.key_of(training.settle(Experiment(dataset=name, images_per_class=15)))
+        for name in (before, after)
+    }
+    assert len(keys) == 1
+
+
+def test_a_folder_may_be_called_as_one_likes(pets, monkeypatch):
+    monkeypatch.chdir(pets.parent)
+    pets.rename("images-of-pets")
+    assert sources.load("images-of-pets").name == "images-of-pets"
+
+
+@pytest.mark.parametrize("place", ["folder", "class"])
+def test_a_name_that_is_no_text_is_refused(pets, place):
+    path = pets if place == "folder" else pets / "ant"
+    path.rename(path.with_name("caf\udce9"))
+    with pytest.raises(ValueError, match="is no text; rename it"):
+        adopted.adopt(pets.with_name("caf\udce9") if place == "folder" else pets)
+
+
+def test_copies_of_one_image_are_refused(pets, store):
+    for path in (pets / "bee").glob("*.png"):
+        if path.name != "0.png":
+            shutil.copy(pets / "bee" / "0.png", path)
+    with pytest.raises(ValueError, match="bee has too many copies of one image"):
+        adopted.adopt(pets, unseen=["ant", "cat"])
+    assert not store.exists()
+
+
 def _add(folder, name):
     (folder / name).mkdir()
     (folder / name / "a.png").write_text("?")
@@ -173,18 +210,20 @@ def _add(folder, name):
 def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
     output = tmp_path / "report"
     (pets / "eel").rename(pets / "$e$l")  # no formula
-    arguments = ["--dataset", "pets", "--unseen", "cat", "$e$l", "--image-size", "12"]
+    (pets / "cat").rename(pets / "_cat")  # and not left out of a legend
+    arguments = ["--dataset", "pets", "--unseen", "_cat", "$e$l", "--image-size", "12"]
     arguments += ["--profile", "quick", "--seeds", "1", "--output", str(output)]
     process = start(*arguments, cwd=tmp_path)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "1 page, 9 figures, report.pdf" in out
     page = (output / "index.html").read_text(encoding="utf-8")
-    assert re.search("On your images .*\\(\\$e\\$l, cat\\)", page, re.DOTALL)
+    assert re.search("On your images .*\\(\\$e\\$l, _cat\\)", page, re.DOTALL)
     assert "data set pets" in page
     for words in ("handout.pdf", str(settings.ROOT), str(tmp_path)):
         assert words not in page
     assert page.count("$e$l") > 10
+    assert not re.search("Glyph|Warning", page)
     shown = BeautifulSoup(page, "html.parser").main
     for drawing in shown("svg"):
         drawing.decompose()

@@ -36,6 +36,22 @@ def test_a_page_without_citations_stays_as_it_is():
     assert str(cited(text)) == text
 
 
+@pytest.mark.parametrize(
+    "text", ["[@home]", "[@ home]", "[@hou2019; @home]", "[@]", "[@hou2019, p. 3]"]
+)
+def test_what_is_not_in_the_bibliography_is_no_citation(text):
+    assert str(cited(f"<p>One {text}.</p>")) == f"<p>One {text}.</p>"
+    soup = cited(f"<p>One {text} two [@hou2019].</p>")
+    assert soup.p.get_text() == f"One {text} two [1]."
+
+
+@pytest.mark.fault("markup as text beside a citation, such as the name of a class", "it stays text")
+def test_text_beside_a_citation_stays_text():
+    soup = cited("<p>&lt;img src=q onerror=alert(1)&gt; x &lt;y [@hou2019] &amp;lt;b&gt;</p>")
+    assert soup.p.get_text() == "<img src=q onerror=alert(1)> x <y [1] &lt;b>"
+    assert not soup.find("img")
+
+
 @pytest.mark.fault("pandoc is not here", "pages without it show citations as they are written")
 def test_without_pandoc_citations_stay_as_they_are_written(monkeypatch):
     def fail(*_, **__):

@@ -77,9 +77,14 @@ def test_thresholds_lie_on_the_edges_of_bins():
         assert 0.5 / step >= counts.STEPS / 2
 
 
-def test_embeddings_that_coincide_have_no_distance():
-    with pytest.raises(ValueError, match="coincide"):
-        counts.choose_step(np.ones((5, 2)), 1.0)
+@pytest.mark.parametrize("margin", [None, 1.0])
+def test_embeddings_that_coincide_are_told_apart_by_chance(margin):
+    cloud, labels = np.ones((6, 2), np.float32), np.array([0, 0, 0, 1, 1, 1])
+    found = counts.count_pairs(cloud, labels, counts.choose_step(cloud, margin))
+    curve = found.curve_of_classes((0, 1))
+    assert curve.auc == 0.5
+    assert curve.equal_error_rate == 0.5
+    assert curve.accuracy(curve.best_threshold) == 0.5
 
 
 def test_the_accuracy_at_a_threshold_is_that_of_a_plain_loop(cloud):

@@ -147,3 +147,32 @@ def test_a_folder_without_images_is_refused(tmp_path):
             read(tmp_path, 9)
         with pytest.raises(ValueError, match="is no folder"):
             read(tmp_path / "nowhere", 9)
+
+
+def test_links_are_followed_once(save, tmp_path):
+    save("real/cat/a.png", noise(9, 9))
+    save("real/cat/b.png", noise(9, 9, seed=1))
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets" / "cat").symlink_to(tmp_path / "real" / "cat")
+    (tmp_path / "real" / "cat" / "loop").symlink_to(tmp_path / "pets")
+    found = folder.read_classes(tmp_path / "pets", 9)
+    assert [str(path.relative_to(tmp_path / "pets")) for path in found.paths] == [
+        "cat/a.png",
+        "cat/b.png",
+    ]
+
+
+@pytest.mark.fault("a subfolder of images that may not be read", "one line, exit 2")
+def test_a_subfolder_that_cannot_be_read_is_not_passed_over(save, tmp_path, monkeypatch):
+    save("cat/a.png", noise(9, 9))
+    save("dog/a.png", noise(9, 9))
+    real = os.scandir
+
+    def refuse(path):  # root may read all
+        if os.fspath(path).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="dog"):
+        folder.files_in(tmp_path)

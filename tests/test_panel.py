@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from siamese_utils.images import dataset as data
+from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.measuring import distances, panel
@@ -139,3 +140,19 @@ def test_every_kind_of_pairs_is_judged(store, digits):
     tuned = panel.panel(found, digits)["unseen", "accuracy, tuned"].whole
     both = right["same, unseen"].whole + right["different, both unseen"].whole
     assert both / 2 == pytest.approx(tuned, abs=1e-6)
+
+
+def test_few_images_have_an_interval_over_seeds_alone(store):
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 256, (80, 9, 9, 1), dtype=np.uint8)  # no pixel is black
+    few = Dataset(
+        "few", images, rng.permuted(np.repeat(range(4), 20)), tuple("abcd"), (0, 1), (2, 3)
+    )
+    found = distances.of_baseline("raw pixels", few, range(5))
+    area = panel.panel(found, few)["unseen", "AUC"]
+    assert area.groups is None
+    assert area.interval.has_ends
+    # silhouettes of such images coincide: what tells nothing apart is chance
+    blind = panel.panel(distances.of_baseline("silhouette", few, range(5)), few)
+    assert blind["unseen", "AUC"].whole.tolist() == [0.5] * 5
+    assert (area - blind["unseen", "AUC"]).groups is None

@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import nbformat
 import papermill
@@ -195,6 +196,33 @@ def test_the_handout_has_the_answer_and_the_first_table(make_chapter, tmp_path, 
     assert "Table 7.1." in text
     assert "Table 7.2." not in text
     assert "<figure" not in text
+
+
+def test_a_slide_has_question_figure_and_answer(make_chapter, tmp_path, monkeypatch):
+    answer = 'from siamese_utils.telling import show; show.text("**Yes**, see [there](#x).")'
+    cells = (v4.new_markdown_cell("## One\n\nSee [@hou2019]."), SAMPLE, answer)
+    chapter = make_chapter(*cells, tags=[(), (), ("answer",)])
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    typeset = []
+    real = pdf._to_typst
+    monkeypatch.setattr(pdf, "_to_typst", lambda text: typeset.append(text) or real(text))
+    pdf.render_slides([body, body], tmp_path / "slides.pdf", banner="", subtitle="quick")
+    assert (tmp_path / "slides.pdf").read_bytes().startswith(b"%PDF-")
+    [text] = typeset
+    soup = BeautifulSoup(text, "html.parser")
+    assert [title.get_text() for title in soup("h1")] == ["7  A title"] * 2
+    assert [picture["src"] for picture in soup("img")] == ["figures/figure-7-1.svg"] * 2
+    assert "see there." in text
+    assert not soup("h2")
+
+
+def test_a_page_with_citations_becomes_a_pdf(make_chapter, tmp_path):
+    chapter = make_chapter(v4.new_markdown_cell("## One\n\nSee [@hou2019; @hadsell2006]."))
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    assert ("references", "References") in body.headings
+    other = replace(body, chapter=replace(chapter, path=tmp_path / "08-other.ipynb"))
+    pdf.render_pdf([body, other], tmp_path / "report.pdf", banner="", subtitle="quick")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_nbconvert_offers_both(make_chapter, tmp_path):

@@ -370,7 +370,7 @@ def trial_of(sure, log_loss=0.4):
                 "log-loss": measured([log_loss] * 2),
                 "confidence": measured([0.8 + gap] * 2),
                 "accuracy": measured([0.8] * 2),
-                "too sure by": measured([gap] * 2),
+                "too sure by": measured([gap] * 2, signed=True),
             }
     return pd.DataFrame(rows).T.rename_axis(["images", "pairs"])
 
@@ -380,15 +380,18 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "Yes, on classes that it was shown, from 300 images on.",
+            "On average yes, on classes that it was shown, from 300 images on.",
         ),
-        ({100: 0.0, 300: 0.0}, "Yes, on classes that it was shown, from 100 images on."),
+        ({100: 0.0, 300: 0.0}, "On average yes, on classes that it was shown, from 100 images on."),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "Yes, on classes that it was shown, from 1,000 images on.",
+            "On average yes, on classes that it was shown, from 1,000 images on.",
         ),
-        ({100: 0.0, 300: -0.1}, "On classes that it was shown, not within 3 points."),
-        ({300: 0.01}, "Yes, on classes that it was shown."),
+        (
+            {100: 0.0, 300: -0.1},
+            "On classes that it was shown, not surely within 3 points on average.",
+        ),
+        ({300: 0.01}, "On average yes, on classes that it was shown."),
     ],
 )
 def test_how_sure_a_verifier_may_be(sure, first):
@@ -424,12 +427,11 @@ def test_whether_it_works_on_images_of_ones_own(gains, first):
     accuracy = {"seen": measured([90.0] * 3, "%"), "unseen": measured([70.0] * 3, "%")}
     names = ("base model", "raw pixels", "recipe")
     found = {"raw pixels": [make_distances()], "recipe": [make_distances((0.1, 0.2, 0.8, 0.9))]}
-    said = tables.say_own(
-        pd.DataFrame(dict.fromkeys(names, accuracy)).T,
-        pd.DataFrame({"base model": gain}).T,
-        found,
-        "cats, dogs",
-    )
+    accuracies = pd.DataFrame(dict.fromkeys(names, accuracy)).T
+    differences = pd.DataFrame({"base model": gain}).T
+    said = tables.say_own(accuracies, differences, found, "cats, dogs", 30)
     assert first in said[0]
     assert "(cats, dogs) it is 70 and 70, and by the recipe 70" in said[2]
     assert said[3].endswith("the best way is: recipe.")
+    few = tables.say_own(accuracies, differences, found, "cats, dogs", 29)[3]
+    assert few == "Its 29 validation images are too few to say which way is best."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,12 +19,12 @@ from siamese_utils.images.dataset import Dataset
 from siamese_utils.images.fashion_mnist import DataError
 
 PREFIX = "images-"  # of the name of such a data set; the SHA-256 of its content follows
-FEWEST_CLASSES, MOST_CLASSES = 4, 60  # memory grows with the square of their number
+FEWEST_CLASSES = 4
 UNSEEN_SHARE = 0.4  # of the classes, as in the study
-SIZE = 28  # pixels of a side
+SPLITS = 5  # seeds whose splits are looked at beforehand
 
 
-def adopt(folder: Path, size: int = SIZE, unseen: Sequence[str] = ()) -> str:
+def adopt(folder: Path, size: int = own.SIDE, unseen: Sequence[str] = ()) -> str:
     """Return the name of the data set that a folder's images are, which are read if need be.
 
     folder: with a subfolder of images for each class; size: to which all are brought, pixels of a
@@ -43,13 +44,14 @@ def adopt(folder: Path, size: int = SIZE, unseen: Sequence[str] = ()) -> str:
         labels = found.labels(folder)
         _refuse_few(folder, labels, classes)
         packed = _pack(folder.resolve().name, found, labels, classes, chosen)
+        _refuse_copies(folder, _unpack(packed))
         sealed.write(_path_of(name), name, packed)
     return name
 
 
 def is_name(name: str) -> bool:
     """Return whether a data set of this name is one that was adopted."""
-    return name.startswith(PREFIX)
+    return re.fullmatch(f"{PREFIX}[0-9a-f]{{20}}", name) is not None
 
 
 def load(name: str) -> Dataset:
@@ -57,6 +59,10 @@ def load(name: str) -> Dataset:
     kept = sealed.read(_path_of(name), name)
     if kept is None:
         raise DataError(f"the store has no {name}: give the folder of the images again")
+    return _unpack(kept)
+
+
+def _unpack(kept: sealed.Arrays) -> Dataset:
     told = json.loads(str(kept["told"]))
     classes, unseen = tuple(told["classes"]), tuple(told["unseen"])
     return Dataset(
@@ -77,13 +83,29 @@ def _path_of(name: str) -> Path:
 def _refuse_few(folder: Path, labels: Iterable[str], wanted: Sequence[str] = ()) -> list[str]:
     """Return the classes in order. Raises ValueError where they are too few or many, or one too small."""
     sizes = dict.fromkeys(wanted, 0) | Counter(labels)
-    if not FEWEST_CLASSES <= len(sizes) <= MOST_CLASSES:
+    if not FEWEST_CLASSES <= len(sizes) <= own.MOST_CLASSES:
         raise ValueError(
             f"{folder} has {len(sizes)} subfolders with files; a report wants {FEWEST_CLASSES} to "
-            f"{MOST_CLASSES}, each a class"
+            f"{own.MOST_CLASSES}, each a class"
         )
     own.refuse_few(folder, sizes)
+    for name in (*sizes, folder.resolve().name):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{folder}: the name {name!r} is no text; rename it") from None
     return sorted(sizes)
+
+
+def _refuse_copies(folder: Path, dataset: Dataset) -> None:
+    """Raise ValueError where copies of an image, which share a side, leave a side too few images."""
+    for seed in range(SPLITS):
+        split = dataset.split(seed)
+        for rows in (split.train, split.validation, split.seen):
+            sizes = np.bincount(dataset.labels[rows], minlength=len(dataset.class_names))
+            if few := [c for c in dataset.seen if sizes[c] < 2]:
+                name = folder / dataset.class_names[few[0]]
+                raise ValueError(f"{name} has too many copies of one image to be split")
 
 
 def _choose(classes: Sequence[str], unseen: Sequence[str]) -> list[int]:

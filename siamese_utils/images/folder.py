@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -66,15 +67,27 @@ def files_in(folder: Path) -> list[Path]:
     """Return the files in and below a folder, without hidden ones. Raises ValueError, OSError."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = sorted(path for path in _walk(folder) if path.is_file())
     if not found:
         raise ValueError(f"{folder} holds no images")
     return found
+
+
+def _walk(folder: Path) -> Iterable[Path]:
+    """Yield the files in and below a folder, through symbolic links too, without hidden ones."""
+
+    def fail(error: OSError) -> None:
+        raise error  # a folder that cannot be read is not passed over
+
+    met = set()
+    for place, inner, names in os.walk(folder, followlinks=True, onerror=fail):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        real = os.path.realpath(place)
+        if real in met:  # a loop of links, or a second way to the same
+            inner.clear()
+            continue
+        met.add(real)
+        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
 def digest_of(folder: Path, paths: Sequence[Path]) -> str:

@@ -11,6 +11,8 @@ from siamese_utils.images.dataset import Dataset, Split, _split
 MOST_SIDE, MOST_CHANNELS = 256, 4  # of an image
 SMALLEST = 8  # pixels: the side of an image, of which a network's layers leave one
 LARGEST = 48  # pixels: the side of an image that the recipe takes
+SIDE = 28  # pixels, to which images are brought unless another side is asked for
+MOST_CLASSES = 60  # that are measured, memory growing with their square
 FEWEST_IMAGES = 20  # of each class: a tenth is held out, and a pair needs two
 DARK = 32  # of 255: images that are nowhere brighter were hardly meant to be of 0..255
 

@@ -81,6 +81,11 @@ class Experiment:
         return f"{self.model}, {kind}{margin}{self.optimizer}{rate}, seed {self.seed}{choice}"
 
 
+def batch_for(classes: int) -> int:
+    """Return the study's number of pairs in a step, or more where there must be two of each class."""
+    return max(Experiment.batch, 2 * classes)
+
+
 def refuse_unknown(field: str, given: str, allowed: object) -> None:
     """Raise ValueError where a field holds none of the allowed names."""
     if given not in allowed:

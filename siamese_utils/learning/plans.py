@@ -13,7 +13,7 @@ from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.learning import machine, manyclasses, store, training, transfer, variants
-from siamese_utils.learning.experiment import Experiment
+from siamese_utils.learning.experiment import Experiment, batch_for
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.store import Run
 from siamese_utils.learning.transfer import Pretraining, Transfer
@@ -57,9 +57,7 @@ class Plan:
     def experiment(self, **changes: object) -> Experiment:
         """Return the base model's experiment in this profile, with changes."""
         own = {"dataset": self.dataset, "images_per_class": self.profile.images_per_class}
-        own |= {
-            "batch": max(Experiment.batch, 2 * len(self.images.seen))
-        }  # two pairs of each class
+        own |= {"batch": batch_for(len(self.images.seen))}  # two pairs of each class
         return Experiment(**{"epochs": self.profile.epochs} | own | changes)
 
     def short(self, **changes: object) -> Experiment:

@@ -97,6 +97,7 @@ def key_of(experiment: Experiment) -> str:
     """
     dataset = load_data(experiment)
     fields = {name: value for name, value in asdict(experiment).items() if value is not None}
+    fields |= {"dataset": dataset.name}  # of a reader's own images the name that lasts
     parts = fields | {"data": dataset.digest, "split": dataset.split(experiment.seed).digest}
     parts |= {"encoder": asdict(MODELS[experiment.model])}
     parts |= {"optimizer": OPTIMIZERS[experiment.optimizer]}

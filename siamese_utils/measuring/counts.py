@@ -61,16 +61,14 @@ def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:
 def choose_step(embeddings: np.ndarray, margin: float | None = None) -> float:
     """Return a width of bins that resolves the distances and divides the margin, if there is one.
 
-    Raises ValueError where all embeddings coincide.
+    Where all embeddings coincide any width will do.
     """
     centred = embeddings - embeddings.mean(axis=0)
     fine = 2 * float(np.sqrt(np.square(centred).sum(axis=1).max())) / STEPS
-    if not fine > 0:
-        raise ValueError("all embeddings coincide: there is no distance to count")
     if margin is None:
-        return fine
+        return fine or 1.0
     step = margin / STEPS_PER_MARGIN
-    return step / max(1, int(np.ceil(step / fine)))
+    return step / max(1, int(np.ceil(step / fine))) if fine else step
 
 
 def count_pairs(embeddings: np.ndarray, labels: np.ndarray, step: float) -> PairCounts:

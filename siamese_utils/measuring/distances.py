@@ -36,7 +36,8 @@ class Distances:
 
     drawn: dict[str, np.ndarray]  # set -> (pairs,): of the study's pairs, same ones first
     whole: PairCounts  # of all pairs of test images
-    groups: np.ndarray  # (groups, sets, same and different, bins): shares of each group's pairs
+    # (groups, sets, same and different, bins): shares of each group's pairs; few images have none
+    groups: np.ndarray
     tuned: float  # the threshold of highest accuracy on all validation pairs
     margin: float | None  # None where the encoder was not trained on distances
 
@@ -180,10 +181,16 @@ def _measure(
 def _count_groups(
     tested: np.ndarray, labels: np.ndarray, dataset: Dataset, split: Split, whole: PairCounts
 ) -> np.ndarray:
-    """Return the shares of the pairs inside each group of images, with as many bins as the whole."""
+    """Return the shares of the pairs inside each group of images, with as many bins as the whole.
+
+    There are no groups where one would lack pairs of some class.
+    """
     number = int(np.clip(np.bincount(labels).min() // 10, 2, GROUPS))
     groups = counts.deal_into_groups(dataset.labels, number)[split.all]
     bins = whole.counts.shape[2]
+    sizes = [np.bincount(labels[groups == g], minlength=labels.max() + 1) for g in range(number)]
+    if np.min(sizes, axis=0)[list(dataset.classes)].min() < 2:
+        return np.zeros((0, len(data.TEST_SETS), 2, bins), np.float32)
     shares = []
     for found in counts.count_in_groups(tested, labels, groups, whole.step):
         of_sets = [found.both_shares(classes) for classes in dataset.classes_of.values()]

@@ -12,7 +12,7 @@ from siamese_utils.images.dataset import TEST_SETS
 from siamese_utils.learning import training
 from siamese_utils.learning.objectives import STUDY_THRESHOLD
 from siamese_utils.learning.store import Run
-from siamese_utils.measuring import baselines, distances
+from siamese_utils.measuring import baselines, distances, panel
 from siamese_utils.measuring.curve import Curve
 from siamese_utils.measuring.intervals import CONFIDENCE, Interval, Measured, measured
 
@@ -118,19 +118,8 @@ def in_full(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def gains_in_full(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the trained networks' AUC minus that of each other way, over the choices: a row each.
-
-    The second column counts the choices on which the training is ahead. found: as `in_full` returns
-    it.
-    """
-    rows = {
-        way: {
-            "trained minus it": measured(found[TRAINED]) - measured(found[way]),
-            "choices ahead": int((found[TRAINED] > found[way]).sum()),
-        }
-        for way in found.columns.drop(TRAINED)
-    }
-    return pd.DataFrame(rows).T.rename_axis("way")
+    """Return what `panel.gains` does of the trained networks; found: as `in_full` returns it."""
+    return panel.gains(found, TRAINED, "trained", "choices")
 
 
 def _outcome(run: Run) -> dict[str, object]:

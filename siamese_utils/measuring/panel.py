@@ -31,9 +31,10 @@ def panel(found: Sequence[Distances], dataset: Dataset) -> pd.Series:
             for one in found
         ]
         for figure in whole[0]:
+            of_groups = [[of_group[figure] for of_group in of_seed] for of_seed in groups]
             figures[name, figure] = Measured(
                 np.array([of_seed[figure] for of_seed in whole]),
-                np.array([[of_group[figure] for of_group in of_seed] for of_seed in groups]),
+                np.array(of_groups) if all(groups) else None,
                 unit_of(figure),
             )
     return _series(figures)
@@ -66,6 +67,22 @@ def panels_of_drawn(found: Mapping[str, Sequence[Distances]]) -> pd.DataFrame:
 def unit_of(figure: str) -> str:
     """Return the unit of a figure of merit."""
     return "" if figure in WITHOUT_UNIT else "%"
+
+
+def gains(areas: pd.DataFrame, way: str, name: str, over: str) -> pd.DataFrame:
+    """Return the AUC of one way minus that of each other, paired by row: a row for each other way.
+
+    areas: a row for each split or choice of classes, a column for each way; name: of the one in the
+    first column's head; over: what the second column, in which it counts where it is ahead, counts.
+    """
+    rows = {
+        other: {
+            f"{name} minus it": measured(areas[way]) - measured(areas[other]),
+            f"{over} ahead": int((areas[way] > areas[other]).sum()),
+        }
+        for other in areas.columns.drop(way)
+    }
+    return pd.DataFrame(rows).T.rename_axis("way")
 
 
 def auc_by_classes(found: Sequence[Distances], dataset: Dataset) -> pd.DataFrame:

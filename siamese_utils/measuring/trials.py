@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator, clone
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.images.pairs import draw_pairs
 from siamese_utils.learning import machine, store
+from siamese_utils.learning.experiment import MODELS, OPTIMIZERS, Experiment
 from siamese_utils.learning.store import Arrays
 from siamese_utils.measuring import counts
 from siamese_utils.measuring.counts import PairCounts
@@ -34,6 +36,8 @@ def trial(
     for seed, verifier in enumerate(verifiers):
         parts = {"trial": verifier.get_params(), "number": number, "data": dataset.digest}
         parts |= {"seed": seed, "precision": machine.best_precision()}
+        parts |= {"models": {name: asdict(rule) for name, rule in MODELS.items()}}
+        parts |= {"optimizers": OPTIMIZERS, "experiment": asdict(Experiment())}
         code = ["verifier.SiameseVerifier", "measuring.trials._try"]
         arrays = store.kept(parts, code, lambda v=verifier, s=seed: _try(v, dataset, number, s))
         pairs = PairCounts(arrays["counts"], float(arrays["step"]), dataset.classes)

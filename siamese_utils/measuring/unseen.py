@@ -19,7 +19,7 @@ import pandas as pd
 from siamese_utils.learning import manyclasses, plans, store, training, variants
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.learning.plans import Step
-from siamese_utils.measuring import baselines, recipe
+from siamese_utils.measuring import baselines, panel, recipe
 from siamese_utils.measuring.baselines import Embed
 from siamese_utils.measuring.distances import Distances, of_images
 from siamese_utils.measuring.intervals import Measured, measured
@@ -267,14 +267,7 @@ def gains(found: pd.DataFrame) -> pd.DataFrame:
     Columns: the difference over the splits, and the number of splits on which the recipe is ahead.
     """
     areas = by_split(found)[list(dict.fromkeys(found["way"]))]
-    rows = {
-        way: {
-            "recipe minus it": measured(areas[RECIPE]) - measured(areas[way]),
-            "splits ahead": int((areas[RECIPE] > areas[way]).sum()),
-        }
-        for way in areas.columns.drop(RECIPE)
-    }
-    return pd.DataFrame(rows).T.rename_axis("way")
+    return panel.gains(areas, RECIPE, "recipe", "splits")
 
 
 def price_of_not_knowing(found: pd.DataFrame) -> tuple[Measured, str]:

@@ -24,6 +24,8 @@ from siamese_utils.report.series import FRONT, SUMMARY, Chapter
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.telling import results
 
+OF_WHOLE = ("handout.pdf", "slides.pdf")  # that a report of all pages has beside its PDF
+
 
 @dataclass(frozen=True)
 class Order:
@@ -54,8 +56,8 @@ class Order:
     def names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
-        pdf = ["report.pdf", *([] if self.is_part else ["handout.pdf"])] if self.with_pdf else []
-        return [*pages, *pdf, search.FILE, *publish.FOLDERS]
+        pdfs = ["report.pdf", *([] if self.is_part else OF_WHOLE)] if self.with_pdf else []
+        return [*pages, *pdfs, search.FILE, *publish.FOLDERS]
 
     @property
     def facts(self) -> dict[str, object]:
@@ -231,9 +233,10 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
             pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)
             if not order.is_part:
                 pdf.render_handout(bodies[0], staging / "handout.pdf", banner, subtitle)
+                pdf.render_slides(bodies, staging / "slides.pdf", banner, subtitle)
         except PdfError as error:
             failure = error
-            for name in ("report.pdf", "handout.pdf"):  # both or none
+            for name in ("report.pdf", *OF_WHOLE):  # all or none
                 (staging / name).unlink(missing_ok=True)
     status.begin("pages")
     with_pdf = order.with_pdf and not failure

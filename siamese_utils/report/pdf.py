@@ -14,6 +14,8 @@ from siamese_utils.report.html import TEMPLATES, Body
 LINE_LENGTH = 110  # characters of a table's text that fit beside each other
 LONG_TABLE = 30  # lines of text beyond which a table may go on on the next page
 LONG_MARK = "\u2060"  # in the caption of such a table, on its way through pandoc; it has no width
+SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')  # of a drawing
+SLIDE_FIGURE = 36  # % of a slide's width: the height that its figure may have
 STANDARD = "a-2b"  # PDF/A: a file that archives take
 
 
@@ -65,6 +67,36 @@ def render_handout(summary: Body, target: Path, banner: str, subtitle: str) -> N
         content = "\n".join(str(part) for part in parts if part)
         inputs = _describe(summary, banner, subtitle)
         _typeset("handout.typ", content, inputs, scratch, target)
+
+
+def render_slides(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
+    """Write a slide for each body: question, first figure, answer. Raises PdfError."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        slides = [_slide(_chapter(body, [], scratch), body) for body in bodies]
+        inputs = _describe(bodies[0], banner, subtitle)
+        _typeset("slides.typ", "\n".join(slides), inputs, scratch, target)
+
+
+def _slide(soup: BeautifulSoup, body: Body) -> str:
+    """Return the HTML of a slide; soup: as `_chapter` returns it."""
+    for link in soup("a"):
+        link.unwrap()  # what it leads to is not here
+    answer, parts = soup.find(class_="answer"), [soup.h1, soup.h1.find_next_sibling("p")]
+    # the first of data, if there is one: pictures of images say less
+    place = next((i for i, drawing in enumerate(body.drawings) if drawing.data), 0)
+    if body.drawings and not body.chapter.is_front:
+        picture = soup.select('img[src^="figures/"]')[place]
+        width, height = map(float, SIZE.search(body.drawings[place].svg).groups())
+        picture["width"] = f"{min(100, SLIDE_FIGURE * width / height):.0f}%"
+        parts.append(picture)
+    if answer:
+        for figure in answer.select(
+            "figcaption, figure img" if not body.chapter.is_front else "figcaption"
+        ):
+            figure.decompose()
+        parts.append(answer)
+    return "\n".join(str(part) for part in parts if part)
 
 
 def _describe(front: Body, banner: str, subtitle: str) -> dict[str, str]:
@@ -152,7 +184,7 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
             cell.string.wrap(soup.new_tag("em"))
     for table in soup.find_all("table"):
         _share_width(soup, table)
-    for box in soup.select("div:not(.answer)"):
+    for box in soup.select("div:not(.answer, .csl-entry)"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return soup
 

@@ -30,14 +30,14 @@ class Place(NamedTuple):
 def places_of(body: Body) -> list[Place]:
     """Return the places of a page, itself first."""
     soup = BeautifulSoup(body.html, "html.parser")
-    for unread in soup.select("details.code, .permalink, math"):
+    for unread in soup.select("details.code, .permalink, .reading"):
         unread.decompose()
     page = body.chapter.page
     found = [Place(page, body.chapter.title, _section(soup.find("h1")))]
     for heading in soup.find_all("h2"):
         found.append(Place(f"{page}#{heading['id']}", _text(heading), _section(heading)))
     for place in soup.select("figure[id] figcaption, table caption[id], div.claim[id]"):
-        target = place.get("id") or place.parent["id"]
+        target = place.get("id") or place.find_parent("figure")["id"]
         title, _, rest = _text(place).partition(". ")
         found.append(Place(f"{page}#{target}", f"{title}. {rest[:90]}", _text(place)))
     return found

@@ -22,8 +22,9 @@ SAMPLE = 20  # test images of each class whose embeddings are kept
 def save(plan: Plan) -> pd.DataFrame:
     """Write an npz file for each network of seed 0 to this run's results, and return what they hold.
 
-    Of the base and the complex model, of margin 5 and of the recipe for unseen classes: `weight
-    000`, ... in Keras's order, float16; the `distance` of the study's pairs of each test set,
+    Of the base and the complex model, of margin 5 and of the recipe for unseen classes: `start 0
+    weight 000`, ... in Keras's order, float16, of each network (the recipe has two; its whitenings
+    are fitted anew from images); the `distance` of the study's pairs of each test set,
     float32, and whether they are `different`; and the `embeddings` of some test images, float16,
     with their `rows` in the data set and their `labels`.
     """
@@ -67,8 +68,12 @@ def _write(
     rows: np.ndarray,
     images: Dataset,
 ) -> dict[str, object]:
-    weights = [weight for run in runs for weight in run.weights]
-    arrays = {f"weight {i:03d}": weight.astype(np.float16) for i, weight in enumerate(weights)}
+    arrays = {
+        f"start {start} weight {i:03d}": weight.astype(np.float16)
+        for start, run in enumerate(runs)
+        for i, weight in enumerate(run.weights)
+    }
+    weights = sum(array.size for array in arrays.values())
     for pair_set in TEST_SETS:
         distance, different = found.judged(pair_set)
         arrays |= {f"distance {pair_set}": distance, f"different {pair_set}": different}
@@ -78,7 +83,7 @@ def _write(
     file = f"network-{name}.npz"
     files.write_whole(settings.results_dir() / file, buffer.getvalue())
     return {
-        "weights": sum(weight.size for weight in weights),
+        "weights": weights,
         "pairs": sum(len(found.drawn[s]) for s in TEST_SETS),
         "embeddings": len(rows),
         "MB": round(len(buffer.getvalue()) / 1e6, 1),

@@ -31,7 +31,7 @@ TERMS = (
     Term("Siamese network", "One encoder that both images of a pair go through, and the distance of "
          "what comes out.", ("Siamese networks",)),
     Term("encoder", "The part of a network that turns an image into an embedding.", ("encoders",)),
-    Term("embedding", "The list of numbers that an encoder makes of an image: 128 in the first study.",
+    Term("embedding", "The list of numbers that an encoder makes of an image.",
          ("embeddings",)),
     Term("same pair", "Two images of one class. Its label y is 0.", ("same pairs", "positive pair",
          "positive pairs")),
@@ -41,18 +41,16 @@ TERMS = (
          ("distances",)),
     Term("contrastive loss", "What a training on pairs makes small: it pulls same pairs together, and "
          "pushes different ones apart until they are a margin away."),
-    Term("margin", "The distance beyond which a different pair costs nothing; 1 in the first study, "
-         "and 5 in its last table.", ("margins",)),
-    Term("threshold", "The distance beyond which a pair is called different; 0.5 in the first study.",
+    Term("margin", "The distance beyond which a different pair costs a training nothing.", ("margins",)),
+    Term("threshold", "The distance beyond which a pair is called different.",
          ("thresholds",)),
     Term("tuned threshold", "The threshold of highest accuracy on validation pairs of seen classes.",
          ("threshold tuned",)),
     Term("oracle threshold", "The threshold that is best on the very test pairs; nobody can choose it "
          "beforehand.", ("oracle",)),
-    Term("seen classes", "The classes whose images a network is trained on; six in the first study.", ("seen class",)),
+    Term("seen classes", "The classes whose images a network is trained on.", ("seen class",)),
     Term("unseen classes", "The classes of which no image is trained on.", ("unseen class",)),
-    Term("split", "Which images train, validate and test; on the page on classes never seen, which "
-         "classes are unseen.", ("splits",)),
+    Term("split", "Which images train, validate and test; or which classes are unseen.", ("splits",)),
     Term("seed", "A repetition of the whole, with its own split, pairs and first weights.", ("seeds",)),
     Term("epoch", "A pass of the training through all of its pairs.", ("epochs",)),
     Term("AUC", "The area under the ROC curve: how often a different pair lies farther apart than a "
@@ -70,8 +68,8 @@ TERMS = (
     Term("cosine", "A comparison of directions alone: embeddings are scaled to length 1 first."),
     Term("whitened", "Evened out, so that what varies much inside the seen classes counts little.",
          ("whitening",)),
-    Term("recipe", "The way for unseen classes found here: silhouette, gradients and two small "
-         "networks, whitened and joined."),
+    Term("recipe", "A way for unseen classes: silhouette, gradients and two small networks, whitened "
+         "and joined."),
 )  # fmt: skip
 
 

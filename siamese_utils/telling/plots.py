@@ -50,6 +50,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "siamese-utils",  # the same figure is the same file
 }
+LONGEST = 34  # letters of a name
 WIDTH = 7.2  # inches: the width of a page's text
 
 
@@ -368,8 +369,13 @@ def _legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> Non
 
 
 def _literal(name: str) -> str:
-    """Return the name of a class as it is to be drawn: a dollar would begin a formula."""
-    return name.replace("$", r"\$")
+    """Return a name as it is to be drawn.
+
+    A dollar would begin a formula, and what begins with an underscore is left out of a legend.
+    """
+    lines = [n if len(n) <= LONGEST else f"{n[: LONGEST - 1]}…" for n in name.split("\n")]
+    shown = "\n".join(lines).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _name_style(marked: bool) -> dict[str, str]:

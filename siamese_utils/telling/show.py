@@ -5,6 +5,7 @@ import html
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable
 from numbers import Number
 from typing import Any, NamedTuple
@@ -79,7 +80,9 @@ def figure(
     """
     drawn = plot(data, **options)
     buffer = io.StringIO()
-    with plt.rc_context(plots.STYLE):
+    with plt.rc_context(plots.STYLE), warnings.catch_warnings():
+        # of letters that the font has not, in the names of a reader's classes
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(drawn)
     told = {"caption": " ".join(caption.split()), "explorer": explorer, "data": ""}
@@ -178,7 +181,9 @@ def _explain(frame: pd.DataFrame, what: str) -> str:
     if not figures:
         return ""
     if not any(found.has_ends for found in intervals):
-        return " One seed, so no interval." if any(found.seeds for found in intervals) else ""
+        if not any(found.seeds for found in intervals):
+            return ""
+        return f" {'One seed' if what == 'seeds' else f'One of the {what}'}, so no interval."
     numbers = sorted({found.seeds for found in intervals if found.has_ends})
     over = f"{numbers[0]} {what}" if len(numbers) == 1 else f"the {what}"
     images = any(isinstance(f, Measured) and f.groups is not None for f in figures)

@@ -20,7 +20,10 @@ from siamese_utils.telling import study
 if TYPE_CHECKING:
     import keras
 
-HONEST = 0.03  # a mean confidence that is nearer than this to the accuracy keeps its word
+HONEST = (
+    0.03  # a mean confidence nearer than this to the accuracy, all its interval, keeps its word
+)
+FEW = 30  # validation images: with fewer no way is called the best
 COIN = np.log(2)  # its log-loss
 NEAR = 2.0  # points of %: nearer than this, one of our figures is one of the study's
 
@@ -119,11 +122,13 @@ def say_sure(found: pd.DataFrame) -> list[str]:
     """
     means = found.map(lambda figure: figure.interval.mean)
     seen = means.xs("seen", level="pairs")
-    kept = (seen["too sure by"].abs() <= HONEST)[::-1].cummin()[::-1]
-    first = f"On classes that it was shown, not within {100 * HONEST:.0f} points."
+    gaps = found["too sure by"].xs("seen", level="pairs")
+    near = [verdicts.judge_value(gap, 0, 0, HONEST) == verdicts.HOLDS for gap in gaps]
+    kept = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
+    first = f"On classes that it was shown, not surely within {100 * HONEST:.0f} points on average."
     if kept.any():
         least = f", from {kept.idxmax():,} images on" if len(kept) > 1 else ""
-        first = f"Yes, on classes that it was shown{least}."
+        first = f"On average yes, on classes that it was shown{least}."
     most = 100 * means.loc[max(seen.index)]
     costs = means["log-loss"].drop(trials.AFRESH, level="pairs")
     dear = [f"with {n:,} images on {of} classes" for n, of in costs[costs >= COIN].index]
@@ -142,12 +147,16 @@ def say_sure(found: pd.DataFrame) -> list[str]:
 
 
 def say_own(
-    accuracy: pd.DataFrame, gains: pd.DataFrame, found: Mapping[str, Sequence[Distances]], new: str
+    accuracy: pd.DataFrame,
+    gains: pd.DataFrame,
+    found: Mapping[str, Sequence[Distances]],
+    new: str,
+    held_out: int,
 ) -> list[str]:
     """Return whether the base model works on a reader's own images: a short answer, then sentences.
 
     accuracy: in % at the tuned threshold, (encoder, set) -> figure; gains: their AUC minus that of
-    raw pixels; new: the names of the unseen classes.
+    raw pixels; new: the names of the unseen classes; held_out: how many images validate.
     """
     verdict = {s: verdicts.compare(gains.loc["base model", s]) for s in ("seen", "unseen")}
     answers = {"better": "it does", "worse": "comparing pixels does better"}
@@ -155,7 +164,7 @@ def say_own(
     first = f"On your images {seen} for classes that it was trained on, and {unseen} for others."
     if seen == unseen:
         first = f"On your images {seen}."
-    held_out = {
+    areas = {
         name: np.mean([one.curve_of_drawn("validation").auc for one in of])
         for name, of in found.items()
     }
@@ -166,7 +175,9 @@ def say_own(
         f" pixels {plain['seen']:.0f}.",
         f"Of the latter ({new}) it is {base['unseen']:.0f} and {plain['unseen']:.0f},"
         f" and by the recipe {accuracy.loc['recipe', 'unseen']:.0f}.",
-        f"On validation pairs, of classes trained on, the best way is: {max(held_out, key=held_out.get)}.",
+        f"By validation pairs, of classes trained on, the best way is: {max(areas, key=areas.get)}."
+        if held_out >= FEW
+        else f"Its {held_out} validation images are too few to say which way is best.",
     ]
 
 
