@@ -487,7 +487,7 @@ def test_unequal_classes_are_warned_of(digits, monkeypatch):
 def test_many_classes_are_measured_in_little_memory(digits):
     judge = SiameseVerifier("raw pixels").fit(digits.images[:300], digits.labels[:300])
     found = judge._count(digits.images[:400], np.repeat(np.arange(200), 2))
-    assert len(found.classes) == verifier.MOST_CLASSES
+    assert len(found.classes) == verifier.own.MOST_CLASSES
 
 
 def test_pairs_of_ones_own_set_the_probability(plain, digits):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 from siamese_utils.report.html import TEMPLATES, Body
+from siamese_utils.report.series import Chapter
 
 LINE_LENGTH = 110  # characters of a table's text that fit beside each other
 LONG_TABLE = 30  # lines of text beyond which a table may go on on the next page
@@ -169,16 +170,7 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
         reference.extend(["The code is ", link, " at the end of this document."])
         code.replace_with(reference)
         listings.append(code)
-    title = soup.find("h1")
-    title["id"] = body.chapter.name
-    if not body.chapter.is_front:  # as in the captions
-        title.insert(0, f"{int(body.chapter.number)}  ")
-    for heading in soup.find_all("h2"):
-        heading["id"] = f"{body.chapter.name}-{heading['id']}"
-    for place in soup.select('[id^="ref-"]'):  # of each chapter's own list
-        place["id"] = f"{body.chapter.name}-{place['id']}"
-    for link in soup.select('a[href^="#ref-"]'):
-        link["href"] = f"#{body.chapter.name}-{link['href'][1:]}"
+    _name_places(soup, body.chapter)
     for cell in soup.select("tr.study td"):
         if cell.string:
             cell.string.wrap(soup.new_tag("em"))
@@ -187,6 +179,18 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     for box in soup.select("div:not(.answer, .csl-entry)"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return soup
+
+
+def _name_places(soup: BeautifulSoup, chapter: Chapter) -> None:
+    """Number the title, and name the places of a chapter so that no other has such."""
+    title = soup.find("h1")
+    title["id"] = chapter.name
+    if not chapter.is_front:  # as in the captions
+        title.insert(0, f"{int(chapter.number)}  ")
+    for place in soup.select('h2, [id^="ref-"]'):
+        place["id"] = f"{chapter.name}-{place['id']}"
+    for link in soup.select('a[href^="#ref-"]'):
+        link["href"] = f"#{chapter.name}-{link['href'][1:]}"
 
 
 def _drop_what_screens_need(soup: BeautifulSoup) -> None:
