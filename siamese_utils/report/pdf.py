@@ -16,6 +16,7 @@ LINE_LENGTH = 110  # characters of a table's text that fit beside each other
 LONG_TABLE = 30  # lines of text beyond which a table may go on on the next page
 LONG_MARK = "\u2060"  # in the caption of such a table, on its way through pandoc; it has no width
 SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')  # of a drawing
+FRONT_FIGURE = 60  # % of a slide's width: of a figure that an answer has
 SLIDE_FIGURE = 36  # % of a slide's width: the height that its figure may have
 STANDARD = "a-2b"  # PDF/A: a file that archives take
 
@@ -92,10 +93,10 @@ def _slide(soup: BeautifulSoup, body: Body) -> str:
         picture["width"] = f"{min(100, SLIDE_FIGURE * width / height):.0f}%"
         parts.append(picture)
     if answer:
-        for figure in answer.select(
-            "figcaption, figure img" if not body.chapter.is_front else "figcaption"
-        ):
-            figure.decompose()
+        for caption in answer.select("figcaption"):
+            caption.decompose()
+        for picture in answer.select("img"):
+            picture["width"] = f"{FRONT_FIGURE}%"
         parts.append(answer)
     return "\n".join(str(part) for part in parts if part)
 
