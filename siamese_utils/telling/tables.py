@@ -171,9 +171,9 @@ def say_own(
     base, plain = accuracy.loc["base model"], accuracy.loc["raw pixels"]
     return [
         first,
-        f"Of 100 pairs of the former the base model judges {base['seen']:.0f} rightly, and comparing"
-        f" pixels {plain['seen']:.0f}.",
-        f"Of the latter ({new}) it is {base['unseen']:.0f} and {plain['unseen']:.0f},"
+        f"Of 100 pairs of classes that it was trained on the base model judges {base['seen']:.0f}"
+        f" rightly, and comparing pixels {plain['seen']:.0f}.",
+        f"Of others ({new}) it is {base['unseen']:.0f} and {plain['unseen']:.0f},"
         f" and by the recipe {accuracy.loc['recipe', 'unseen']:.0f}.",
         f"By validation pairs, of classes trained on, the best way is: {max(areas, key=areas.get)}."
         if held_out >= FEW
