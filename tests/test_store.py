@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -59,6 +60,13 @@ def test_many_weights_keep_their_order(store):
     run = Run({"key": "many"}, {}, [np.float32([i]) for i in range(120)])
     keep.save(run)
     assert np.concatenate(keep.load("many").weights).tolist() == list(range(120))
+
+
+def test_the_digest_is_that_of_the_weights_bytes():
+    content = b"".join(weight.tobytes() for weight in RUN.weights)
+    assert RUN.digest == hashlib.sha256(content).hexdigest()
+    turned = Run({}, {}, [RUN.weights[0].T])  # the same numbers, in another order in memory
+    assert turned.digest == Run({}, {}, [RUN.weights[0].T.copy()]).digest
 
 
 def test_what_is_not_there_is_none(store):
@@ -297,6 +305,17 @@ def test_fresh_passes_over_what_is_older(store, monkeypatch):
     assert keep.has("key")
 
 
+def test_what_was_made_at_that_very_time_is_fresh(store, monkeypatch):
+    path = keep.save(RUN)
+    os.utime(path, (1000, 1000))
+    for since, fresh in (("999", True), ("1000", True), ("1001", False), ("", True)):
+        monkeypatch.setenv(settings.FRESH_VARIABLE, since)
+        assert keep.has("key") == fresh
+    monkeypatch.delenv(settings.FRESH_VARIABLE)
+    os.utime(path, (0, 0))  # as an archive may leave it
+    assert keep.has("key")
+
+
 def test_a_key_depends_on_values_and_not_on_their_order():
     assert keep.make_key({"a": 1, "b": 2}, CODE) == keep.make_key({"b": 2, "a": 1}, CODE)
     assert keep.make_key({"a": 1}, CODE) != keep.make_key({"a": 2}, CODE)
@@ -332,6 +351,12 @@ def test_work_is_kept_and_done_once(store):
         path.write_bytes(path.read_bytes()[:-1])
     keep.kept({"a": 1}, CODE, work)
     assert len(done) == 3
+
+
+def test_kept_work_is_compressed(store):
+    keep.kept({"a": 1}, CODE, lambda: {"found": np.zeros(10_000)})
+    [path] = store.iterdir()
+    assert path.stat().st_size < 1000
 
 
 def test_a_report_notes_each_training_that_it_uses_once(store, results):
