@@ -75,6 +75,11 @@ def test_what_is_not_there_is_none(store):
     assert not keep.has("key")
 
 
+def test_a_folder_in_the_place_of_a_stored_file_is_none(store):
+    keep.path_of("key").mkdir(parents=True)
+    assert keep.load_arrays("key") is None
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_numpy_reads_a_stored_file_by_itself(store, compress):
     values = np.arange(500).reshape(5, 100)
@@ -371,7 +376,8 @@ def test_a_report_notes_each_training_that_it_uses_once(store, results):
 def test_what_another_store_has_is_taken_whole_or_not_at_all(store, monkeypatch, tmp_path):
     content = keep.save(RUN).read_bytes()
     monkeypatch.setenv(settings.STORE_VARIABLE, str(tmp_path / "elsewhere"))
-    for wrong in (content[:-1], content[:50] + b"?" + content[51:], b""):
+    altered = [content[:place] + b"?" + content[place + 1 :] for place in range(50, 58)]
+    for wrong in (content[:-1], *altered, b""):
         with pytest.raises(ValueError, match="key is damaged"):
             keep.take("key", wrong)
     with pytest.raises(ValueError, match="other is damaged"):
@@ -388,11 +394,18 @@ def test_a_report_notes_what_it_uses_and_whether_that_is_still_the_same(store, r
     used = (results / keep.USED).read_text().splitlines()
     assert [line.split()[0] for line in used] == ["key", "counts"]
     assert all(map(keep.is_unchanged, used))
-    keep.save_arrays("counts", {"counts": np.arange(4)})
-    assert [keep.is_unchanged(line) for line in used] == [True, False]
+    for number in range(4, 12):
+        keep.save_arrays("counts", {"counts": np.arange(number)})
+        assert [keep.is_unchanged(line) for line in used] == [True, False]
     keep.path_of("key").write_bytes(b"short")
     keep.path_of("counts").unlink()
     assert [keep.is_unchanged(line) for line in used] == [False, False]
+
+
+def test_the_folder_of_the_notes_is_made(store, tmp_path, monkeypatch):
+    monkeypatch.setenv(settings.RESULTS_VARIABLE, str(tmp_path / "report" / "results"))
+    keep.save_arrays("counts", SMALL)
+    assert (tmp_path / "report" / "results" / keep.USED).exists()
 
 
 def test_by_hand_nothing_is_noted(store):
