@@ -28,7 +28,7 @@ def test_interval_by_hand():
     assert (found.low + found.high) / 2 == pytest.approx(2)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_one_value_has_no_interval():
     found = measured([3.0]).interval
     assert found.mean == 3
