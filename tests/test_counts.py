@@ -31,6 +31,7 @@ def test_all_pairs_are_counted_once(cloud, monkeypatch):
     assert found.counts.sum() == 60 * 59 // 2
     assert np.array_equal(found.counts, expected)
     assert np.array_equal(found.cell(7, 0), found.cell(0, 7))
+    assert found.counts.dtype == np.int64  # exact, however many they are
 
 
 def test_the_exact_area_is_that_of_scikit_learn_with_equal_classes(cloud):
@@ -49,6 +50,27 @@ def test_close_embeddings_far_from_the_origin_keep_their_distance():
     found = counts.count_pairs(embeddings, np.zeros(3, dtype=int), step=0.001)
     places = np.flatnonzero(found.cell(0, 0))
     assert np.abs(places - [10, 20, 30]).max() <= 1  # on an edge: one step either way
+
+
+def test_images_that_coincide_are_at_distance_0():
+    # by rounding the square of such a distance may come out below 0
+    once = np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32)
+    found = counts.count_pairs(np.concatenate([once, once]), np.zeros(400, dtype=int), step=0.1)
+    assert found.counts.sum() == 400 * 399 // 2
+    assert found.cell(0, 0)[0] == 200
+
+
+def test_the_largest_distance_has_a_bin_though_rounding_lifts_it_over_an_edge():
+    # a distance of 1: in float32, 1 / step is 1000, and 1 divided by step is less
+    found = counts.count_pairs(np.float32([[0], [1]]), np.zeros(2, dtype=int), step=0.001)
+    assert np.flatnonzero(found.cell(0, 0)) == pytest.approx([1000], abs=1)
+
+
+def test_images_are_dealt_by_hand():
+    labels = np.array([0, 3, 0, 0, 3, 3, 0])
+    # class 0 lies at 0, 2, 3 and 6, class 3 at 1, 4 and 5
+    assert counts.deal_into_groups(labels, 2).tolist() == [0, 0, 1, 0, 1, 0, 1]
+    assert counts.deal_into_groups(labels, 3).tolist() == [0, 0, 1, 2, 1, 2, 0]
 
 
 def test_groups_share_no_image_and_hold_all(cloud):
@@ -75,6 +97,9 @@ def test_thresholds_lie_on_the_edges_of_bins():
         assert (margin / 2) / step == pytest.approx(round((margin / 2) / step))
         assert 0.5 / step == pytest.approx(round(0.5 / step))
         assert 0.5 / step >= counts.STEPS / 2
+        # where the distances are many margins long, in as few steps of a margin as there may be
+        step = counts.choose_step(100 * embeddings, margin)
+        assert (margin / 2) / step == pytest.approx(round((margin / 2) / step))
 
 
 @pytest.mark.parametrize("margin", [None, 1.0])
@@ -106,8 +131,12 @@ def test_the_accuracy_at_a_threshold_is_that_of_a_plain_loop(cloud):
             )
             assert curve.accuracy(threshold) == pytest.approx((same + 1 - different) / 2)
         assert curve.threshold[1] - curve.threshold[0] == step
+        assert curve.threshold.shape == curve.same.shape == curve.different.shape
         # there is room for the largest distance, and for little more
         assert curve.threshold[-1] >= max(distance for *_, distance in rows)
+        embeddings, _ = cloud
+        farthest = np.linalg.norm(embeddings - embeddings.mean(axis=0), axis=1).max()
+        assert curve.threshold[-1] <= 2 * farthest + 2 * step
 
 
 def test_a_step_resolves_the_largest_distance():

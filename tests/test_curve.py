@@ -66,7 +66,7 @@ def test_of_equal_halves_the_accuracy_is_that_of_scikit_learn(rows, thresholds):
     curve = Curve.of_pairs(distance, different)
     expected = [accuracy_score(different, distance > t) for t in thresholds]
     assert [curve.accuracy(t) for t in thresholds] == pytest.approx(expected)
-    assert isinstance(curve.accuracy(thresholds[0]), float)
+    assert type(curve.accuracy(thresholds[0])) is float  # and none of NumPy's
     swept = curve.accuracy(np.array(thresholds))
     assert swept.shape == (len(thresholds),)
     assert swept == pytest.approx(expected)
@@ -149,6 +149,7 @@ def test_a_threshold_on_an_edge_that_misses_it_by_a_last_digit_counts():
 def test_the_curve_ends_at_both_corners():
     curve = Curve.of_pairs(np.array([1, 2, 3, 4.0]), np.array([0, 1, 0, 1]))
     assert (curve.same[0], curve.different[0], curve.same[-1], curve.different[-1]) == (0, 0, 1, 1)
+    assert curve.threshold.tolist() == [-np.inf, 1, 2, 3, 4]
 
 
 @given(judged)
@@ -201,10 +202,22 @@ def test_calibration_is_that_of_scikit_learn():
 
 def test_an_empty_bin_of_the_calibration_is_nan_and_counts_nothing():
     curve = Curve.of_pairs(np.array([0.05, 0.95]), np.array([0, 1]))
-    found = curve.reliability(1.0)
+    with np.errstate(invalid="raise"):  # and nobody is warned of it
+        found = curve.reliability(1.0)
     assert np.isnan(found.stated[1:9]).all()
     # both bins are 0.05 from the truth
     assert curve.calibration_error(1.0) == pytest.approx(0.05)
+    # where the last bins are empty, they are there all the same
+    found = curve.reliability(margin=2.0)
+    assert found.share.tolist() == [0.5, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]
+    assert np.isnan(found.observed).tolist() == (found.share == 0).tolist()
+
+
+def test_the_precision_of_no_pair_counts_nothing():
+    # a same pair in the second bin, alone: precision 1; one in the last: 2 of 4, so 1/2
+    curve = Curve.of_counts(np.arange(5.0), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]))
+    with np.errstate(invalid="raise"):
+        assert curve.average_precision == 0.75
 
 
 def test_perfect_and_blind_distances():
@@ -215,6 +228,28 @@ def test_perfect_and_blind_distances():
     assert (found["AUC"], found["EER"], found["true accepts at 0.1 %"]) == (1, 0, 1)
     blind = Curve.of_pairs(np.zeros(4), np.array([0, 0, 1, 1]))
     assert blind.auc == blind.equal_error_rate == 0.5
+
+
+def test_all_figures_by_hand():
+    # same and different pairs, by distance: s 1, s 2, d 2.5, s 3, s 4, d 5, d 6, d 7, d 8, s 9
+    distance = np.array([1, 2, 3, 4, 9, 2.5, 5, 6, 7, 8])
+    curve = Curve.of_pairs(distance, np.repeat([0, 1], 5))
+    # elevenths that the stated probabilities are off, bin by bin: 1, 2, 4, 6, 5, 4, 3 and 9;
+    # and beside them 2.5 and 3 in one bin, which state 1/4 for what is so by half
+    assert curve.figures(tuned=6.5, margin=11.0) == pytest.approx(
+        {
+            "accuracy, 0.5": 0.5,  # none accepted
+            "accuracy, m/2": 0.7,  # at 5.5: four same, two different
+            "accuracy, tuned": 0.6,  # four same, three different
+            "accuracy, oracle": 0.8,  # at 4: four same, one different
+            "AUC": 18 / 25,  # 5 + 5 + 4 + 4 + 0 different ones farther apart
+            "EER": 0.2,  # at 4: one of five wrong on either side
+            "average precision": (1 + 1 + 3 / 4 + 4 / 5 + 5 / 10) / 5,
+            "true accepts at 1 %": 0.4,
+            "true accepts at 0.1 %": 0.4,
+            "ECE": (34 / 11 + 2 * (1 / 2 - 1 / 4)) / 10,
+        }
+    )
 
 
 def test_without_a_margin_there_is_no_half_margin_and_no_calibration():
@@ -234,6 +269,8 @@ def test_without_a_margin_there_is_no_half_margin_and_no_calibration():
         ([1.0, 2.0], [1, 1], "same pairs and different"),
         ([], [], "same pairs and different"),
         ([1.0], [0, 1], r"both must be \(pairs,\)"),
+        ([1.0, 2.0, 3.0], [0, 1], r"both must be \(pairs,\)"),
+        (1.0, 1, r"both must be \(pairs,\)"),
         ([[1.0]], [[1]], r"both must be \(pairs,\)"),
     ],
 )

@@ -1,6 +1,7 @@
 import itertools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -76,6 +77,21 @@ def test_triplet_loss_by_hand():
     assert float(found) == pytest.approx(0.25)
 
 
+def test_a_negative_as_far_as_the_positive_is_not_farther():
+    # on a line: class 0 at 0 and 1, class 1 at -1 and 3, margin 1.5
+    # anchor 0: D+ = 1, D- = 1 and 3, of which 3 is farther: cost 0; anchor 1: D- = 2: 0.5
+    # anchor -1: D+ = 4, D- = 1 and 2, neither farther: 4 - 2 + 1.5; anchor 3: 4 - 3 + 1.5
+    points = np.float32([[0], [1], [-1], [3]])
+    found = losses.triplet_loss(np.array([0, 0, 1, 1]), points, 1.5)
+    assert float(found) == pytest.approx((0 + 0.5 + 3.5 + 2.5) / 4)
+
+
+def test_where_all_negatives_are_near_it_is_the_farthest_of_them():
+    # on a line: class 0 at 0 and 1, class 1 at 0.25, margin 1.5: D+ = 1, D- = 0.25 and 0.75
+    found = losses.triplet_loss(np.array([0, 0, 1]), np.float32([[0], [1], [0.25]]), 1.5)
+    assert float(found) == pytest.approx((2.25 + 1.75) / 2)
+
+
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])
 def test_a_batch_without_triplets_costs_nothing(labels):
     points = tf.Variable([[0.0], [1.0], [3.0]])
@@ -85,17 +101,24 @@ def test_a_batch_without_triplets_costs_nothing(labels):
     assert np.isfinite(tape.gradient(loss, points)).all()
 
 
+def saved_and_loaded(loss):
+    """The loss as Keras finds it again in a saved model."""
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+
+
 def test_the_triplet_class_agrees_and_comes_back_from_its_config():
     loss = losses.TripletLoss(margin=1.5)
-    again = losses.TripletLoss.from_config(loss.get_config())
+    again = saved_and_loaded(loss)
     labels, points = np.array([0, 0, 1]), np.float32([[0], [1], [3]])
     assert float(loss(labels, points)) == pytest.approx(float(again(labels, points)))
     assert float(loss(labels, points)) == pytest.approx(0.25)
 
 
-def test_shapes_that_would_broadcast_are_refused():
-    with pytest.raises(ValueError, match="shape"):
-        losses.contrastive_loss(np.zeros(3), np.zeros((3, 1)))
+@pytest.mark.parametrize("other", [(3, 1), ()])
+def test_shapes_that_would_broadcast_are_refused(other):
+    for shapes in ((3, other), (other, 3)):
+        with pytest.raises(ValueError, match="shape"):
+            losses.contrastive_loss(*map(np.zeros, shapes))
 
 
 def test_gradient_at_distance_0_is_0():
@@ -107,7 +130,7 @@ def test_gradient_at_distance_0_is_0():
 
 def test_the_class_averages_and_comes_back_from_its_config():
     loss = losses.ContrastiveLoss(margin=2.0)
-    again = losses.ContrastiveLoss.from_config(loss.get_config())
+    again = saved_and_loaded(loss)
     y, d = np.float32([0, 1]), np.float32([1, 1])
     # (1^2 + (2 - 1)^2) / 2 = 1
     assert float(loss(y, d)) == float(again(y, d)) == 1.0
@@ -145,6 +168,8 @@ def test_supervised_contrastive_loss_by_hand():
         np.array([0, 0, 1]), np.float32([[1, 0], [3, 0], [0, 2]]), 1.0
     )
     assert float(found) == pytest.approx(-math.log(math.e / (math.e + 1)), rel=1e-5)
+    # nobody has anyone to find
+    assert float(losses.supervised_contrastive_loss(np.arange(2), np.eye(2))) == 0
 
 
 def test_the_contrastive_loss_of_a_batch_is_that_of_all_its_pairs():
@@ -159,7 +184,6 @@ def test_the_contrastive_loss_of_a_batch_is_that_of_all_its_pairs():
     wanted = (np.mean(costs[True]) + np.mean(costs[False])) / 2
     found = losses.batch_contrastive_loss(labels, embeddings, margin=1.5)
     assert float(found) == pytest.approx(wanted, rel=1e-4)
-    assert float(losses.batch_contrastive_loss(labels, embeddings)) != float(found)  # margin 1
     alone = losses.batch_contrastive_loss(np.array([0, 0]), np.float32([[1, 0], [0, 1]]))
     assert float(alone) == pytest.approx(2 / 2)  # one same pair at distance sqrt(2), counted twice
 
@@ -168,3 +192,11 @@ def test_the_temperature_is_a_fifth_unless_told():
     labels, embeddings = np.array([0, 0, 1]), np.float32([[1, 0], [3, 1], [0, 2]])
     told = losses.supervised_contrastive_loss(labels, embeddings, 0.2)
     assert float(losses.supervised_contrastive_loss(labels, embeddings)) == float(told)
+
+
+def test_the_margin_is_1_unless_told():
+    labels, points = np.array([0, 0, 1]), np.float32([[0, 1], [1, 1], [2.5, 1]])
+    for loss in (losses.triplet_loss, losses.batch_contrastive_loss):
+        assert float(loss(labels, points)) == float(loss(labels, points, 1.0))
+        assert float(loss(labels, points)) != float(loss(labels, points, 1.5))
+    assert losses.TripletLoss().margin == losses.ContrastiveLoss().margin == 1

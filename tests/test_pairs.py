@@ -87,7 +87,7 @@ def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch):
     same = {tuple(pair) for pair in np.stack([first, second], -1)[~different]}
     assert len(same) == (~different).sum()
     length = num_pairs // (2 * len(sizes))
-    assert (min(sizes) - 1) - len(blocks) * length < length
+    assert 0 <= (min(sizes) - 1) - len(blocks) * length < length
 
 
 def test_blocks_follow_each_other_in_the_class_lists():
@@ -114,6 +114,9 @@ def test_shuffling_keeps_the_steps():
     assert np.array_equal(joined.pairs[: len(blocks)], blocks.pairs)
     assert np.array_equal(joined.different, blocks.different)
     assert np.array_equal(shuffled.different, blocks.different)
+    alone = pairs.join_blocks([blocks])
+    assert np.array_equal(alone.images, blocks.images)
+    assert np.array_equal(alone.different, blocks.different)
 
 
 def test_distances_by_hand():

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -61,10 +62,22 @@ def test_many_weights_keep_their_order(store):
     assert np.concatenate(keep.load("many").weights).tolist() == list(range(120))
 
 
+def test_the_digest_is_that_of_the_weights_bytes():
+    content = b"".join(weight.tobytes() for weight in RUN.weights)
+    assert RUN.digest == hashlib.sha256(content).hexdigest()
+    turned = Run({}, {}, [RUN.weights[0].T])  # the same numbers, in another order in memory
+    assert turned.digest == Run({}, {}, [RUN.weights[0].T.copy()]).digest
+
+
 def test_what_is_not_there_is_none(store):
     assert keep.load("key") is None
     assert keep.load_arrays("key") is None
     assert not keep.has("key")
+
+
+def test_a_folder_in_the_place_of_a_stored_file_is_none(store):
+    keep.path_of("key").mkdir(parents=True)
+    assert keep.load_arrays("key") is None
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -297,6 +310,17 @@ def test_fresh_passes_over_what_is_older(store, monkeypatch):
     assert keep.has("key")
 
 
+def test_what_was_made_at_that_very_time_is_fresh(store, monkeypatch):
+    path = keep.save(RUN)
+    os.utime(path, (1000, 1000))
+    for since, fresh in (("999", True), ("1000", True), ("1001", False), ("", True)):
+        monkeypatch.setenv(settings.FRESH_VARIABLE, since)
+        assert keep.has("key") == fresh
+    monkeypatch.delenv(settings.FRESH_VARIABLE)
+    os.utime(path, (0, 0))  # as an archive may leave it
+    assert keep.has("key")
+
+
 def test_a_key_depends_on_values_and_not_on_their_order():
     assert keep.make_key({"a": 1, "b": 2}, CODE) == keep.make_key({"b": 2, "a": 1}, CODE)
     assert keep.make_key({"a": 1}, CODE) != keep.make_key({"a": 2}, CODE)
@@ -334,6 +358,12 @@ def test_work_is_kept_and_done_once(store):
     assert len(done) == 3
 
 
+def test_kept_work_is_compressed(store):
+    keep.kept({"a": 1}, CODE, lambda: {"found": np.zeros(10_000)})
+    [path] = store.iterdir()
+    assert path.stat().st_size < 1000
+
+
 def test_a_report_notes_each_training_that_it_uses_once(store, results):
     keep.save(RUN)
     keep.load("key")
@@ -346,7 +376,8 @@ def test_a_report_notes_each_training_that_it_uses_once(store, results):
 def test_what_another_store_has_is_taken_whole_or_not_at_all(store, monkeypatch, tmp_path):
     content = keep.save(RUN).read_bytes()
     monkeypatch.setenv(settings.STORE_VARIABLE, str(tmp_path / "elsewhere"))
-    for wrong in (content[:-1], content[:50] + b"?" + content[51:], b""):
+    altered = [content[:place] + b"?" + content[place + 1 :] for place in range(50, 58)]
+    for wrong in (content[:-1], *altered, b""):
         with pytest.raises(ValueError, match="key is damaged"):
             keep.take("key", wrong)
     with pytest.raises(ValueError, match="other is damaged"):
@@ -363,11 +394,18 @@ def test_a_report_notes_what_it_uses_and_whether_that_is_still_the_same(store, r
     used = (results / keep.USED).read_text().splitlines()
     assert [line.split()[0] for line in used] == ["key", "counts"]
     assert all(map(keep.is_unchanged, used))
-    keep.save_arrays("counts", {"counts": np.arange(4)})
-    assert [keep.is_unchanged(line) for line in used] == [True, False]
+    for number in range(4, 12):
+        keep.save_arrays("counts", {"counts": np.arange(number)})
+        assert [keep.is_unchanged(line) for line in used] == [True, False]
     keep.path_of("key").write_bytes(b"short")
     keep.path_of("counts").unlink()
     assert [keep.is_unchanged(line) for line in used] == [False, False]
+
+
+def test_the_folder_of_the_notes_is_made(store, tmp_path, monkeypatch):
+    monkeypatch.setenv(settings.RESULTS_VARIABLE, str(tmp_path / "report" / "results"))
+    keep.save_arrays("counts", SMALL)
+    assert (tmp_path / "report" / "results" / keep.USED).exists()
 
 
 def test_by_hand_nothing_is_noted(store):

@@ -36,6 +36,9 @@ def test_a_claim_has_a_direction():
         ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], [0, 0, 0.1], "holds"),  # tuned: smaller or not
         ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], [0, 0, 0.1], "not decidable"),
         ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "does not hold"),
+        # further from the claim still at the tuned threshold: there was nothing to undo
+        ([-5.0, -5.1, -4.9], [-8.0, -8.1, -7.9], [0, 0, 0.1], "does not hold"),
+        ([5.0, -5.1, 0.1], [4.0, -6.2, -0.9], [0, 0, 0.1], "not decidable"),
     ],
 )
 def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, area, verdict):
