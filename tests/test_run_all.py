@@ -32,12 +32,7 @@ def planned():
     plan = plans.make_plan("quick", "digits", SEEDS)
     steps = {step for chapter in CHAPTERS for step in plan.steps(chapter)}
     studied = {s for s in steps if isinstance(s, Experiment)}
-    longer = {(replace(e, epochs=1), e.epochs) for e in studied}
-    on_the_way = {
-        e
-        for e in studied
-        if any((replace(e, epochs=1), n) in longer for n in range(e.epochs + 1, 9))
-    }
+    on_the_way = {replace(e, epochs=n) for e in studied for n in plan.on_the_way(e) if n < e.epochs}
     return steps, on_the_way
 
 
