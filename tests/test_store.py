@@ -394,9 +394,11 @@ def test_a_report_notes_what_it_uses_and_whether_that_is_still_the_same(store, r
     used = (results / keep.USED).read_text().splitlines()
     assert [line.split()[0] for line in used] == ["key", "counts"]
     assert all(map(keep.is_unchanged, used))
-    for number in range(4, 12):
-        keep.save_arrays("counts", {"counts": np.arange(number)})
-        assert [keep.is_unchanged(line) for line in used] == [True, False]
+    for line in used:
+        for digit in "0123456789abcdef":
+            assert keep.is_unchanged(line[:-1] + digit) == (digit == line[-1])
+    keep.save_arrays("counts", {"counts": np.arange(4)})
+    assert [keep.is_unchanged(line) for line in used] == [True, False]
     keep.path_of("key").write_bytes(b"short")
     keep.path_of("counts").unlink()
     assert [keep.is_unchanged(line) for line in used] == [False, False]
