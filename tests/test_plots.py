@@ -15,7 +15,7 @@ from siamese_utils.images.dataset import SETS, TEST_SETS
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances as measuring
-from siamese_utils.measuring import panel
+from siamese_utils.measuring import panel, probability
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Measured, measured
@@ -369,6 +369,9 @@ WITH_DATA = {
         figures.sets_of(found["base"]), "Distances.", tuned=0.5
     ),
     "reliability": lambda found, digits: figures.reliability(found, digits),
+    "probabilities": lambda found, digits: figures.probabilities(
+        probability.of_ways({"base": found["base"]}, digits)
+    ),
 }
 FRAMES = {
     "learning_curves": lambda found: frames.learning_curves(RUNS, figures.CURVES),
