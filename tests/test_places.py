@@ -18,7 +18,7 @@ def body():
 
 
 def test_the_places_of_a_page_by_hand():
-    assert [tuple(place) for place in places.places_of(body())] == [
+    assert [tuple(place) for place in body().places] == [
         ("05-margins.html", "Margins", "Which one? The first."),
         ("05-margins.html#how", "How", "By trying."),
         ("05-margins.html#figure-5-1", "Figure 5.1. Two lines.", "Figure 5.1. Two lines."),
@@ -36,7 +36,7 @@ def test_links_tell_what_they_lead_to():
         '<a href="#how" data-meaning="its own">d</a> <a class="permalink" href="#how">#</a>',
         "html.parser",
     )
-    places.add_previews(soup, "05-margins.html", places.places_of(body()))
+    places.add_previews(soup, "05-margins.html", body().places)
     assert [link.get("data-meaning") for link in soup("a")] == [
         "Which one? The first.",
         "Claim 4: holds. Margin 5 is worse.",

@@ -5,6 +5,7 @@ import html as html_module
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,6 +81,11 @@ class Body:
     headings: list[tuple[str, str]]  # (id, text) of its sections
     drawings: list[Drawing]
 
+    @cached_property
+    def places(self) -> list[Place]:
+        """Its places that can be led to: the search and the previews ask for them."""
+        return places_of(self.chapter, self.html)
+
 
 class MathRenderer(IPythonRenderer):
     """Markdown to HTML with formulas as MathML, which browsers show by themselves."""
@@ -141,7 +147,7 @@ def render_pages(
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     chapters = [body.chapter for body in bodies]
-    places = [place for body in bodies for place in places_of(body)]
+    places = [place for body in bodies for place in body.places]
     paths = []
     for place, body in enumerate(bodies):
         for drawing in body.drawings:

@@ -1,14 +1,11 @@
 """The places of a page that can be led to, and what is read there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bs4 import BeautifulSoup, Tag
 
-if TYPE_CHECKING:
-    from siamese_utils.report.html import Body
+from siamese_utils.report.series import Chapter
 
 LENGTH = 260  # characters of a preview
 
@@ -27,13 +24,13 @@ class Place(NamedTuple):
         return words if len(words) <= LENGTH else f"{words[:LENGTH].rsplit(' ', 1)[0]} …"
 
 
-def places_of(body: Body) -> list[Place]:
-    """Return the places of a page, itself first."""
-    soup = BeautifulSoup(body.html, "html.parser")
+def places_of(chapter: Chapter, html: str) -> list[Place]:
+    """Return the places of a chapter's page, itself first; html: its content."""
+    soup = BeautifulSoup(html, "html.parser")
     for unread in soup.select("details.code, .permalink, .reading"):
         unread.decompose()
-    page = body.chapter.page
-    found = [Place(page, body.chapter.title, _section(soup.find("h1")))]
+    page = chapter.page
+    found = [Place(page, chapter.title, _section(soup.find("h1")))]
     for heading in soup.find_all("h2"):
         found.append(Place(f"{page}#{heading['id']}", _text(heading), _section(heading)))
     for place in soup.select("figure[id] figcaption, table caption[id], div.claim[id]"):

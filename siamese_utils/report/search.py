@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 
 from siamese_utils.report.html import Body
-from siamese_utils.report.places import places_of
 
 FILE = "search.js"  # beside the pages; a script, since a page read from a disk may load no JSON
 
@@ -17,7 +16,7 @@ def make_index(bodies: Iterable[Body]) -> str:
     """
     found = []
     for body in bodies:
-        for place in places_of(body):
+        for place in body.places:
             words = sorted(
                 set(re.findall(r"\w+(?:[.-]\w+)*", f"{place.title} {place.text}".lower()))
             )

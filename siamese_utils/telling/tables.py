@@ -20,9 +20,7 @@ from siamese_utils.telling import study
 if TYPE_CHECKING:
     import keras
 
-HONEST = (
-    0.03  # a mean confidence nearer than this to the accuracy, all its interval, keeps its word
-)
+HONEST = 0.03  # from the accuracy: a mean confidence whose interval lies nearer keeps its word
 FEW = 30  # validation images: with fewer no way is called the best
 COIN = np.log(2)  # its log-loss
 NEAR = 2.0  # points of %: nearer than this, one of our figures is one of the study's
