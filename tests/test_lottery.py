@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from siamese_utils.learning import training
 from siamese_utils.learning.experiment import Experiment
-from siamese_utils.measuring import distances, lottery
+from siamese_utils.measuring import distances, lottery, panel
 
 SHORT = Experiment(dataset="digits", epochs=1, precision="float32", images_per_class=60)
 
@@ -66,7 +66,7 @@ def test_trained_networks_stand_beside_ways_without_training(store):
 
 def test_gains_over_the_choices_by_hand():
     ways = {lottery.TRAINED: [0.7, 0.8, 0.9], "raw pixels": [0.6, 0.85, 0.8]}
-    found = lottery.gains_in_full(pd.DataFrame(ways))
+    found = panel.gains(pd.DataFrame(ways), lottery.TRAINED, "trained", "choices")
     gain = found.loc["raw pixels", "trained minus it"]
     assert gain.whole == pytest.approx([0.1, -0.05, 0.1])
     assert found.loc["raw pixels", "choices ahead"] == 2

@@ -395,14 +395,15 @@ def trial_of(sure, log_loss=0.4):
     ],
 )
 def test_how_sure_a_verifier_may_be(sure, first):
-    said = tables.say_sure(trial_of(sure))
+    said = tables.say_sure(trial_of(sure), 96)
     assert said[0] == first
     told = (
         f"Fitted to {max(sure):,} images it is {80 + 100 * sure[max(sure)]:.0f} % sure on average"
     )
     assert said[1] == f"{told}, and right in 80 % of its answers on these."
+    assert "set anew by 96 pairs of them" in said[2]
     assert said[-1] == "Its log-loss is nowhere worse than a coin's."
-    dear = tables.say_sure(trial_of({100: 0.0}, log_loss=0.7))[-1]
+    dear = tables.say_sure(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == (
         "Its log-loss is worse than a coin's with 100 images on seen classes, with 100 images on unseen classes."
     )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from siamese_utils.images.pairs import draw_pairs
 from siamese_utils.measuring import trials
 from siamese_utils.verifier import SiameseVerifier
 
@@ -38,6 +39,8 @@ def test_a_trial_is_that_of_a_verifier_fitted_by_hand(digits, store, verifiers):
     for name in ("log-loss", "Brier", "confidence", "accuracy"):
         assert scores[name] == pytest.approx(told[name], abs=5e-3)
     assert found["seen"][1].probability == found["unseen"][1].probability == judge.probability_
+    asked = draw_pairs(trials.rows(digits, 1, 240)[2], digits.labels, np.random.default_rng(1))
+    assert trials.pairs_asked(digits) == len(asked)
     assert found[trials.AFRESH][1].probability != judge.probability_
     assert not hasattr(verifiers[0], "probability_")  # what was given stays unfitted
 

@@ -12,7 +12,7 @@ from siamese_utils.images.dataset import TEST_SETS
 from siamese_utils.learning import training
 from siamese_utils.learning.objectives import STUDY_THRESHOLD
 from siamese_utils.learning.store import Run
-from siamese_utils.measuring import baselines, distances, panel
+from siamese_utils.measuring import baselines, distances
 from siamese_utils.measuring.curve import Curve
 from siamese_utils.measuring.intervals import CONFIDENCE, Interval, Measured, measured
 
@@ -115,11 +115,6 @@ def in_full(runs: Sequence[Run]) -> pd.DataFrame:
         name = ", ".join(dataset.names_of(dataset.unseen))
         rows[name] = {way: one.curve(dataset.unseen).auc for way, [one] in ways.items()}
     return pd.DataFrame(rows).T.rename_axis(CLASSES)
-
-
-def gains_in_full(found: pd.DataFrame) -> pd.DataFrame:
-    """Return what `panel.gains` does of the trained networks; found: as `in_full` returns it."""
-    return panel.gains(found, TRAINED, "trained", "choices")
 
 
 def _outcome(run: Run) -> dict[str, object]:

@@ -56,6 +56,11 @@ def rows(dataset: Dataset, seed: int, number: int) -> tuple[np.ndarray, np.ndarr
     return taught, fresh, _first_of_each(split.unseen, labels, 0, ASKED)
 
 
+def pairs_asked(dataset: Dataset) -> int:
+    """Return by how many pairs a probability is set anew: as many same ones as different ones."""
+    return 2 * len(dataset.unseen) * (ASKED - 1)
+
+
 def most_images(dataset: Dataset) -> int:
     """Return to how many images of the seen classes a verifier can be fitted."""
     split = dataset.split(0)

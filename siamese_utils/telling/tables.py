@@ -113,10 +113,11 @@ def probabilities(
     return frame.rename_axis(columns="figure")
 
 
-def say_sure(found: pd.DataFrame) -> list[str]:
+def say_sure(found: pd.DataFrame, asked: int) -> list[str]:
     """Return whether a verifier's probability is to be trusted: a short answer, then sentences.
 
-    found: as `probabilities` returns it, rows (images, pairs) of one verifier.
+    found: as `probabilities` returns it, rows (images, pairs) of one verifier; asked: by how many
+    pairs it was set anew.
     """
     means = found.map(lambda figure: figure.interval.mean)
     seen = means.xs("seen", level="pairs")
@@ -138,7 +139,7 @@ def say_sure(found: pd.DataFrame) -> list[str]:
     return [
         first,
         f"Fitted to {max(seen.index):,} images it is {sure['seen']} of its answers on these.",
-        f"On classes that it was not shown it is {sure['unseen']}; set anew by 96 pairs of them,"
+        f"On classes that it was not shown it is {sure['unseen']}; set anew by {asked} pairs of them,"
         f" {sure[trials.AFRESH]}.",
         f"Its log-loss is {cost}.",
     ]
