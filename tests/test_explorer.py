@@ -1,30 +1,80 @@
+import base64
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.telling import explorer
 
+ALL = SimpleNamespace(classes_of={"all": (0, 1)})
 
-def test_the_shares_that_each_threshold_accepts():
+
+@pytest.fixture
+def found():
     counts = np.zeros((2, 2, 4), dtype=np.int64)  # bins of 0.5: up to 0.5, 1, 1.5, 2
     counts[0, 0] = [3, 1, 0, 0]
     counts[1, 1] = [1, 3, 0, 0]
     counts[0, 1] = [0, 2, 4, 2]
-    seeds = [
+    return [
         Distances({}, PairCounts(counts, 0.5, (0, 1)), np.zeros(0), tuned, margin=1.0)
         for tuned in (0.4, 0.6)
     ]
-    found = explorer.describe(seeds, SimpleNamespace(classes_of={"all": (0, 1)}))
-    assert found["margin"] == 1.0
-    assert found["tuned"] == pytest.approx(0.5)
+
+
+def test_the_shares_that_each_threshold_accepts(found):
+    told = explorer.thresholds({"base": found}, ALL, "Try it.")
+    assert [told["kind"], told["task"], told["reach"]] == ["thresholds", "Try it.", explorer.REACH]
+    [(name, network)] = told["networks"].items()
+    assert [name, network["margin"]] == ["base", 1.0]
+    assert network["tuned"] == pytest.approx(0.5)
     at = {threshold: round(threshold * explorer.STEPS / explorer.REACH) for threshold in (0.5, 1.0)}
-    same, different = found["same"]["all"], found["different"]["all"]
+    same, different = network["same"]["all"], network["different"]["all"]
     assert len(same) == len(different) == explorer.STEPS + 1
     assert same[at[0.5]] == pytest.approx((3 / 4 + 1 / 4) / 2)
     assert same[at[1.0]] == 1
     assert different[at[0.5]] == 0
     assert different[at[1.0]] == pytest.approx(2 / 8)
     assert different[-1] == pytest.approx(6 / 8)
+
+
+def test_the_accuracies_of_a_network_at_all_thresholds(found):
+    frame = explorer.swept(explorer.thresholds({"base": found}, ALL), "all")
+    at = frame.set_index(frame["x"].round(6))["y"]
+    assert at[0] == 50
+    assert at[1] == pytest.approx(50 * (1 + 6 / 8))
+    assert frame.attrs["alt"] == "Thresholds of highest accuracy, in margins: base: 1.00."
+
+
+def test_a_training_on_one_map(digits):
+    rows = np.concatenate([np.flatnonzero(digits.labels == c)[:3] for c in digits.classes])
+    last = np.float32(digits.images[rows].reshape(len(rows), -1))
+    told = explorer.epochs({0: 0 * last, 5: last}, rows, digits)
+    assert [told["kind"], told["epochs"], told["seen"]] == ["epochs", [0, 5], 6]
+    first, second = np.array(told["places"])
+    assert first.shape == second.shape == (30, 2)
+    assert (first == first[0]).all()  # all images in one place, before anything is learned
+    both = np.concatenate([first, second])
+    assert both.min() == 0
+    assert np.ptp(both, axis=0).max() == explorer.GRID
+    assert [told["classes"][i] for i in told["class"]] == digits.names_of(digits.labels[rows])
+    assert told["classes"][: told["seen"]] == digits.names_of(digits.seen)
+    assert told["ratios"]["seen"][0] is None  # there is nothing between classes
+    assert told["ratios"]["seen"][1] > 0
+
+
+def test_the_sheet_has_each_image_in_its_place(digits):
+    rows = np.arange(25)
+    told = explorer.epochs({0: np.float32(digits.images[rows].reshape(25, -1))}, rows, digits)
+    head, _, content = told["sheet"].partition(",")
+    assert head == "data:image/png;base64"
+    sheet = np.array(Image.open(io.BytesIO(base64.b64decode(content))))
+    height, width = digits.images.shape[1:3]
+    assert sheet.shape == (2 * height, explorer.ACROSS * width)
+    for i in (0, 24):
+        row, column = divmod(i, explorer.ACROSS)
+        shown = sheet[row * height :, column * width :][:height, :width]
+        assert np.array_equal(255 - shown, digits.images[i, ..., 0])

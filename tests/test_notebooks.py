@@ -69,6 +69,20 @@ def test_a_notebook_asks_a_question_and_answers_it(notebook):
     assert any(cell.source.startswith("## Limits") for cell in notebook.cells)
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS[1:-1], ids=lambda chapter: chapter.name)
+def test_a_notebook_ends_with_exercises_whose_answers_are_hidden(chapter):
+    cells = nbformat.read(chapter.path, as_version=4).cells
+    last = max(i for i, cell in enumerate(cells) if cell.source.startswith("## "))
+    assert cells[last].source.startswith("## Exercises\n\n**1.** ")
+    questions, answers = cells[last::2], cells[last + 1 :: 2]
+    assert len(questions) == len(answers) >= 2
+    for number, (question, answer) in enumerate(zip(questions, answers, strict=True), 1):
+        assert f"**{number}.** " in question.source
+        assert answer.metadata.tags == ["solution"]
+        assert answer.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
+        assert "show." in answer.source
+
+
 def test_parameters_are_flat_literals_and_known(notebook):
     [cell] = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", ())]
     values = {}
@@ -94,7 +108,9 @@ def test_cells_are_short_and_so_are_lines(notebook):
 
 def test_the_series_shows_more_than_it_plumbs():
     notebooks = [nbformat.read(chapter.path, as_version=4) for chapter in CHAPTERS]
-    cells = [source for notebook in notebooks for source in code_of(notebook)]
+    # the answers to the exercises are sentences in code
+    own = [c for nb in notebooks for c in nb.cells if "solution" not in c.metadata.get("tags", ())]
+    cells = [c.source for c in own if c.cell_type == "code"]
     prose = [c.source for nb in notebooks for c in nb.cells if c.cell_type == "markdown"]
     lengths = sorted(len(source.splitlines()) for source in cells)
     assert statistics.median(lengths) <= 4

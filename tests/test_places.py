@@ -9,7 +9,7 @@ from siamese_utils.report.series import Chapter
 HTML = """<h1>Margins</h1><p><em>Which one?</em></p><p>The first.</p>
 <h2 id="how">How <a class="permalink" href="#how">#</a></h2><p>By trying.</p>
 <details class="code"><p>margin = 1</p></details>
-<figure id="figure-5-1"><figcaption>Figure 5.1. Two lines.</figcaption></figure>
+<figure id="figure-5-1"><img src="figures/figure-5-1.svg"><figcaption>Figure 5.1. Two lines.</figcaption></figure>
 <div class="claim" id="claim-4"><p><strong>Claim 4: holds.</strong> Margin 5 is worse.</p></div>"""
 
 
@@ -19,13 +19,14 @@ def body():
 
 def test_the_places_of_a_page_by_hand():
     assert [tuple(place) for place in body().places] == [
-        ("05-margins.html", "Margins", "Which one? The first."),
-        ("05-margins.html#how", "How", "By trying."),
-        ("05-margins.html#figure-5-1", "Figure 5.1. Two lines.", "Figure 5.1. Two lines."),
+        ("05-margins.html", "Margins", "Which one? The first.", "figures/figure-5-1.svg"),
+        ("05-margins.html#how", "How", "By trying.", "figures/figure-5-1.svg"),
+        ("05-margins.html#figure-5-1", *["Figure 5.1. Two lines."] * 2, "figures/figure-5-1.svg"),
         (
             "05-margins.html#claim-4",
             "Claim 4: holds. Margin 5 is worse.",
             "Claim 4: holds. Margin 5 is worse.",
+            "",
         ),
     ]
 
@@ -44,6 +45,8 @@ def test_links_tell_what_they_lead_to():
         "its own",
         None,
     ]
+    picture = "--picture: url(figures/figure-5-1.svg)"
+    assert [link.get("style") for link in soup("a")] == [picture, None, None, None, None]
 
 
 def test_a_preview_is_short_and_ends_with_a_word():

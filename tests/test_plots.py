@@ -19,7 +19,7 @@ from siamese_utils.measuring import panel, probability
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Measured, measured
-from siamese_utils.telling import figures, frames, plots, show, tables
+from siamese_utils.telling import explorer, figures, frames, plots, show, tables
 from siamese_utils.telling import results as kept
 
 NAN = float("nan")
@@ -98,6 +98,23 @@ def test_every_plot_function_draws(name):
     assert isinstance(figure, Figure)
     assert figure.get_figwidth() == plots.WIDTH
     assert dict(plt.rcParams) == before  # nothing outside is changed
+
+
+@pytest.mark.parametrize("plot", plots.STACKED, ids=lambda plot: plot.__name__)
+def test_on_a_phone_subplots_stand_below_each_other(plot):
+    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES, "lottery": DRAWS}[plot.__name__]
+    options = {"thresholds": {"0.5": 0.5}} if plot is plots.histograms else {}
+    parts = [data.assign(subplot=name) for name in ("first", "second")]
+    wide, narrow = (plot(pd.concat(parts), narrow=n, **options) for n in (False, True))
+    assert narrow.get_figwidth() == plots.NARROW == wide.get_figwidth() / 2
+    assert narrow.get_figheight() == 2 * wide.get_figheight()
+    assert [ax.get_title("left") for ax in narrow.axes] == ["first", "second"]
+    for figure, columns in ((wide, {0, 1}), (narrow, {0})):
+        figure.canvas.draw()
+        assert {ax.get_subplotspec().colspan.start for ax in figure.axes} == columns
+    labels = [ax.get_ylabel() for ax in narrow.axes]
+    assert labels[0] == labels[1] == wide.axes[0].get_ylabel()
+    assert wide.axes[1].get_ylabel() == ""
 
 
 def test_no_plot_function_is_left_out():
@@ -280,6 +297,15 @@ def test_maps_have_dots_of_each_class_and_some_pictures():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0", "1"]
 
 
+def test_maps_without_pictures_have_one_scale_three_in_a_row():
+    frame = pd.concat([PLACES.assign(subplot=f"{n} epochs", x=PLACES["x"] * n) for n in range(4)])
+    axes = plots.embedding_maps(frame).axes
+    assert [ax.get_subplotspec().colspan.start for ax in axes[:4]] == [0, 1, 2, 0]
+    assert len({ax.get_xlim() for ax in axes[:4]}) == 1
+    assert axes[0].get_xlim()[1] > frame["x"].max()
+    assert [ax.axison for ax in axes[4:]] == [False, False]
+
+
 def test_examples_stand_in_rows_by_name():
     figure = plots.image_grid(IMAGES, names=["coat", "shoe"], marked=["shoe"])
     assert len(figure.axes) == 2 * 3
@@ -369,6 +395,9 @@ WITH_DATA = {
         figures.sets_of(found["base"]), "Distances.", tuned=0.5
     ),
     "reliability": lambda found, digits: figures.reliability(found, digits),
+    "thresholds": lambda found, digits: figures.thresholds(
+        explorer.thresholds({"base": found["base"]}, digits), "all"
+    ),
     "probabilities": lambda found, digits: figures.probabilities(
         probability.of_ways({"base": found["base"]}, digits)
     ),
@@ -395,7 +424,7 @@ def test_every_figure_of_several_pages_has_caption_words_and_data(shown, found, 
     assert told["alt"].endswith(".")
     assert "nan" not in told["alt"]
     data = pd.read_csv(io.StringIO(told["data"]))
-    assert {"subplot", "series", "x", "y"} <= set(data)
+    assert {"series", "x", "y"} <= set(data)
     if name in FRAMES:
         wanted = FRAMES[name](found)
         pd.testing.assert_frame_equal(data, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
@@ -411,16 +440,16 @@ def test_two_towers_say_what_they_show(shown, digits):
 
 def test_words_and_options_of_the_figures_of_several_pages(shown, found, digits):
     figures.learning_curves(RUNS, "Curves.")
-    figures.histograms(figures.sets_of(found["base"]), "Distances.", {"base": 1}, half_margin=0.5)
+    figures.histograms(figures.sets_of(found["base"]), "Distances.", {"kind": "a"}, half_margin=0.5)
     figures.roc(found)
     curves, histograms, roc = (metadata["image/svg+xml"] for _, metadata in shown[::2])
     assert curves["caption"] == "Curves. Thin lines: single seeds."
     # the seeds end at 0.25 and 0.5
     assert "accuracy at 0.5, base, validation: 0.375" in curves["alt"]
-    assert histograms["explorer"] == {"base": 1}
+    assert histograms["live"] == {"kind": "a"}
     assert "half margin" in shown[2][0].data  # a threshold, by name
     assert "seen, base: 1.000" in roc["alt"]
-    assert curves["explorer"] is roc["explorer"] is None
+    assert curves["live"] is roc["live"] is None
 
 
 def test_stated_probabilities_are_those_of_all_pairs(shown, found, digits):

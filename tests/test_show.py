@@ -214,14 +214,16 @@ def test_a_shown_table_can_be_kept_as_numbers(table, results):
 
 
 def test_a_figure_travels_with_all_that_its_page_wants(shown):
-    show.figure(plots.lines, POINTS, "A figure:\n  two  lines.", x="epoch", explorer={"base": 1})
+    show.figure(plots.lines, POINTS, "A figure:\n  two  lines.", x="epoch", live={"kind": "a"})
     (drawing, metadata), (caption, mark) = shown
     assert isinstance(drawing, SVG)
     assert drawing.data.startswith("<svg")
     told = metadata["image/svg+xml"]
     assert told["caption"] == "A figure: two lines."
     assert told["alt"] == "Where the lines end. seen, base: 0.3333; all, base: 0.25."
-    assert told["explorer"] == {"base": 1}
+    assert told["live"] == {"kind": "a"}
+    assert told["narrow"].startswith("<?xml")
+    assert told["narrow"] != drawing.data
     assert isinstance(caption, Markdown)
     assert caption.data == "*A figure: two lines.*"
     assert mark == {"text/markdown": {"caption": True}}  # a page has it in the figure
@@ -251,7 +253,12 @@ def test_images_have_words_and_no_data(shown):
     images = np.zeros((2, 3, 4, 4, 1), dtype=np.uint8)
     show.figure(plots.image_grid, images, "Images.", alt="Black squares.", names=["a", "b"])
     told = shown[0][1]["image/svg+xml"]
-    assert [told["alt"], told["data"], told["explorer"]] == ["Black squares.", "", None]
+    assert [told[name] for name in ("alt", "data", "live", "narrow")] == [
+        "Black squares.",
+        "",
+        None,
+        "",
+    ]
 
 
 def test_words_given_go_before_those_of_the_data(shown):

@@ -326,16 +326,17 @@ def test_spectra_become_points_by_direction():
 
 def test_maps_have_a_point_for_each_image(digits, store):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:8] for c in digits.classes])
-    embeddings = digits.images[rows].reshape(len(rows), -1).astype(np.float32)
-    frame = frames.maps(embeddings, rows, digits)
-    assert frame["subplot"].drop_duplicates().tolist() == ["PCA", "t-SNE"]
+    flat = np.float32(digits.images[rows].reshape(len(rows), -1)[:, 20:22])
+    frame = frames.maps({"before": flat, "after": -flat}, rows, digits)
+    assert frame["subplot"].drop_duplicates().tolist() == ["before", "after"]
     assert frame["series"].nunique() == 10
     assert {name for name in frame["series"] if "unseen" in name} == {
         f"{c} (unseen)" for c in digits.unseen
     }
     assert len(frame) == 2 * len(rows)
-    assert np.isfinite(frame[["x", "y"]].to_numpy()).all()
-    assert frame.attrs["alt"].startswith("Variance within classes over that between them: seen: ")
+    assert np.array_equal(frame[["x", "y"]].to_numpy(), np.concatenate([flat, -flat]))
+    words = "Variance within classes over that between them, on the map: before, seen: "
+    assert frame.attrs["alt"].startswith(words)
 
 
 def figure(mean):

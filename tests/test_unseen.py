@@ -126,7 +126,7 @@ def test_the_price_of_not_knowing_leaves_the_ceiling_out(found):
 
 
 def test_splits_as_points_stand_in_the_order_of_the_last_way(found):
-    points = frames.of_splits(unseen.by_split(found), ("a", unseen.RECIPE))
+    points = frames.singles(unseen.by_split(found), ("a", unseen.RECIPE))
     assert points["series"].tolist() == ["split 0", "split 1"] * 2
     assert points["x"].tolist() == [0.6, 0.9, 0.8, 0.7]
 

@@ -23,6 +23,7 @@ MARGINS = (0.5, 1.0, 2.0, 5.0)
 OPERATIONS = 63e6  # of an epoch, for each image of the seen classes; some validate and some test
 SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
+EXERCISE_MARGIN = 3.0  # what a reader is asked to change the margin to
 OWN_IMAGES = "20"  # the chapter on a reader's own images
 CONTRASTS = (1.0, 0.5, 0.25, 0.125)  # of the rectangles among textures
 # the unseen classes of the splits on which ways to judge such classes were first tried
@@ -79,7 +80,7 @@ class Plan:
         bare = [self.short(margin=margin) for margin in CLAIMED_MARGINS]
         parts = ("base", "dropout", "regularisers", "complex")
         return {
-            "03": [base],
+            "03": [base, self.short(margin=EXERCISE_MARGIN)],
             "04": [base, brakes, *(self.short(model=part) for part in parts)],
             "05": [brakes, wide, *bare, *by_margin],
             "06": [self.short(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()],

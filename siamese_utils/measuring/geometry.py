@@ -1,6 +1,8 @@
 """The shape of a cloud of embeddings: how far its classes lie apart, how many directions it fills."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -64,6 +66,12 @@ def flatten(embeddings: np.ndarray) -> dict[str, np.ndarray]:
             "PCA": PCA(2, random_state=0).fit_transform(embeddings),
             "t-SNE": TSNE(init="pca", random_state=0).fit_transform(embeddings),
         }
+
+
+def one_map(clouds: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
+    """Return several embeddings of the same images by one PCA of them all: name -> (images, 2)."""
+    found = PCA(2, random_state=0).fit(np.concatenate(list(clouds.values())))
+    return {name: found.transform(cloud) for name, cloud in clouds.items()}
 
 
 def maps(embeddings: np.ndarray) -> Arrays:

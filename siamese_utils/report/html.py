@@ -34,6 +34,7 @@ OWN_IDS = (
     "found",
     "key",
 )  # of the page around a body
+LONGEST_TABLE = 10  # rows of figures that stand unfolded
 WORDS_A_MINUTE = 220  # that are read
 SCHEMES = ("", "http", "https", "mailto")  # of links; others become text
 CODE_STYLES = "default", "github-dark"  # light and dark
@@ -62,7 +63,8 @@ class Drawing:
     svg: str
     alt: str
     data: str  # CSV, empty where it shows pictures
-    explorer: dict[str, object] | None
+    narrow: str  # the same for a phone, empty where the one does for both
+    live: dict[str, object] | None  # what is to be handled in its place; `kind` names the script
 
     def write(self, folder: Path) -> None:
         """Write the drawing and its data as files, for readers and for the typesetter."""
@@ -145,7 +147,6 @@ def render_pages(
     """
     template = _page_template()
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
-    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     chapters = [body.chapter for body in bodies]
     places = [place for body in bodies for place in body.places]
     paths = []
@@ -158,7 +159,7 @@ def render_pages(
             previous=chapters[place - 1] if place else None,
             next=chapters[place + 1] if place + 1 < len(chapters) else None,
             style=style,
-            script=script,
+            script=_script(body),
             banner=banner,
             facts=facts,
             with_pdf=with_pdf,
@@ -169,6 +170,13 @@ def render_pages(
         path.write_text(page, encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def _script(body: Body) -> str:
+    """Return the script of a page, with those of what is to be handled on it."""
+    kinds = sorted({drawing.live["kind"] for drawing in body.drawings if drawing.live})
+    names = ["script.js", *(f"{kind}.js" for kind in kinds), "begin.js"]
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
 
 
 def _offer(notebook: Path) -> dict[str, str] | None:
@@ -221,15 +229,8 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
             if "caption" in told:  # one of show.figure
                 told["id"] = f"figure-{number}-{len(drawings) + 1}"
                 told["caption"] = f"Figure {prefix}{len(drawings) + 1}. {told['caption']}"
-                drawings.append(
-                    Drawing(
-                        told["id"],
-                        data["image/svg+xml"],
-                        told["alt"],
-                        told["data"],
-                        told["explorer"],
-                    )
-                )
+                kept = {name: told[name] for name in ("id", "alt", "data", "narrow", "live")}
+                drawings.append(Drawing(svg=data["image/svg+xml"], **kept))
             elif "<caption>" in data.get("text/html", ""):
                 tables += 1
                 numbered = f"<caption>Table {prefix}{tables}. "
@@ -296,6 +297,19 @@ def _frame_tables(soup: BeautifulSoup, chapter: Chapter) -> None:
         table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
 
 
+def _fold_tables(soup: BeautifulSoup) -> None:
+    """Fold long tables of figures behind their captions; those of words alone stay as they are."""
+    for box in soup.select("div.table"):
+        rows = len(box.select("tbody tr"))
+        if rows <= LONGEST_TABLE or not box.select_one('tbody td[style*="right"]'):
+            continue
+        caption = box.caption.extract()
+        summary = soup.new_tag("summary", id=caption["id"])
+        summary.extend([*list(caption.contents), f" {rows} rows."])
+        folded = box.wrap(soup.new_tag("details", attrs={"class": "folded"}))
+        folded.insert(0, summary)
+
+
 def _link_terms(soup: BeautifulSoup, page: str) -> None:
     """Link the first use of each word of the glossary, in the running text, to its meaning.
 
@@ -348,12 +362,13 @@ def _lay_in(body: Body, places: list[Place]) -> str:
     """Return a body's HTML with its drawings inside, beside each the way to its files, and previews."""
     soup = BeautifulSoup(body.html, "html.parser")
     add_previews(soup, body.chapter.page, places)
+    _fold_tables(soup)
     images = soup.select('figure > img[src^="figures/"]')
     for image, drawing in zip(images, body.drawings, strict=True):
         box = image.wrap(soup.new_tag("div", attrs={"class": "drawn", "tabindex": "0"}))
         image.replace_with(f"@@{drawing.id}@@")  # the parser would spoil the drawing itself
-        if drawing.explorer:
-            box.insert_after(f"@@{drawing.id}-data@@")
+        if drawing.live:
+            box.insert_after(f"@@{drawing.id}-live@@")
         links = soup.new_tag("span", attrs={"class": "get"})
         for kind in ("svg", *(["csv"] if drawing.data else [])):
             name = {"href": f"figures/{drawing.id}.{kind}", "download": f"{drawing.id}.{kind}"}
@@ -363,22 +378,30 @@ def _lay_in(body: Body, places: list[Place]) -> str:
     html = str(soup)
     for drawing in body.drawings:
         html = html.replace(f"@@{drawing.id}@@", _inline(drawing))
-        if drawing.explorer:
-            data = json.dumps(drawing.explorer).replace("<", "\\u003c")
-            tag = f'<script type="application/json" class="explorer-data">{data}</script>'
-            html = html.replace(f"@@{drawing.id}-data@@", tag)
+        if drawing.live:
+            data = json.dumps(drawing.live).replace("<", "\\u003c")
+            tag = f'<script type="application/json" class="live">{data}</script>'
+            html = html.replace(f"@@{drawing.id}-live@@", tag)
     return html
 
 
 def _inline(drawing: Drawing) -> str:
-    """Return a drawing as a part of a page: with ids of its own, in the theme's colours."""
-    svg = drawing.svg[drawing.svg.index("<svg") :]
+    """Return a drawing as a part of a page, and behind it the one for a phone if there is one."""
+    drawn = [_as_part(drawing.svg, drawing.id, "drawing", drawing.alt)]
+    if drawing.narrow:
+        drawn.append(_as_part(drawing.narrow, f"{drawing.id}-n", "drawing narrow", drawing.alt))
+    return "".join(drawn)
+
+
+def _as_part(svg: str, prefix: str, kind: str, alt: str) -> str:
+    """Return an SVG file as a part of a page: with ids of its own, in the theme's colours."""
+    svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{drawing.id}-", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: COLOURS.get(found[0], found[0]), svg)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    label = html_module.escape(drawing.alt, quote=True)
-    return svg.replace("<svg", f'<svg class="drawing" role="img" aria-label="{label}"', 1).strip()
+    label = html_module.escape(alt, quote=True)
+    return svg.replace("<svg", f'<svg class="{kind}" role="img" aria-label="{label}"', 1).strip()
 
 
 def _code_styles() -> str:

@@ -39,30 +39,30 @@ def check() -> None:
 def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
     """Write the bodies as one document, without the code of their cells.
 
-    Its front page holds the first body's answer, its end the code that pages show.
+    Its front page holds the first body's answer, its end the answers to the exercises, and the code
+    that pages show.
     Raises PdfError where pandoc or Typst refuses the document.
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        listings: list[Tag] = []
-        soups = [_chapter(body, listings, scratch) for body in bodies]
+        soups = [_chapter(body, scratch) for body in bodies]
         _link_within(soups, {body.chapter.page: body.chapter.name for body in bodies})
+        ends = [_take_solutions(soups), _take_listings(soups)]
         findings = soups[0].find(class_="answer")
         if findings:
             findings.extract()
             soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
-        soups.append(_appendix(listings))
         inputs = _describe(bodies[0], banner, subtitle) | {"findings": "yes" if findings else ""}
         front = _to_typst(str(findings or ""))
         (scratch / "findings.typ").write_text(front, encoding="utf-8")
-        _typeset("report.typ", "\n".join(map(str, soups)), inputs, scratch, target)
+        _typeset("report.typ", "\n".join(map(str, [*soups, *ends])), inputs, scratch, target)
 
 
 def render_handout(summary: Body, target: Path, banner: str, subtitle: str) -> None:
     """Write one page with the summary's answer and its first table. Raises PdfError."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        soup = _chapter(summary, [], scratch)
+        soup = _chapter(summary, scratch)
         for link in soup("a"):
             link.unwrap()  # what it leads to is not here
         parts = [soup.find(class_="answer"), soup.find("table")]
@@ -75,7 +75,7 @@ def render_slides(bodies: list[Body], target: Path, banner: str, subtitle: str) 
     """Write a slide for each body: question, first figure, answer. Raises PdfError."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        slides = [_slide(_chapter(body, [], scratch), body) for body in bodies]
+        slides = [_slide(_chapter(body, scratch), body) for body in bodies]
         inputs = _describe(bodies[0], banner, subtitle)
         _typeset("slides.typ", "\n".join(slides), inputs, scratch, target)
 
@@ -155,8 +155,8 @@ def _place(table: re.Match) -> str:
     return f"#{kind}(align(left){table[1].replace(LONG_MARK, '')}"
 
 
-def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
-    """Return a body with its drawings as files, its code moved to the listings, and one document's ids."""
+def _chapter(body: Body, scratch: Path) -> BeautifulSoup:
+    """Return a body with its drawings as files, and with ids that no other body has."""
     soup = BeautifulSoup(body.html, "html.parser")
     _drop_what_screens_need(soup)
     for drawing in body.drawings:
@@ -164,20 +164,13 @@ def _chapter(body: Body, listings: list[Tag], scratch: Path) -> BeautifulSoup:
     for image in soup.select('img[src^="figures/"]'):
         image["width"] = "100%"
     _unpack_pictures(soup, scratch / "figures", body.chapter.number)
-    for code in soup.find_all(class_="highlight"):
-        number = len(listings) + 1
-        link = soup.new_tag("a", href=f"#listing-{number}", string=f"listing {number}")
-        reference = soup.new_tag("p")
-        reference.extend(["The code is ", link, " at the end of this document."])
-        code.replace_with(reference)
-        listings.append(code)
     _name_places(soup, body.chapter)
     for cell in soup.select("tr.study td"):
         if cell.string:
             cell.string.wrap(soup.new_tag("em"))
     for table in soup.find_all("table"):
         _share_width(soup, table)
-    for box in soup.select("div:not(.answer, .csl-entry)"):
+    for box in soup.select("div:not(.answer, .csl-entry, .highlight)"):
         box.unwrap()  # Typst turns them into blocks, in which no page may end
     return soup
 
@@ -223,14 +216,34 @@ def _unpack_pictures(soup: BeautifulSoup, folder: Path, prefix: str) -> None:
         picture.replace_with(soup.new_tag("img", attrs=source))
 
 
-def _appendix(listings: list[Tag]) -> BeautifulSoup:
-    """Return a last chapter with all code that the others refer to."""
-    soup = BeautifulSoup("<h1>The code shown</h1>" if listings else "", "html.parser")
-    for number, code in enumerate(listings, 1):
-        listing = soup.new_tag("pre", string=code.get_text().strip())
-        heading = soup.new_tag("h2", id=f"listing-{number}", string=f"Listing {number}")
-        soup.extend([heading, listing])
-    return soup
+def _take_solutions(soups: list[BeautifulSoup]) -> BeautifulSoup:
+    """Move the answers to the exercises into a last chapter, which is returned."""
+    end = BeautifulSoup("", "html.parser")
+    for soup in soups:
+        for number, solution in enumerate(soup.select("details.solution"), 1):
+            solution.summary.decompose()
+            title = soup.h1.get_text()
+            end.append(end.new_tag("h2", string=f"{title}: exercise {number}"))
+            end.append(solution.extract())
+            solution.unwrap()
+    if end.contents:
+        end.insert(0, end.new_tag("h1", string="Answers to the exercises"))
+    return end
+
+
+def _take_listings(soups: list[BeautifulSoup]) -> BeautifulSoup:
+    """Move the code that pages show into a last chapter, which is returned, and refer to it."""
+    end = BeautifulSoup("", "html.parser")
+    for number, code in enumerate((c for soup in soups for c in soup.select(".highlight")), 1):
+        reference = end.new_tag("p")
+        link = end.new_tag("a", href=f"#listing-{number}", string=f"listing {number}")
+        reference.extend(["The code is ", link, " at the end of this document."])
+        code.replace_with(reference)
+        heading = end.new_tag("h2", id=f"listing-{number}", string=f"Listing {number}")
+        end.extend([heading, end.new_tag("pre", string=code.get_text().strip())])
+    if end.contents:
+        end.insert(0, end.new_tag("h1", string="The code shown"))
+    return end
 
 
 def _lengths(row: Tag) -> list[int]:

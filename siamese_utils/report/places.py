@@ -16,6 +16,7 @@ class Place(NamedTuple):
     link: str
     title: str
     text: str
+    picture: str = ""  # the file of the first figure there
 
     @property
     def preview(self) -> str:
@@ -30,24 +31,30 @@ def places_of(chapter: Chapter, html: str) -> list[Place]:
     for unread in soup.select("details.code, .permalink, .reading"):
         unread.decompose()
     page = chapter.page
-    found = [Place(page, chapter.title, _section(soup.find("h1")))]
+    title = soup.find("h1")
+    found = [Place(page, chapter.title, _section(title), _picture(title.find_next("figure")))]
     for heading in soup.find_all("h2"):
-        found.append(Place(f"{page}#{heading['id']}", _text(heading), _section(heading)))
+        link, picture = f"{page}#{heading['id']}", _picture(_first_figure(heading))
+        found.append(Place(link, _text(heading), _section(heading), picture))
     for place in soup.select("figure[id] figcaption, table caption[id], div.claim[id]"):
-        target = place.get("id") or place.find_parent("figure")["id"]
+        figure = place.find_parent("figure")
+        target = figure["id"] if figure else place["id"]
         title, _, rest = _text(place).partition(". ")
-        found.append(Place(f"{page}#{target}", f"{title}. {rest[:90]}", _text(place)))
+        words = f"{title}. {rest[:90]}"
+        found.append(Place(f"{page}#{target}", words, _text(place), _picture(figure)))
     return found
 
 
 def add_previews(soup: BeautifulSoup, page: str, places: Iterable[Place]) -> None:
-    """Have the links of a page tell what is read where they lead, as its words do."""
-    previews = {place.link: place.preview for place in places}
+    """Have the links of a page tell what is read where they lead, as its words do, and show it."""
+    by_link = {place.link: place for place in places}
     for link in soup.select("a[href]:not(.permalink, [data-meaning])"):
         address = f"{page}{link['href']}" if link["href"].startswith("#") else link["href"]
-        if preview := previews.get(address):
-            link["data-meaning"] = preview
+        if place := by_link.get(address):
+            link["data-meaning"] = place.preview
             link["class"] = [*link.get("class", ()), "preview"]
+            if place.picture:
+                link["style"] = f"--picture: url({place.picture})"
 
 
 def _section(heading: Tag) -> str:
@@ -59,6 +66,18 @@ def _section(heading: Tag) -> str:
         if not element.find_parent(["figure", "table", "div"], class_="claim"):
             parts.append(_text(element))
     return " ".join(parts)
+
+
+def _first_figure(heading: Tag) -> Tag | None:
+    """Return the first figure between a heading and the next one."""
+    place = heading.find_next(["h2", "figure"])
+    return place if place and place.name == "figure" else None
+
+
+def _picture(figure: Tag | None) -> str:
+    """Return the file of a figure's drawing."""
+    image = figure and figure.select_one('img[src^="figures/"]')
+    return image["src"] if image else ""
 
 
 def _text(element: Tag) -> str:

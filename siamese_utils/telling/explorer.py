@@ -1,39 +1,117 @@
-"""What each threshold accepts, network by network: the data of the pages' threshold explorer."""
+"""What readers can handle on a page: the data of what takes a figure's place where scripts run.
 
-from collections.abc import Sequence
+Each function returns what `show.figure` takes as `live`; `kind` says which script it is for.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from PIL import Image
 
 from siamese_utils.images.dataset import Dataset
+from siamese_utils.measuring import geometry
 from siamese_utils.measuring.distances import Distances
+from siamese_utils.telling import frames
 
 # Thresholds from 0 to REACH margins: half of every margin, and 0.5 for the report's, are among them.
 STEPS = 150
 REACH = 1.5
+GRID = 1000  # a map's places are whole numbers up to this
+ACROSS = 20  # images in a row of the sheet
 
 
-def describe(found: Sequence[Distances], dataset: Dataset) -> dict[str, object]:
-    """Return the shares of pairs that each of 151 thresholds accepts, mean over seeds.
+def thresholds(
+    found: Mapping[str, Sequence[Distances]], dataset: Dataset, task: str = ""
+) -> dict[str, Any]:
+    """Return the shares of pairs that each of 151 thresholds accepts, network by network.
 
-    found: one network's pairs, one for each seed, trained on distances. The thresholds lie
-    evenly from 0 to 1.5 margins. `same` and `different` hold, for each set, 151 shares of 0..1.
+    found: of each network one for each seed, trained on distances; the shares are means over these.
+    The thresholds lie evenly from 0 to 1.5 margins. `same` and `different` hold, for each set,
+    151 shares of 0..1. task: what a reader may try.
     """
+    networks = {name: _accepted(of_name, dataset) for name, of_name in found.items()}
+    return {"kind": "thresholds", "task": task, "reach": REACH, "networks": networks}
+
+
+def swept(told: Mapping[str, Any], pair_set: str) -> pd.DataFrame:
+    """Return what `thresholds` told of one set as accuracy in % against the threshold in margins."""
+    curves = {}
+    for name, network in told["networks"].items():
+        same, different = (np.array(network[kind][pair_set]) for kind in ("same", "different"))
+        curves["", name] = np.linspace(0, told["reach"], len(same)), 50 * (same + 1 - different)
+    frame = frames.points(curves)
+    tops = [f"{name}: {x[y.argmax()]:.2f}" for (_, name), (x, y) in curves.items()]
+    frame.attrs["alt"] = f"Thresholds of highest accuracy, in margins: {'; '.join(tops)}."
+    return frame
+
+
+def epochs(clouds: Mapping[int, np.ndarray], rows: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    """Return a training's embeddings on one map, moment by moment, and the images as one sheet.
+
+    clouds: epochs trained -> (rows, dimensions). `places` holds, for each moment, an (x, y) of
+    0..1000 for each image; `ratios` the scatter ratio of seen and of unseen classes, or None where
+    all of them have one mean.
+    """
+    flat = np.stack(list(geometry.one_map(clouds).values()))
+    lowest, span = flat.min(axis=(0, 1)), np.ptp(flat, axis=(0, 1)).max()  # one scale for both axes
+    labels = dataset.labels[rows]
+    shown = [*dataset.seen, *dataset.unseen]
+    ratios = {
+        pair_set: [_ratio(cloud, labels, dataset.classes_of[pair_set]) for cloud in clouds.values()]
+        for pair_set in ("seen", "unseen")
+    }
+    return {
+        "kind": "epochs",
+        "epochs": list(clouds),
+        "places": np.rint(GRID * (flat - lowest) / span).astype(int).tolist(),
+        "class": [shown.index(c) for c in labels],
+        "classes": dataset.names_of(shown),
+        "seen": len(dataset.seen),
+        "ratios": ratios,
+        "sheet": _sheet(dataset.images[rows]),
+        "across": ACROSS,
+    }
+
+
+def _ratio(cloud: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> float | None:
+    part = np.isin(labels, classes)
+    ratio = geometry.scatter_ratio(cloud[part], labels[part])
+    return round(ratio, 3) if np.isfinite(ratio) else None
+
+
+def _accepted(found: Sequence[Distances], dataset: Dataset) -> dict[str, Any]:
     margin = found[0].margin
-    thresholds = np.linspace(0, REACH * margin, STEPS + 1)
-    told = {"margin": margin, "reach": REACH, "tuned": float(np.mean([one.tuned for one in found]))}
+    asked = np.linspace(0, REACH * margin, STEPS + 1)
+    told = {"margin": margin, "tuned": float(np.mean([one.tuned for one in found]))}
     for kind in ("same", "different"):
         told[kind] = {
-            name: _mean_shares(found, classes, thresholds, kind)
+            name: _mean_shares(found, classes, asked, kind)
             for name, classes in dataset.classes_of.items()
         }
     return told
 
 
 def _mean_shares(
-    found: Sequence[Distances], classes: Sequence[int], thresholds: np.ndarray, kind: str
+    found: Sequence[Distances], classes: Sequence[int], asked: np.ndarray, kind: str
 ) -> list[float]:
     shares = []
     for one in found:
         curve = one.curve(classes)
-        shares.append(np.interp(thresholds, curve.threshold, getattr(curve, kind)))
+        shares.append(np.interp(asked, curve.threshold, getattr(curve, kind)))
     return [round(float(share), 5) for share in np.mean(shares, axis=0)]
+
+
+def _sheet(images: np.ndarray) -> str:
+    """Return images side by side, so many in a row, as the address of a PNG that holds itself."""
+    grey = images.shape[-1] == 1
+    shown = 255 - images[..., 0] if grey else images  # ink on paper, as in the figures
+    missing = -len(shown) % ACROSS
+    shown = np.concatenate([shown, np.full((missing, *shown.shape[1:]), 255, np.uint8)])
+    rows = [np.concatenate(list(row), axis=1) for row in np.split(shown, len(shown) // ACROSS)]
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(rows)).save(buffer, "png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -13,7 +13,7 @@ from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.probability import Judged
-from siamese_utils.telling import frames, plots, results, show, study, tables
+from siamese_utils.telling import explorer, frames, plots, results, show, study, tables
 
 CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
 
@@ -51,7 +51,7 @@ def roc(found: Mapping[str, Sequence[Distances]]) -> None:
 def histograms(
     judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
     caption: str,
-    explorer: dict[str, object] | None = None,
+    live: dict[str, object] | None = None,
     **thresholds: float,
 ) -> None:
     """Show the distances of same and different pairs, subplot by subplot, and thresholds by name."""
@@ -60,9 +60,25 @@ def histograms(
         plots.histograms,
         frames.histogram(judged),
         caption,
-        explorer=explorer,
+        live=live,
         thresholds={"0.5": 0.5} | lines,
         x="distance D",
+    )
+
+
+def thresholds(told: dict[str, Any], pair_set: str) -> None:
+    """Show the accuracy on all pairs of one set against the threshold, and the threshold explorer.
+
+    told: what `explorer.thresholds` returned.
+    """
+    show.figure(
+        plots.lines,
+        explorer.swept(told, pair_set),
+        f"Accuracy against the threshold: all pairs of the set {pair_set}, mean over the seeds.",
+        x="threshold / margin",
+        y="accuracy (%)",
+        at=0.5,
+        live=told,
     )
 
 

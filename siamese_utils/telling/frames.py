@@ -58,9 +58,9 @@ def by_seed(figures: pd.DataFrame, *, x: Sequence[object]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def of_splits(areas: pd.DataFrame, ways: Sequence[str]) -> pd.DataFrame:
-    """Return one figure of each split as points: a subplot for each way, a row for each split."""
-    rows = areas.sort_values(ways[-1], ascending=False)[list(ways)]
+def singles(figures: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return figures without intervals as points: a subplot for each column, the last sorts them."""
+    rows = figures.sort_values(columns[-1], ascending=False)[list(columns)]
     frame = rows.rename_axis("series").melt(ignore_index=False, var_name="subplot", value_name="x")
     return frame.reset_index().assign(low=np.nan, high=np.nan)
 
@@ -167,19 +167,20 @@ def by_choice(found: pd.DataFrame) -> pd.DataFrame:
     return _told(frame, f"Range over the choices, and mean of the study's. {'; '.join(ranges)}.")
 
 
-def maps(embeddings: np.ndarray, rows: np.ndarray, dataset: Dataset) -> pd.DataFrame:
-    """Return two maps of images as points, a series for each class; embeddings: (rows, dimensions)."""
+def maps(flat: Mapping[str, np.ndarray], rows: np.ndarray, dataset: Dataset) -> pd.DataFrame:
+    """Return maps of images as points, a series for each class: subplot -> (rows, 2)."""
     labels = dataset.labels[rows]
     unseen = {c: " (unseen)" for c in dataset.unseen}
     names = [dataset.class_names[c] + unseen.get(c, "") for c in labels]
-    flat = {(name, ""): tuple(of.T) for name, of in geometry.maps(embeddings).items()}
-    ratios = []
-    for pair_set, classes in dataset.classes_of.items():
-        part = np.isin(labels, classes)
-        ratio = geometry.scatter_ratio(embeddings[part], labels[part])
-        ratios.append(f"{pair_set}: {ratio:.2f}")
-    frame = points(flat).assign(series=names * len(flat))
-    return _told(frame, f"Variance within classes over that between them: {'; '.join(ratios)}.")
+    ratios = [
+        f"{subplot}, {pair_set}: {geometry.scatter_ratio(places[part], labels[part]):.2f}"
+        for subplot, places in flat.items()
+        for pair_set, classes in dataset.classes_of.items()
+        for part in [np.isin(labels, classes)]
+    ]
+    frame = points({(name, ""): tuple(places.T) for name, places in flat.items()})
+    words = f"Variance within classes over that between them, on the map: {'; '.join(ratios)}."
+    return _told(frame.assign(series=names * len(flat)), words)
 
 
 def spectra(clouds: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:

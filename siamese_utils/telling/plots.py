@@ -52,7 +52,8 @@ STYLE = {
 }
 LONGEST = 34  # letters of a name
 WIDTH = 7.2  # inches: the width of a page's text
-
+LETTERS = 118  # of a legend, that fit in it
+NARROW = 3.6  # on a phone, where subplots stand below each other
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 MARKERS = "os^DvP*Xph"
@@ -68,14 +69,16 @@ def lines(
     y: str = "",
     at: float | None = None,
     diagonal: bool = False,
+    narrow: bool = False,
     **axes_options: Any,
 ) -> Figure:
     """Draw y against x, a line for each series, a thin one for each seed where there are several.
 
     Training and validation of one network share a colour. Points with `low` and `high`
-    have bars, x that is text is spaced evenly. x, y: labels; at: an upright guide line.
+    have bars, x that is text is spaced evenly. x, y: labels; at: an upright guide line; narrow: for
+    a phone, as with the functions below.
     """
-    figure, axes = _figure(_subplots(frame), height=2.9)
+    figure, axes = _figure(_subplots(frame), 2.9, narrow)
     names = list(dict.fromkeys(frame["series"]))
     colours = dict(zip(dict.fromkeys(map(_network, names)), SERIES * 2, strict=False))
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
@@ -88,22 +91,23 @@ def lines(
             ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
         if at is not None:
             ax.axvline(at, color=GREY, lw=0.8, ls=":")
-        ax.set(**{"title": title, "xlabel": x} | axes_options)
+        ax.set(**{"title": title, "xlabel": x, "ylabel": y * _is_left(ax)} | axes_options)
         if not _is_named(frame) and (frame["x"] == frame["x"].round()).all():
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].set_ylabel(y)
     _legend_below(figure, axes)
     return figure
 
 
 @styled
-def dots(frame: pd.DataFrame, *, x: str = "", one_scale: bool = False) -> Figure:
+def dots(
+    frame: pd.DataFrame, *, x: str = "", one_scale: bool = False, narrow: bool = False
+) -> Figure:
     """Draw means with 95 % intervals in rows; series that end with ", 2019" as open diamonds.
 
     frame: x the mean, series the row. one_scale: whether subplots are to be compared too.
     """
     rows = list(dict.fromkeys(name.removesuffix(", 2019") for name in frame["series"]))[::-1]
-    figure, axes = _figure(_subplots(frame), height=0.9 + 0.35 * len(rows))
+    figure, axes = _figure(_subplots(frame), 0.9 + 0.35 * len(rows), narrow)
     for ax in axes[1:] if one_scale else ():
         ax.sharex(axes[0])
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
@@ -116,14 +120,16 @@ def dots(frame: pd.DataFrame, *, x: str = "", one_scale: bool = False) -> Figure
             ax.errorbar(row.x, y, xerr=bar, fmt="o", color=BLUE, capsize=4, ms=5)
         ax.set(title=title, xlabel=x, ylim=(-0.6, len(rows) - 0.4))
         ax.set_yticks(range(len(rows)), rows)
-        ax.tick_params(labelleft=ax is axes[0])
+        ax.tick_params(labelleft=_is_left(ax))
     return figure
 
 
 @styled
-def histograms(frame: pd.DataFrame, *, thresholds: Mapping[str, float], x: str = "") -> Figure:
+def histograms(
+    frame: pd.DataFrame, *, thresholds: Mapping[str, float], x: str = "", narrow: bool = False
+) -> Figure:
     """Draw the shares of same and different pairs by distance: x the left edges, y the shares."""
-    figure, axes = _figure(_subplots(frame), height=2.8)
+    figure, axes = _figure(_subplots(frame), 2.8, narrow)
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
         for name, color, filled in (("same", BLUE, True), ("different", VERMILION, False)):
             rows = part[part["series"] == name]
@@ -132,8 +138,8 @@ def histograms(frame: pd.DataFrame, *, thresholds: Mapping[str, float], x: str =
             ax.stairs(rows["y"], edges, fill=filled, color=color, label=name, **look)
         for style, (rule, threshold) in zip(DASHES, thresholds.items(), strict=False):
             ax.axvline(threshold, color=GREY, ls=style, lw=1.2, label=rule)
-        ax.set(title=title, xlabel=x, yscale="log")
-    axes[0].set_ylabel("share of pairs (log)")
+        label = "share of pairs (log)" * _is_left(ax)
+        ax.set(title=title, xlabel=x, ylabel=label, yscale="log")
     _legend_below(figure, axes)
     return figure
 
@@ -163,10 +169,10 @@ def heat_map(frame: pd.DataFrame, *, label: str, marked: Sequence[str] = ()) -> 
 
 
 @styled
-def lottery(frame: pd.DataFrame, *, x: str = "") -> Figure:
+def lottery(frame: pd.DataFrame, *, x: str = "", narrow: bool = False) -> Figure:
     """Draw a circle for each training, in a row for each series, sorted: x the value."""
     series = list(dict.fromkeys(frame["series"]))
-    figure, axes = _figure(_subplots(frame), height=2.2)
+    figure, axes = _figure(_subplots(frame), 2.2, narrow)
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
         for y, (name, color, marker) in enumerate(
             zip(series, (BLUE, VERMILION), "oD", strict=False)
@@ -176,17 +182,22 @@ def lottery(frame: pd.DataFrame, *, x: str = "") -> Figure:
             ax.plot(values, y + spread, marker, ms=3.5, color=color, mfc="none")
         ax.set(title=title, xlabel=x, ylim=(-0.6, len(series) - 0.4))
         ax.set_yticks(range(len(series)), series)
-        ax.tick_params(labelleft=ax is axes[0])
+        ax.tick_params(labelleft=_is_left(ax))
     return figure
 
 
 @styled
-def embedding_maps(frame: pd.DataFrame, *, pictures: np.ndarray, every: int = 20) -> Figure:
-    """Draw images as dots, a series a class; every so many as a small picture.
+def embedding_maps(
+    frame: pd.DataFrame, *, pictures: np.ndarray | None = None, every: int = 20
+) -> Figure:
+    """Draw images as dots, a series a class; up to three maps in a row.
 
-    pictures: (images, h, w, c) uint8, in the order of each subplot's rows.
+    pictures: (images, h, w, c) uint8, in the order of each subplot's rows; every so many is drawn
+    in its dot's place. Without them all maps have one scale.
     """
-    figure, axes = _figure(_subplots(frame), height=4.0)
+    number = _subplots(frame)
+    columns = min(number, 3)
+    figure, axes = _figure(number, 0.6 + 6.8 / columns, columns=columns)
     colours = (*SERIES, GREY, INK, BROWN, INDIGO)
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
         for colour, marker, (name, rows) in zip(
@@ -194,11 +205,10 @@ def embedding_maps(frame: pd.DataFrame, *, pictures: np.ndarray, every: int = 20
         ):
             look = {"color": colour, "marker": marker, "lw": 0, "alpha": 0.6, "s": 7}
             ax.scatter(rows["x"], rows["y"], label=_literal(name), **look)
-        places = part[["x", "y"]].to_numpy()
-        for i in range(7, len(places), every):
-            picture = pictures[i] if pictures.shape[-1] > 1 else 255 - pictures[i, ..., 0]
-            small = OffsetImage(picture, zoom=0.5, cmap="gray", norm=None)
-            ax.add_artist(AnnotationBbox(small, places[i], frameon=False, pad=0))
+        if pictures is not None:
+            _draw_some(ax, part[["x", "y"]].to_numpy(), pictures, every)
+        else:
+            ax.set(xlim=_ends(frame["x"]), ylim=_ends(frame["y"]))
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     _legend_below(figure, axes, columns=5)
@@ -267,6 +277,9 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]]) -> Figure:
     return figure
 
 
+STACKED = lines, dots, histograms, lottery  # are drawn for a phone too
+
+
 def _draw_encoder(ax: Axes, heights: Sequence[float]) -> None:
     """Draw a box that all images go through; heights: of the rows, those below 1 are empty."""
     whole = sum(heights)
@@ -301,10 +314,24 @@ def in_words(data: pd.DataFrame) -> str:
     return f"{'Where the lines end. ' if 'y' in data else ''}{'; '.join(parts)}."
 
 
-def _figure(number: int, height: float) -> tuple[Figure, np.ndarray]:
-    """Return a figure of the page's width, and its axes in a row; height in inches."""
-    figure, axes = plt.subplots(1, number, figsize=(WIDTH, height), squeeze=False)
-    return figure, axes[0]
+def _figure(
+    number: int, height: float, narrow: bool = False, columns: int = 0
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its axes: in a row, in so many columns, or in one where it is narrow.
+
+    height: of a row, in inches.
+    """
+    columns = 1 if narrow else columns or number
+    rows = -(-number // columns)
+    size = NARROW if narrow else WIDTH, height * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for ax in axes.ravel()[number:]:
+        ax.axis("off")
+    return figure, axes.ravel()[:number]
+
+
+def _is_left(ax: Axes) -> bool:
+    return ax.get_subplotspec().is_first_col()
 
 
 def _subplots(frame: pd.DataFrame) -> int:
@@ -362,8 +389,9 @@ def _legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> Non
         handles, names = ax.get_legend_handles_labels()
         found |= dict(zip(names, handles, strict=True))
     if len(found) > 1:
-        # about 118 letters fit in a line, and a series' mark takes the room of 8
-        columns = min(columns, max(1, 118 // (8 + max(map(len, found)))))
+        # a series' mark takes the room of 8 letters
+        room = int(LETTERS * figure.get_figwidth() / WIDTH)
+        columns = min(columns, max(1, room // (8 + max(map(len, found)))))
         look = {"loc": "outside lower center", "ncols": columns, "markerscale": 1.5}
         figure.legend(found.values(), found.keys(), **look)
 
@@ -376,6 +404,20 @@ def _literal(name: str) -> str:
     lines = [n if len(n) <= LONGEST else f"{n[: LONGEST - 1]}…" for n in name.split("\n")]
     shown = "\n".join(lines).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
+
+
+def _draw_some(ax: Axes, places: np.ndarray, pictures: np.ndarray, every: int) -> None:
+    """Draw every so many picture small, in its place."""
+    for i in range(7, len(places), every):
+        picture = pictures[i] if pictures.shape[-1] > 1 else 255 - pictures[i, ..., 0]
+        small = OffsetImage(picture, zoom=0.5, cmap="gray", norm=None)
+        ax.add_artist(AnnotationBbox(small, places[i], frameon=False, pad=0))
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    """Return the ends of an axis that has room for all values."""
+    room = 0.05 * (values.max() - values.min())
+    return values.min() - room, values.max() + room
 
 
 def _name_style(marked: bool) -> dict[str, str]:

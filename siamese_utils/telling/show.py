@@ -69,23 +69,19 @@ def figure(
     caption: str,
     *,
     alt: str = "",
-    explorer: dict[str, object] | None = None,
+    live: dict[str, object] | None = None,
     **options: Any,
 ) -> None:
     """Draw data with a function of `plots`, and display it as SVG above its caption.
 
     All that its page wants travels in the output's metadata: the caption once more, the alt text
-    (by default what the data say in words), the data where they are a frame, and for the threshold
-    explorer, which takes the figure's place where scripts run, `explorer.describe` by network.
+    (by default what the data say in words), the data where they are a frame, the drawing for a
+    phone where it has one, and what a function of `explorer` told: where scripts run, something to
+    handle takes the figure's place.
     """
-    drawn = plot(data, **options)
-    buffer = io.StringIO()
-    with plt.rc_context(plots.STYLE), warnings.catch_warnings():
-        # of letters that the font has not, in the names of a reader's classes
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    plt.close(drawn)
-    told = {"caption": " ".join(caption.split()), "explorer": explorer, "data": ""}
+    told = {"caption": " ".join(caption.split()), "live": live, "data": "", "narrow": ""}
+    if plot in plots.STACKED:
+        told["narrow"] = _as_svg(plot(data, narrow=True, **options))
     if isinstance(data, pd.DataFrame):
         csv = (
             data.replace("", np.nan)
@@ -94,9 +90,20 @@ def figure(
         )
         told["data"] = csv.strip()
     told["alt"] = alt or plots.in_words(data)
-    display(SVG(buffer.getvalue()), metadata={"image/svg+xml": told})
+    drawing = SVG(_as_svg(plot(data, **options)))
+    display(drawing, metadata={"image/svg+xml": told})
     # for readers of the notebook; a page has it in the figure
     display(Markdown(f"*{told['caption']}*"), metadata={"text/markdown": {"caption": True}})
+
+
+def _as_svg(drawn: Figure) -> str:
+    buffer = io.StringIO()
+    with plt.rc_context(plots.STYLE), warnings.catch_warnings():
+        # of letters that the font has not, in the names of a reader's classes
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(drawn)
+    return buffer.getvalue()
 
 
 def table(

@@ -1,12 +1,12 @@
 "use strict";
 // All that a page does beyond showing: without scripts it reads the same, and nothing is missing
-// but the switches, the search, the sorting, the enlarging and the threshold explorer.
+// but the switches, the search, the sorting, the enlarging and what can be handled.
 
 const root = document.documentElement;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "path", "line", "text"].includes(tag);
+  const svg = ["svg", "path", "line", "text", "circle"].includes(tag);
   const element = svg
     ? document.createElementNS("http://www.w3.org/2000/svg", tag)
     : document.createElement(tag);
@@ -230,119 +230,26 @@ function setUpZoom() {
   }
 }
 
-// The threshold explorer: drag the threshold, and see what it accepts.
-class Explorer {
-  constructor(networks, figure) {
-    this.networks = networks;
-    const id = (name) => `${figure.id}-${name}`;
-    const choice = (name, options) =>
-      make("select", { id: id(name) }, ...options.map((o) => make("option", { value: o }, o)));
-    // the largest margin first: there the threshold matters most
-    const names = Object.keys(networks).sort((a, b) => networks[b].margin - networks[a].margin);
-    this.network = choice("network", names);
-    this.set = choice("set", Object.keys(this.data.same));
-    this.slider = make("input", { type: "range", id: id("threshold"), min: 0, step: 1 });
-    this.slider.max = Object.values(this.data.same)[0].length - 1;
-    const labelled = (text, control) => make("label", {}, text, control);
-    const at = (name, pick) => {
-      const button = make("button", { type: "button" }, name);
-      button.addEventListener("click", () => this.apply(pick));
-      return button;
-    };
-    this.drawing = make("svg", { role: "img" });
-    this.told = make("dl");
-    this.box = make("div", { class: "explorer", role: "group", "aria-label": "Threshold explorer" },
-      make("div", { class: "controls" },
-        labelled("Network", this.network), labelled("Set of pairs", this.set),
-        at("0.5", () => 0.5), at("half the margin", () => this.data.margin / 2),
-        at("tuned", () => this.data.tuned)),
-      make("label", { class: "slide" }, "Threshold", this.slider),
-      this.drawing,
-      make("p", { class: "key" },
-        "Pairs by distance D. Filled: same; dashed outline: different. A bar is as high as the square root of its share, so that small ones stay in sight. Shares and tuned thresholds are means over the seeds."),
-      this.told);
-    this.slider.addEventListener("input", () => this.show());
-    this.set.addEventListener("change", () => this.show());
-    this.network.addEventListener("change", () => this.apply(this.rule));
-    addEventListener("resize", () => this.show());
-    this.apply(() => 0.5);
-  }
+// What can be handled takes its figure's place. A script beside this one, named by the kind, makes
+// the box, and tells what it shows as words for the address; `shown` takes these words again.
+const LIVE = {};
 
-  get data() { return this.networks[this.network.value]; }
-  get step() { return (this.data.margin * this.data.reach) / this.slider.max; }
-
-  // The last rule pressed stays in force when another network is chosen.
-  apply(rule) {
-    this.rule = rule;
-    this.slider.value = Math.round(rule() / this.step);
-    this.show();
-  }
-
-  show() {
-    const at = Number(this.slider.value);
-    const same = this.data.same[this.set.value];
-    const different = this.data.different[this.set.value];
-    const percent = (share) => `${(100 * share).toFixed(2)} %`;
-    const figures = {
-      "threshold": (at * this.step).toFixed(3),
-      "accuracy": percent((same[at] + 1 - different[at]) / 2),
-      "false accepts: different, called the same": percent(different[at]),
-      "false rejects: same, called different": percent(1 - same[at]),
-    };
-    this.slider.setAttribute("aria-valuetext",
-      `${figures.threshold}: accuracy ${figures.accuracy}`);
-    this.told.replaceChildren(...Object.entries(figures).map(([name, value]) =>
-      make("div", {}, make("dt", {}, name), make("dd", {}, value))));
-    this.drawing.setAttribute("aria-label",
-      `Shares of same and different pairs by distance; threshold ${figures.threshold}, accuracy ${figures.accuracy}.`);
-    this.draw(at, same, different);
-  }
-
-  draw(at, same, different) {
-    const width = Math.max(280, this.drawing.clientWidth || 640); // so that its words keep their size
-    this.drawing.setAttribute("viewBox", `0 0 ${width} 212`);
-    const [left, right, top, bottom] = [10, width - 10, 24, 190];
-    const last = same.length - 1;
-    const x = (place) => left + ((right - left) * place) / last;
-    const bars = (shares) => shares.slice(1).map((share, i) => share - shares[i]);
-    // a root scale: most pairs crowd at few distances, and the tails are what a threshold cuts
-    const highest = Math.max(...bars(same), ...bars(different));
-    const y = (share) => bottom - (bottom - top) * Math.sqrt(Math.max(share, 0) / highest);
-    const outline = (shares) => bars(shares).map((share, i) => `H${x(i)}V${y(share)}H${x(i + 1)}`).join("");
-    const path = (shares, style) => make("path", { d: `M${left},${bottom}${outline(shares)}V${bottom}`, style });
-    const label = (place, height, text, anchor = "middle") =>
-      make("text", { x: place, y: height, "text-anchor": anchor }, text);
-    const ticks = [0, 0.5, 1, 1.5].filter((m) => m <= this.data.reach).map((m) =>
-      label(x((last * m) / this.data.reach), bottom + 16, (m * this.data.margin).toString(),
-        m === 0 ? "start" : m === this.data.reach ? "end" : "middle"));
-    this.drawing.replaceChildren(
-      path(same, "fill: var(--fig-blue); fill-opacity: 0.45; stroke: var(--fig-blue)"),
-      path(different, "fill: none; stroke: var(--fig-vermilion); stroke-width: 2; stroke-dasharray: 5 2"),
-      make("line", { x1: left, x2: right, y1: bottom, y2: bottom, style: "stroke: var(--edge)" }),
-      make("line", { x1: x(at), x2: x(at), y1: top - 6, y2: bottom, style: "stroke: var(--text); stroke-width: 2" }),
-      ...(x(at) - left > 60 ? [label(x(at) - 6, 12, "◀ same", "end")] : []),
-      ...(right - x(at) > 85 ? [label(x(at) + 6, 12, "different ▶", "start")] : []),
-      ...ticks);
-  }
-}
-
-function setUpExplorers() {
-  for (const source of all("script.explorer-data")) {
+function setUpLive() {
+  for (const source of all("script.live")) {
     const figure = source.closest("figure");
-    const explorer = new Explorer(JSON.parse(source.textContent), figure);
+    const data = JSON.parse(source.textContent);
+    const live = new LIVE[data.kind](data, figure.id, (words) => {
+      const state = new URLSearchParams(words).toString();
+      try { history.replaceState(null, "", `#${figure.id}&${state}`); } catch {}
+    });
     figure.querySelector(".drawn").hidden = true;
-    figure.querySelector(".drawn").before(explorer.box);
-    explorer.show(); // now that it has a width
+    figure.querySelector(".drawn").before(live.box);
+    const [place, state] = location.hash.slice(1).split(/&(.*)/);
+    if (place === figure.id && state) {
+      live.restore(Object.fromEntries(new URLSearchParams(state)));
+      figure.scrollIntoView();
+    }
+    live.show(); // now that it has a width
+    addEventListener("resize", () => live.show());
   }
 }
-
-document.querySelector(".switches").hidden = false;
-setUpTheme();
-setUpCode();
-setUpSearch();
-setUpSide();
-setUpTables();
-setUpScrolling();
-setUpZoom();
-setUpTerms();
-setUpExplorers();

@@ -1,0 +1,167 @@
+// The threshold explorer: move the threshold of each network, and see what it accepts.
+LIVE.thresholds = class {
+  constructor(data, id, tell) {
+    this.data = data;
+    this.tell = tell;
+    this.panels = Object.entries(data.networks).map(([name, network], place) =>
+      new ThresholdPanel(name, network, data.reach, ROC_LOOKS[place % ROC_LOOKS.length], () => this.changed()));
+    const sets = Object.keys(this.panels[0].network.same);
+    this.set = make("select", {}, ...sets.map((name) => make("option", { value: name }, name)));
+    if (sets.includes("all")) this.set.value = "all";
+    this.set.addEventListener("change", () => this.changed());
+    const rule = (name, pick) => {
+      const button = make("button", { type: "button" }, name);
+      button.addEventListener("click", () => {
+        for (const panel of this.panels) panel.threshold = pick(panel.network);
+        this.changed();
+      });
+      return button;
+    };
+    this.roc = make("svg", { role: "img", viewBox: "-34 -8 246 244" });
+    this.told = make("p", { class: "told", role: "status" });
+    this.box = make("div", { class: "explorer", role: "group", "aria-label": "Threshold explorer" },
+      ...(data.task ? [make("p", { class: "task" }, data.task)] : []),
+      make("div", { class: "controls" },
+        make("label", {}, "Set of pairs", this.set),
+        rule("0.5", () => 0.5), rule("half the margin", (network) => network.margin / 2),
+        rule("tuned", (network) => network.tuned)),
+      make("div", { class: "panels" }, ...this.panels.map((panel) => panel.box), make("div", { class: "roc" }, this.roc)),
+      this.told,
+      make("p", { class: "key" },
+        "Upright: shares of pairs by distance D. Filled: same; dashed outline: different. A bar is as high as the square root of its share, so that small ones stay in sight. To the right: each threshold's place on its network's ROC curve. Shares and tuned thresholds are means over the seeds."));
+  }
+
+  changed() {
+    this.show();
+    const at = this.panels.map((panel) => panel.threshold.toFixed(3)).join(" ");
+    this.tell({ set: this.set.value, at });
+  }
+
+  // words: as they were told; what they say of no set or network is left as it is.
+  restore({ set, at }) {
+    if (set in this.panels[0].network.same) this.set.value = set;
+    (at || "").split(" ").forEach((text, i) => {
+      if (this.panels[i] && Number.isFinite(parseFloat(text))) this.panels[i].threshold = parseFloat(text);
+    });
+  }
+
+  show() {
+    const set = this.set.value;
+    for (const panel of this.panels) panel.show(set);
+    if (this.panels.length === 2) {
+      const [first, second] = this.panels;
+      const gap = (100 * (second.accuracy - first.accuracy)).toFixed(2).replace("-", "−");
+      this.told.textContent = `${second.name} minus ${first.name}: ${gap} points of accuracy`;
+    }
+    this.drawRoc(set);
+  }
+
+  drawRoc(set) {
+    const size = 200;
+    const place = (x, y) => [size * x, size * (1 - y)];
+    const parts = this.panels.flatMap((panel) => {
+      const { same, different } = panel.network;
+      const line = same[set].map((share, i) => place(different[set][i], share).join(",")).join("L");
+      const [cx, cy] = place(panel.falseAccepts, panel.trueAccepts);
+      return [
+        make("path", { d: `M${line}L${place(1, 1)}`, style: `fill: none; stroke: ${panel.look.colour}; stroke-width: 2`,
+          "stroke-dasharray": panel.look.dash }),
+        make("circle", { cx, cy, r: 6, style: `fill: ${panel.look.colour}; stroke: var(--back); stroke-width: 2` }),
+      ];
+    });
+    const text = (x, y, words, more = {}) => make("text", { x, y, "text-anchor": "middle", ...more }, words);
+    this.roc.replaceChildren(
+      make("path", { d: `M0,0V${size}H${size}`, style: "fill: none; stroke: var(--edge)" }),
+      make("path", { d: `M0,${size}L${size},0`, style: "fill: none; stroke: var(--edge); stroke-dasharray: 1 4" }),
+      ...parts,
+      text(size / 2, size + 28, "different pairs accepted"),
+      text(0, 0, "same pairs accepted", { transform: `translate(-20 ${size / 2}) rotate(-90)` }),
+      text(0, size + 14, "0"), text(size, size + 14, "1"));
+    this.roc.setAttribute("aria-label", `ROC curves. ${this.panels.map((panel) =>
+      `${panel.name}: at its threshold ${percent(panel.trueAccepts)} of same pairs and ${percent(panel.falseAccepts)} of different ones are accepted`).join("; ")}.`);
+  }
+};
+
+const ROC_LOOKS = [{ colour: "var(--fig-green)", dash: "none" }, { colour: "var(--fig-indigo)", dash: "6 3" }];
+const percent = (share) => `${(100 * share).toFixed(2)} %`;
+
+// One network of the explorer: its pairs by distance, its threshold, and what that makes of them.
+class ThresholdPanel {
+  constructor(name, network, reach, look, changed) {
+    Object.assign(this, { name, network, look });
+    this.end = reach * network.margin;
+    this.slider = make("input", { type: "range", min: 0, max: this.end, step: this.end / 600 });
+    this.slider.addEventListener("input", () => {
+      this.chosen = Number(this.slider.value);
+      changed();
+    });
+    this.drawing = make("svg", { role: "img" });
+    this.told = make("dl");
+    this.box = make("div", { class: "panel", role: "group", "aria-label": name },
+      make("p", {}, make("strong", { style: `border-bottom: 3px solid ${look.colour}` }, name)),
+      this.drawing, make("label", { class: "slide" }, "Threshold", this.slider), this.told);
+    this.threshold = 0.5;
+  }
+
+  get threshold() { return this.chosen; }
+
+  set threshold(value) {
+    this.chosen = Math.min(Math.max(value, 0), this.end);
+    this.slider.value = this.chosen;
+  }
+
+  // The share of pairs that the threshold accepts, between two of those counted.
+  accepted(shares) {
+    const at = (this.threshold / this.end) * (shares.length - 1);
+    const below = Math.floor(at);
+    const above = Math.min(below + 1, shares.length - 1);
+    return shares[below] + (at - below) * (shares[above] - shares[below]);
+  }
+
+  show(set) {
+    const [same, different] = [this.network.same[set], this.network.different[set]];
+    this.trueAccepts = this.accepted(same);
+    this.falseAccepts = this.accepted(different);
+    this.accuracy = (this.trueAccepts + 1 - this.falseAccepts) / 2;
+    const figures = {
+      "threshold": this.threshold.toFixed(3),
+      "accuracy": percent(this.accuracy),
+      "different, called the same": percent(this.falseAccepts),
+      "same, called different": percent(1 - this.trueAccepts),
+    };
+    const words = `threshold ${figures.threshold}, accuracy ${figures.accuracy}`;
+    this.slider.setAttribute("aria-valuetext", words);
+    this.told.replaceChildren(...Object.entries(figures).map(([name, value]) =>
+      make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+    this.drawing.setAttribute("aria-label", `Shares of same and different pairs by distance; ${words}.`);
+    this.draw(same, different);
+  }
+
+  draw(same, different) {
+    const width = Math.max(220, this.drawing.clientWidth || 300); // so that its words keep their size
+    this.drawing.setAttribute("viewBox", `0 0 ${width} 172`);
+    const [left, right, top, bottom] = [8, width - 8, 24, 150]; // the slider's knob is as far in
+    const last = same.length - 1;
+    const x = (share) => left + (right - left) * share;
+    const bars = (shares) => shares.slice(1).map((share, i) => share - shares[i]);
+    // a root scale: most pairs crowd at few distances, and the tails are what a threshold cuts
+    const highest = Math.max(...bars(same), ...bars(different));
+    const y = (share) => bottom - (bottom - top) * Math.sqrt(Math.max(share, 0) / highest);
+    const outline = (shares) => bars(shares).map((share, i) => `H${x(i / last)}V${y(share)}H${x((i + 1) / last)}`).join("");
+    const path = (shares, style) => make("path", { d: `M${left},${bottom}${outline(shares)}V${bottom}`, style });
+    const label = (place, height, text, anchor = "middle") =>
+      make("text", { x: place, y: height, "text-anchor": anchor }, text);
+    const { margin } = this.network;
+    const ticks = [0, margin / 2, margin].map((at) =>
+      label(x(at / this.end), bottom + 16, at.toString(), at ? "middle" : "start"));
+    const at = x(this.threshold / this.end);
+    this.drawing.replaceChildren(
+      path(same, "fill: var(--fig-blue); fill-opacity: 0.45; stroke: var(--fig-blue)"),
+      path(different, "fill: none; stroke: var(--fig-vermilion); stroke-width: 2; stroke-dasharray: 5 2"),
+      make("line", { x1: left, x2: right, y1: bottom, y2: bottom, style: "stroke: var(--edge)" }),
+      make("line", { x1: at, x2: at, y1: top - 6, y2: bottom, style: "stroke: var(--text); stroke-width: 2" }),
+      ...(at - left > 50 ? [label(at - 6, 12, "◀ same", "end")] : []),
+      ...(right - at > 75 ? [label(at + 6, 12, "different ▶", "start")] : []),
+      ...ticks);
+  }
+}
