@@ -38,6 +38,7 @@ class Profile:
     fitted_to: tuple[int, ...]  # images that a verifier learns from, to see how sure it may be
     repeats: int  # of the second study: most of its trainings take seconds
     pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
+    contrasts: tuple[float, ...]  # of the rectangles among textures
     to_the_end: int  # epochs in which such a training should end by itself
 
 
@@ -59,6 +60,7 @@ PROFILES = {
         fitted_to=(120, 300, 1000, 10_000),
         repeats=5,
         pair_numbers=(5, 10, 20, 50, 100, 200),
+        contrasts=(1.0, 0.5, 0.25, 0.125),
         to_the_end=100,
     ),
     "quick": Profile(
@@ -78,6 +80,7 @@ PROFILES = {
         fitted_to=(300,),
         repeats=2,
         pair_numbers=(10, 50),
+        contrasts=(1.0, 0.125),
         to_the_end=20,
     ),
 }

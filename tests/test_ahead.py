@@ -21,7 +21,7 @@ from siamese_utils.report.ahead import Ahead
 
 PROFILE = replace(settings.get_profile("quick", 2), epochs=2, milestones=(1,))
 PLAN = plans.Plan(PROFILE, "digits")
-STEPS = list(PLAN.steps("03"))
+STEPS = list(PLAN.steps("03"))[:2]  # the longest
 
 
 @pytest.fixture

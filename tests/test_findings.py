@@ -36,7 +36,7 @@ def test_the_findings_are_sentences_made_of_results(report, digits):
     told = findings.say(base, digits)
     assert told == [
         "Of 100 pairs the base model judges 96 rightly on classes it was trained on, 62 on new ones;"
-        " there pixels do better, as on 12 of 20 other choices in short trainings.",
+        " there pixels do better, as on 12 of 20 other choices.",
         "Over choices drawn beforehand a recipe for new kinds reaches 78, outlines 76.",
     ]
     report([0.1, -0.1, 0.05])

@@ -156,6 +156,49 @@ def test_words_are_linked_where_they_are_first_used(make_chapter, tmp_path):
     )
 
 
+SOLVED = """
+from siamese_utils.telling import show
+show.text("It is 2.")
+"""
+LIVE = """
+import pandas as pd
+from siamese_utils.telling import plots, show
+up = pd.DataFrame({"subplot": "", "series": "up", "x": [0, 1], "y": [1, 2]})
+show.figure(plots.lines, up, "A line.", live={"kind": "thresholds", "task": "</script>"})
+show.table(pd.DataFrame({"n": range(11)}), "Eleven rows.")
+show.table(pd.DataFrame({"n": range(10)}), "Ten rows.")
+show.table(pd.DataFrame({"n": list("abcdefghijk")}), "Eleven words.")
+"""
+
+
+def test_an_answer_to_an_exercise_is_folded_with_its_code(make_chapter, tmp_path):
+    chapter = make_chapter(SOLVED, tags=[("solution",)])
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    [box] = BeautifulSoup(body.html, "html.parser").select("details.solution")
+    assert box.summary.text == "Answer"
+    assert box.select_one("p").text == "It is 2."
+    assert box.select_one("details.code")
+
+
+def test_what_can_be_handled_brings_its_script_and_long_tables_fold(make_chapter, tmp_path):
+    chapter = make_chapter(LIVE)
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    [path] = html.render_pages([body], tmp_path, None, "", False)
+    soup = BeautifulSoup(path.read_text(), "html.parser")
+    assert json.loads(soup.select_one("script.live").string)["task"] == "</script>"
+    assert "LIVE.thresholds" in soup.select("script")[-1].string
+    assert "LIVE.epochs" not in soup.select("script")[-1].string
+    wide, narrow = soup.select("figure svg.drawing")
+    assert wide["aria-label"] == narrow["aria-label"]
+    assert {"narrow"} == set(narrow["class"]) - set(wide["class"])
+    [folded] = soup.select("details.folded")
+    assert folded.summary.text == "The 11 rows"
+    caption = folded.find_previous_sibling("p")
+    assert caption.text.startswith("Table 7.1. Eleven rows.")
+    assert folded.select_one(".table")["aria-labelledby"] == caption["id"] == "table-7-1"
+    assert len(soup.select("table > caption")) == 2
+
+
 def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path):
     noise = "WARNING:tensorflow:5 out of the last 9 calls"
     code = f"import sys; print('kept'); print({noise!r}); print({noise!r}, file=sys.stderr)"
@@ -178,6 +221,24 @@ def test_the_pdf_is_whole(make_chapter, tmp_path):
     time.sleep(1.1)  # of a time stamp a second would show
     pdf.render_pdf([body], tmp_path / "again.pdf", banner="", subtitle="quick")
     assert (tmp_path / "again.pdf").read_bytes() == content
+
+
+def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, monkeypatch):
+    code = v4.new_markdown_cell("```python\nmargin = 1\n```")
+    chapter = make_chapter(code, SOLVED, tags=[(), ("solution",)])
+    body = html.render_body(chapter, run(chapter, tmp_path), {})
+    typeset = []
+    monkeypatch.setattr(pdf, "_typeset", lambda _, content, *__: typeset.append(content))
+    pdf.render_pdf([body], tmp_path / "report.pdf", "", "")
+    soup = BeautifulSoup(typeset[0], "html.parser")
+    titles = [heading.text for heading in soup.find_all(["h1", "h2"])]
+    assert titles == [
+        *["7  A title", "Answers to the exercises", "7  A title: exercise 1"],
+        *["The code shown", "Listing 1"],
+    ]
+    assert soup.text.index("The code is listing 1") < soup.text.index("It is 2.")
+    assert soup.find(id="listing-1").find_next("pre").text == "margin = 1"
+    assert "show.text" not in soup.text
 
 
 def test_the_handout_has_the_answer_and_the_first_table(make_chapter, tmp_path, monkeypatch):

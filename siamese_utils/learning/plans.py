@@ -25,7 +25,6 @@ SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
 EXERCISE_MARGIN = 3.0  # what a reader is asked to change the margin to
 OWN_IMAGES = "20"  # the chapter on a reader's own images
-CONTRASTS = (1.0, 0.5, 0.25, 0.125)  # of the rectangles among textures
 # the unseen classes of the splits on which ways to judge such classes were first tried
 LOOKED_AT = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # what the optimizers' page compares: name -> optimizer, learning rate
@@ -189,7 +188,7 @@ class Plan:
             (contrast, start): [
                 replace(step, contrast=contrast, seed=seed) for seed in range(self.profile.repeats)
             ]
-            for contrast in CONTRASTS
+            for contrast in self.profile.contrasts
             for start, step in starts.items()
         }
 

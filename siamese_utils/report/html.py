@@ -304,10 +304,12 @@ def _fold_tables(soup: BeautifulSoup) -> None:
         if rows <= LONGEST_TABLE or not box.select_one('tbody td[style*="right"]'):
             continue
         caption = box.caption.extract()
-        summary = soup.new_tag("summary", id=caption["id"])
-        summary.extend([*list(caption.contents), f" {rows} rows."])
+        caption.name = "p"  # what can be clicked may hold no link
+        caption["class"] = "caption"
+        summary = soup.new_tag("summary", string=f"The {rows} rows")
         folded = box.wrap(soup.new_tag("details", attrs={"class": "folded"}))
         folded.insert(0, summary)
+        folded.insert_before(caption)
 
 
 def _link_terms(soup: BeautifulSoup, page: str) -> None:

@@ -36,7 +36,7 @@ def say(base: pd.Series, dataset: Dataset) -> list[str]:
         say_reproduction(minus),
         f"Of 100 pairs the base model judges {base['seen']:.0f} rightly on classes it was trained on,"
         f" {base['unseen']:.0f} on new ones; {PIXELS[claims.verdict_on('S4')]} {lottery['lost']} of"
-        f" {lottery['choices']} other choices in short trainings.",
+        f" {lottery['choices']} other choices.",
         MARGIN.get(claims.verdict_on("4"), ""),
         f"Over choices drawn beforehand a recipe for new kinds reaches {recipe['right']:.0f},"
         f" outlines {recipe['outlines_right']:.0f}.",

@@ -28,7 +28,7 @@ LIVE.thresholds = class {
       make("div", { class: "panels" }, ...this.panels.map((panel) => panel.box), make("div", { class: "roc" }, this.roc)),
       this.told,
       make("p", { class: "key" },
-        "Upright: shares of pairs by distance D. Filled: same; dashed outline: different. A bar is as high as the square root of its share, so that small ones stay in sight. To the right: each threshold's place on its network's ROC curve. Shares and tuned thresholds are means over the seeds."));
+        "Pairs by distance D. Filled: same; dashed outline: different; a bar's height is the square root of its share. Then each threshold's place on its ROC curve. All are means over the seeds."));
   }
 
   changed() {
