@@ -74,7 +74,7 @@ def thresholds(told: dict[str, Any], pair_set: str) -> None:
     show.figure(
         plots.lines,
         explorer.swept(told, pair_set),
-        f"Accuracy against the threshold: all pairs of the set {pair_set}, mean over the seeds.",
+        "Two networks, their thresholds and their accuracy; means over the seeds.",
         x="threshold / margin",
         y="accuracy (%)",
         at=0.5,

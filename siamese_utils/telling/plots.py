@@ -4,6 +4,7 @@ The columns of a frame are `subplot`, `series`, `x`, `y`, and where there are an
 `high`. What is drawn is what its CSV holds.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ LONGEST = 34  # letters of a name
 WIDTH = 7.2  # inches: the width of a page's text
 LETTERS = 118  # of a legend, that fit in it
 NARROW = 3.6  # on a phone, where subplots stand below each other
+LINE = 22  # letters there of a row's name, in each of its lines
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 MARKERS = "os^DvP*Xph"
@@ -119,7 +121,9 @@ def dots(
             bar = None if np.isnan(row.low) else [[row.x - row.low], [row.high - row.x]]
             ax.errorbar(row.x, y, xerr=bar, fmt="o", color=BLUE, capsize=4, ms=5)
         ax.set(title=title, xlabel=x, ylim=(-0.6, len(rows) - 0.4))
-        ax.set_yticks(range(len(rows)), rows)
+        ax.set_yticks(
+            range(len(rows)), [textwrap.fill(row, LINE) if narrow else row for row in rows]
+        )
         ax.tick_params(labelleft=_is_left(ax))
     return figure
 

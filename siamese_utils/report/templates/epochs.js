@@ -4,7 +4,7 @@ const DOTS = ["blue", "vermilion", "green", "purple", "orange", "sky", "grey", "
 LIVE.epochs = class {
   constructor(data, id, tell) {
     this.data = data;
-    this.slider = make("input", { type: "range", min: 0, max: data.epochs.length - 1, step: 1, value: 0 });
+    this.slider = make("input", { type: "range", min: 0, max: data.epochs.length - 1, step: 1, value: 1 });
     this.choice = make("select", {}, ...["all classes", "seen", "unseen", ...data.classes].map((name, i) =>
       make("option", { value: i }, name)));
     for (const control of [this.slider, this.choice]) {
