@@ -100,7 +100,10 @@ def test_every_plot_function_draws(name):
     assert dict(plt.rcParams) == before  # nothing outside is changed
 
 
-@pytest.mark.parametrize("plot", plots.STACKED, ids=lambda plot: plot.__name__)
+STACKED = [plot for plot in plots.FOR_PHONES if plot is not plots.two_towers]
+
+
+@pytest.mark.parametrize("plot", STACKED, ids=lambda plot: plot.__name__)
 def test_on_a_phone_subplots_stand_below_each_other(plot):
     data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES, "lottery": DRAWS}[plot.__name__]
     options = {"thresholds": {"0.5": 0.5}} if plot is plots.histograms else {}
@@ -295,6 +298,13 @@ def test_maps_have_dots_of_each_class_and_some_pictures():
     shown = [child for child in ax.get_children() if isinstance(child, AnnotationBbox)]
     assert [tuple(picture.xy) for picture in shown] == [(7, -7), (17, -17), (27, -27)]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0", "1"]
+
+
+def test_two_towers_for_a_phone_are_narrower_and_no_less():
+    wide, narrow = (plots.two_towers(TOWERS, narrow=n) for n in (False, True))
+    assert narrow.get_figwidth() == wide.get_figwidth() / 2
+    words = [[text.get_text() for ax in of.axes for text in ax.texts] for of in (wide, narrow)]
+    assert words[0] == words[1]
 
 
 def test_maps_without_pictures_have_one_scale_three_in_a_row():

@@ -231,7 +231,7 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     monkeypatch.setattr(pdf, "_typeset", lambda _, content, *__: typeset.append(content))
     pdf.render_pdf([body], tmp_path / "report.pdf", "", "")
     soup = BeautifulSoup(typeset[0], "html.parser")
-    titles = [heading.text for heading in soup.find_all(["h1", "h2"])]
+    titles = [heading.text for heading in soup.find_all(["h1", "h2", "h3"])]
     assert titles == [
         *["7  A title", "Answers to the exercises", "7  A title: exercise 1"],
         *["The code shown", "Listing 1"],

@@ -223,7 +223,7 @@ def _take_solutions(soups: list[BeautifulSoup]) -> BeautifulSoup:
         for number, solution in enumerate(soup.select("details.solution"), 1):
             solution.summary.decompose()
             title = soup.h1.get_text()
-            end.append(end.new_tag("h2", string=f"{title}: exercise {number}"))
+            end.append(end.new_tag("h3", string=f"{title}: exercise {number}"))
             end.append(solution.extract())
             solution.unwrap()
     if end.contents:

@@ -255,41 +255,44 @@ def pair_gallery(images: np.ndarray, *, titles: Sequence[str]) -> Figure:
 
 
 @styled
-def two_towers(pairs: Mapping[str, Mapping[str, Any]]) -> Figure:
+def two_towers(pairs: Mapping[str, Mapping[str, Any]], *, narrow: bool = False) -> Figure:
     """Draw how a network judges pairs: two images each, one encoder, embeddings, their distance.
 
     pairs: the answer in words -> `images` (2, h, w, c), `embeddings` (2, dimensions), `distance`.
     """
     heights = [1, 1, 0.3] * len(pairs)
-    figure = plt.figure(figsize=(WIDTH, 0.85 * len(pairs)))
-    grid = figure.add_gridspec(len(heights), 4, width_ratios=(1, 3, 9, 3.2), height_ratios=heights)
+    figure = plt.figure(figsize=(NARROW if narrow else WIDTH, 0.85 * len(pairs)))
+    widths = (1, 2.6, 3, 2.8) if narrow else (1, 3, 9, 3.2)
+    grid = figure.add_gridspec(len(heights), 4, width_ratios=widths, height_ratios=heights)
     highest = max(np.max(of["embeddings"]) for of in pairs.values())
     for number, (answer, of) in enumerate(pairs.items()):
         both = slice(3 * number, 3 * number + 2)
         told = _bare(figure.add_subplot(grid[both, 3]))
         told.plot([0.05, 0.15, 0.15, 0.05], [0.8, 0.8, 0.2, 0.2], color=GREY, lw=1)
         words = f"distance {of['distance']:.2f}:\n{answer}"
-        told.text(0.3, 0.5, words, color=SERIES[number], fontsize=10, va="center")
+        size = 8 if narrow else 10
+        told.text(0.3, 0.5, words, color=SERIES[number], fontsize=size, va="center")
         for row, image, embedding in zip(
             range(len(heights))[both], of["images"], of["embeddings"], strict=True
         ):
             _draw_image(figure.add_subplot(grid[row, 0]), image)
             numbers = _bare(figure.add_subplot(grid[row, 2]))
-            numbers.vlines(range(len(embedding)), 0, embedding, color=INK, lw=1.2)
+            look = {"color": INK, "lw": 0.8 if narrow else 1.2}
+            numbers.vlines(range(len(embedding)), 0, embedding, **look)
             numbers.set(ylim=(0, highest), xlim=(-1, len(embedding)))
-    _draw_encoder(_bare(figure.add_subplot(grid[:-1, 1])), heights[:-1])
+    _draw_encoder(_bare(figure.add_subplot(grid[:-1, 1])), heights[:-1], 7 if narrow else 9)
     return figure
 
 
-STACKED = lines, dots, histograms, lottery  # are drawn for a phone too
+FOR_PHONES = lines, dots, histograms, lottery, two_towers  # are drawn narrow too
 
 
-def _draw_encoder(ax: Axes, heights: Sequence[float]) -> None:
+def _draw_encoder(ax: Axes, heights: Sequence[float], size: int) -> None:
     """Draw a box that all images go through; heights: of the rows, those below 1 are empty."""
     whole = sum(heights)
     ax.set_ylim(whole, 0)
     ax.add_patch(plt.Rectangle((0.27, 0.05), 0.46, whole - 0.1, fc=PAPER, ec=GREY))
-    ax.text(0.5, whole / 2, "one\nencoder", ha="center", va="center")
+    ax.text(0.5, whole / 2, "one\nencoder", ha="center", va="center", fontsize=size)
     look = {"arrowstyle": "->", "color": GREY}
     for top, height in zip(np.cumsum([0, *heights]), heights, strict=False):
         for start in (0, 0.75) if height == 1 else ():

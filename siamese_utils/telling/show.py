@@ -80,7 +80,7 @@ def figure(
     handle takes the figure's place.
     """
     told = {"caption": " ".join(caption.split()), "live": live, "data": "", "narrow": ""}
-    if plot in plots.STACKED:
+    if plot in plots.FOR_PHONES:
         told["narrow"] = _as_svg(plot(data, narrow=True, **options))
     if isinstance(data, pd.DataFrame):
         csv = (

@@ -15,7 +15,9 @@ LIVE.epochs = class {
     }
     this.dots = data.class.map((which) => this.dot(which));
     this.drawing = make("svg", { role: "img", viewBox: "-30 -30 1060 1060" }, ...this.dots);
-    this.drawing.addEventListener("pointermove", (event) => this.point(event));
+    for (const kind of ["pointermove", "pointerdown"]) {
+      this.drawing.addEventListener(kind, (event) => this.point(event));
+    }
     this.picture = make("div", { class: "thumbnail", style: `background-image: url("${data.sheet}")` });
     this.name = make("p", { class: "key" }, "Point at a dot to see its image.");
     this.told = make("dl");
