@@ -79,6 +79,18 @@ def test_no_barrier_in_either_theme(open_page, report, theme):
 
 
 @needs_browser
+def test_no_barrier_on_a_phone_with_search_and_preview_open(open_page):
+    for theme, rules in RULES.items():
+        page = open_page("index.html", color_scheme=theme, viewport={"width": 360, "height": 740})
+        page.locator("details.menu > summary").click()
+        page.locator("#search").fill("margin")
+        page.locator("#found a").first.wait_for()
+        page.locator("main a.preview").first.focus()
+        found = Axe().run(page, options={"runOnly": rules, "resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
+
+
+@needs_browser
 def test_the_theme_is_the_systems_until_chosen_and_then_remembered(open_page):
     page = open_page("index.html", color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
