@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 REPORTS = ROOT / "reports"
+CITATION = ROOT / "CITATION.cff"
 BENCHMARK = REPORTS / "benchmark"  # what tests/benchmarks/run.py measured
 
 # The environment carries these from run_all.py into the notebooks' kernels.

@@ -17,7 +17,7 @@ def report(results, monkeypatch, digits):
     """A report's results; its claims 4 and S4 are judged from these values."""
     monkeypatch.setattr(claims, "display", lambda _: None)
     kept.save_facts("lottery", choices=20, lost=12)
-    kept.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8)
+    kept.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8, again="unclear")
 
     def judge(pixels):
         claims.judge("S4", measured(pixels), digits)
@@ -36,11 +36,12 @@ def test_the_findings_are_sentences_made_of_results(report, digits):
     told = findings.say(base, digits)
     assert told == [
         "Of 100 pairs the base model judges 96 rightly on classes it was trained on, 62 on new ones;"
-        " there pixels do better, as on 12 of 20 other choices.",
-        "Over choices drawn beforehand a recipe for new kinds reaches 78, outlines 76.",
+        " by AUC pixels do better there, as on 12 of 20 other choices.",
+        "Over choices drawn beforehand a recipe for new kinds reaches 78, outlines 76;"
+        " drawn again, it is not clearly ahead.",
     ]
     report([0.1, -0.1, 0.05])
-    assert "62 on new ones; pixels do better on 12 of 20" in findings.say(base, digits)[0]
+    assert "62 on new ones; by AUC pixels do better on 12 of 20" in findings.say(base, digits)[0]
 
 
 def test_with_the_studys_figures_they_say_how_near_ours_are(report, digits):
@@ -50,7 +51,7 @@ def test_with_the_studys_figures_they_say_how_near_ours_are(report, digits):
     base = {"seen": figure(96.2), "unseen": figure(62.5)}
     first, second, _ = findings.say(base, replace(digits, has_study_figures=True))
     assert first == "Its accuracies at margin 1 come out again."
-    assert "pixels do worse there, and better on 12 of 20" in second
+    assert "by AUC pixels do worse there, and better on 12 of 20" in second
 
 
 def test_the_lead_counts_claims_that_hold():

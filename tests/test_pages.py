@@ -171,10 +171,13 @@ def test_the_explorer_works_by_keyboard_and_not_without_scripts(open_page):
     page.keyboard.press("End")
     assert slider.get_attribute("aria-valuetext") != before
     assert page.evaluate(place) != at  # the point on the ROC curve moves with it
-    assert page.locator("figure:has(.explorer) svg.drawing").first.is_hidden()
+    still = page.locator("figure:has(.live) svg.drawing").first
+    assert still.is_hidden()
+    page.emulate_media(media="print")
+    assert still.is_visible()
     plain = open_page(MARGINS, java_script_enabled=False)
-    assert plain.locator(".explorer").count() == 0
-    assert plain.locator("figure:has(script.live) svg.drawing").first.is_visible()
+    assert plain.locator(".live").count() == 0
+    assert plain.locator("figure:has(script.live-data) svg.drawing").first.is_visible()
     assert plain.get_by_role("button").count() == 0
 
 
@@ -187,20 +190,20 @@ def test_what_was_set_is_in_the_address_and_comes_back_with_it(open_page, report
     assert page.url.endswith("&set=seen&at=0.500+2.500")
     told = box.get_by_role("status").inner_text()
     again = open_page(MARGINS)
-    again.goto("about:blank")
-    again.goto(page.url)
+    again.goto(page.url)  # the same page, at another address
     assert explorer_of(again).get_by_role("status").inner_text() == told
     assert explorer_of(again).get_by_label("Set of pairs").input_value() == "seen"
-    again.goto("about:blank")
-    again.goto(page.url.replace("set=seen&at=0.500+2.500", "set=nowhere&at=much"))  # as at first
-    assert explorer_of(again).get_by_label("Set of pairs").input_value() == "all"
+    for wrong in ("set=toString&at=much", "set=nowhere"):
+        again.goto("about:blank")
+        again.goto(page.url.replace("set=seen&at=0.500+2.500", wrong))  # as at first
+        assert explorer_of(again).get_by_label("Set of pairs").input_value() == "all"
 
 
 @needs_browser
 def test_a_training_can_be_moved_through(open_page):
     page = open_page(EMBEDDINGS)
     box = page.get_by_role("group", name="The training, epoch by epoch")
-    slider, dots = box.get_by_role("slider"), box.locator(".map > svg circle")
+    slider, dots = box.get_by_label("Epochs trained"), box.locator(".map > svg circle")
     places = "dots => dots.map(dot => dot.style.transform)"
     before = dots.evaluate_all(places)
     slider.focus()
@@ -212,11 +215,22 @@ def test_a_training_can_be_moved_through(open_page):
     assert 0 < hidden < dots.count()
     assert page.url.endswith("&epochs=3&classes=unseen")
     box.locator(".map > svg").hover()
-    assert "(unseen)" in box.locator("p.key").inner_text()
+    assert "(unseen)" in box.get_by_role("status").inner_text()
+    box.get_by_label("Image").focus()
+    page.keyboard.press("Home")
+    first = box.get_by_role("status").inner_text()
+    page.keyboard.press("End")
+    assert box.get_by_role("status").inner_text() != first
+    assert dots.evaluate_all("dots => dots.filter(dot => dot.getAttribute('r') > 9).length") == 1
+    again = open_page(EMBEDDINGS)
+    again.goto(page.url)
+    box = again.get_by_role("group", name="The training, epoch by epoch")
+    assert box.get_by_label("Epochs trained").input_value() == slider.input_value()
+    assert box.get_by_label("Show").locator("option:checked").inner_text() == "unseen"
     picture = "getComputedStyle(document.querySelector('.thumbnail')).backgroundPosition"
     assert page.evaluate(picture) != "500% 500%"
     plain = open_page(EMBEDDINGS, java_script_enabled=False)
-    assert plain.locator("figure:has(script.live) svg.drawing").first.is_visible()
+    assert plain.locator("figure:has(script.live-data) svg.drawing").first.is_visible()
 
 
 @needs_browser

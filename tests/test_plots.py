@@ -19,7 +19,7 @@ from siamese_utils.measuring import panel, probability
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Measured, measured
-from siamese_utils.telling import explorer, figures, frames, plots, show, tables
+from siamese_utils.telling import figures, frames, live, plots, show, tables
 from siamese_utils.telling import results as kept
 
 NAN = float("nan")
@@ -121,7 +121,14 @@ def test_on_a_phone_subplots_stand_below_each_other(plot):
 
 
 def test_no_plot_function_is_left_out():
-    assert set(DRAWN) == set(functions_of(plots)) - {"in_words"}
+    assert set(DRAWN) == set(functions_of(plots)) - {"in_words", "as_ink"}
+
+
+def test_what_can_be_drawn_for_a_phone_is():
+    able = {
+        n for n, f in functions_of(plots).items() if "narrow" in inspect.signature(f).parameters
+    }
+    assert able == {plot.__name__ for plot in plots.FOR_PHONES}
 
 
 def lines_of(ax, named):
@@ -312,6 +319,8 @@ def test_maps_without_pictures_have_one_scale_three_in_a_row():
     axes = plots.embedding_maps(frame).axes
     assert [ax.get_subplotspec().colspan.start for ax in axes[:4]] == [0, 1, 2, 0]
     assert len({ax.get_xlim() for ax in axes[:4]}) == 1
+    assert np.ptp(axes[0].get_xlim()) == pytest.approx(np.ptp(axes[0].get_ylim()))
+    assert {ax.get_box_aspect() for ax in axes[:4]} == {1}
     assert axes[0].get_xlim()[1] > frame["x"].max()
     assert [ax.axison for ax in axes[4:]] == [False, False]
 
@@ -405,8 +414,11 @@ WITH_DATA = {
         figures.sets_of(found["base"]), "Distances.", tuned=0.5
     ),
     "reliability": lambda found, digits: figures.reliability(found, digits),
+    "maps": lambda found, digits: figures.maps(
+        {"a": np.float32(digits.labels[:30, None] + [0, 1])}, np.arange(30), digits, "A map."
+    ),
     "thresholds": lambda found, digits: figures.thresholds(
-        explorer.thresholds({"base": found["base"]}, digits), "all"
+        live.thresholds({"base": found["base"]}, digits)
     ),
     "probabilities": lambda found, digits: figures.probabilities(
         probability.of_ways({"base": found["base"]}, digits)
@@ -435,6 +447,7 @@ def test_every_figure_of_several_pages_has_caption_words_and_data(shown, found, 
     assert "nan" not in told["alt"]
     data = pd.read_csv(io.StringIO(told["data"]))
     assert {"series", "x", "y"} <= set(data)
+    assert "subplot" in data or name == "thresholds"  # of one subplot
     if name in FRAMES:
         wanted = FRAMES[name](found)
         pd.testing.assert_frame_equal(data, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)

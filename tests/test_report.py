@@ -164,7 +164,7 @@ LIVE = """
 import pandas as pd
 from siamese_utils.telling import plots, show
 up = pd.DataFrame({"subplot": "", "series": "up", "x": [0, 1], "y": [1, 2]})
-show.figure(plots.lines, up, "A line.", live={"kind": "thresholds", "task": "</script>"})
+show.figure(plots.lines, up, "A line.", live={"kind": "thresholds", "task": "</script>", "colour": plots.BLUE})
 show.table(pd.DataFrame({"n": range(11)}), "Eleven rows.")
 show.table(pd.DataFrame({"n": range(10)}), "Ten rows.")
 show.table(pd.DataFrame({"n": list("abcdefghijk")}), "Eleven words.")
@@ -178,6 +178,20 @@ def test_an_answer_to_an_exercise_is_folded_with_its_code(make_chapter, tmp_path
     assert box.summary.text == "Answer"
     assert box.select_one("p").text == "It is 2."
     assert box.select_one("details.code")
+    assert "It is 2" not in " ".join(
+        place.text for place in body.places
+    )  # nor is it found by a search
+
+
+def test_a_notebook_run_by_an_older_version_is_shown(make_chapter, tmp_path):
+    chapter = make_chapter(SAMPLE)
+    executed = run(chapter, tmp_path)
+    for output in executed.cells[1].outputs:
+        told = output.get("metadata", {}).get("image/svg+xml", {})
+        for name in ("narrow", "live"):
+            told.pop(name, None)
+    body = html.render_body(chapter, executed, {})
+    assert [drawing.narrow for drawing in body.drawings] == [""]
 
 
 def test_what_can_be_handled_brings_its_script_and_long_tables_fold(make_chapter, tmp_path):
@@ -185,7 +199,8 @@ def test_what_can_be_handled_brings_its_script_and_long_tables_fold(make_chapter
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     [path] = html.render_pages([body], tmp_path, None, "", False)
     soup = BeautifulSoup(path.read_text(), "html.parser")
-    assert json.loads(soup.select_one("script.live").string)["task"] == "</script>"
+    assert json.loads(soup.select_one("script.live-data").string)["task"] == "</script>"
+    assert json.loads(soup.select_one("script.live-data").string)["colour"] == "var(--fig-blue)"
     assert "LIVE.thresholds" in soup.select("script")[-1].string
     assert "LIVE.epochs" not in soup.select("script")[-1].string
     wide, narrow = soup.select("figure svg.drawing")
@@ -195,7 +210,8 @@ def test_what_can_be_handled_brings_its_script_and_long_tables_fold(make_chapter
     assert folded.summary.text == "The 11 rows"
     caption = folded.find_previous_sibling("p")
     assert caption.text.startswith("Table 7.1. Eleven rows.")
-    assert folded.select_one(".table")["aria-labelledby"] == caption["id"] == "table-7-1"
+    for part in (".table", "table"):
+        assert folded.select_one(part)["aria-labelledby"] == caption["id"] == "table-7-1"
     assert len(soup.select("table > caption")) == 2
 
 

@@ -171,6 +171,17 @@ def test_a_changed_package_runs_everything(make_jobs, monkeypatch, tmp_path):
     assert notebooks._grounds_of(jobs[0]) != before
 
 
+def test_a_page_that_cites_the_report_rests_on_how_it_is_cited(make_jobs, monkeypatch, tmp_path):
+    [job] = [job for job in make_jobs(1) if job.chapter.name == SUMMARY]
+    job.others.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(settings, "CITATION", tmp_path / "CITATION.cff")
+    found = []
+    for text in ("title: A", "title: B"):
+        settings.CITATION.write_text(text)
+        found.append(notebooks._grounds_of(job))
+    assert found[0] != found[1]
+
+
 def test_what_a_notebook_took_from_the_store_is_part_of_its_grounds(make_jobs):
     run(make_jobs(1))
     key = keep.make_key({"shared": 1}, [])

@@ -11,7 +11,7 @@ from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Interval, measured
 from siamese_utils.measuring.panel import panel_of_drawn
-from siamese_utils.telling import frames, tables
+from siamese_utils.telling import embedded, frames, tables
 
 BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
 MARGIN_5 = {"seen": 81.96, "all": 67.78, "unseen": 55.43}
@@ -317,7 +317,7 @@ def test_the_lottery_becomes_points_by_choice():
 
 def test_spectra_become_points_by_direction():
     cloud = np.diag([3.0, 2.0, 1.0, 0.0])
-    frame = frames.spectra({"seen": {"before": cloud}})
+    frame = embedded.spectra({"seen": {"before": cloud}})
     assert frame["x"].tolist() == list(range(1, len(frame) + 1))
     assert frame["y"].sum() == pytest.approx(1)
     assert frame["y"].is_monotonic_decreasing
@@ -327,7 +327,7 @@ def test_spectra_become_points_by_direction():
 def test_maps_have_a_point_for_each_image(digits, store):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:8] for c in digits.classes])
     flat = np.float32(digits.images[rows].reshape(len(rows), -1)[:, 20:22])
-    frame = frames.maps({"before": flat, "after": -flat}, rows, digits)
+    frame = embedded.maps({"before": flat, "after": -flat}, rows, digits)
     assert frame["subplot"].drop_duplicates().tolist() == ["before", "after"]
     assert frame["series"].nunique() == 10
     assert {name for name in frame["series"] if "unseen" in name} == {
@@ -335,7 +335,7 @@ def test_maps_have_a_point_for_each_image(digits, store):
     }
     assert len(frame) == 2 * len(rows)
     assert np.array_equal(frame[["x", "y"]].to_numpy(), np.concatenate([flat, -flat]))
-    words = "Variance within classes over that between them, on the map: before, seen: "
+    words = "Variance within classes over that between them, in the plane: before, seen: "
     assert frame.attrs["alt"].startswith(words)
 
 
@@ -381,18 +381,21 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "On average yes, on classes that it was shown, from 300 images on.",
+            "On average yes, within 3 points, on classes that it was shown, from 300 images on.",
         ),
-        ({100: 0.0, 300: 0.0}, "On average yes, on classes that it was shown, from 100 images on."),
+        (
+            {100: 0.0, 300: 0.0},
+            "On average yes, within 3 points, on classes that it was shown, from 100 images on.",
+        ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "On average yes, on classes that it was shown, from 1,000 images on.",
+            "On average yes, within 3 points, on classes that it was shown, from 1,000 images on.",
         ),
         (
             {100: 0.0, 300: -0.1},
             "On classes that it was shown, not surely within 3 points on average.",
         ),
-        ({300: 0.01}, "On average yes, on classes that it was shown."),
+        ({300: 0.01}, "On average yes, within 3 points, on classes that it was shown."),
     ],
 )
 def test_how_sure_a_verifier_may_be(sure, first):

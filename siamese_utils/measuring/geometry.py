@@ -70,8 +70,9 @@ def flatten(embeddings: np.ndarray) -> dict[str, np.ndarray]:
 
 def one_map(clouds: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
     """Return several embeddings of the same images by one PCA of them all: name -> (images, 2)."""
-    found = PCA(2, random_state=0).fit(np.concatenate(list(clouds.values())))
-    return {name: found.transform(cloud) for name, cloud in clouds.items()}
+    with threadpool_limits(limits=1):  # as above
+        found = PCA(2, random_state=0).fit(np.concatenate(list(clouds.values())))
+        return {name: found.transform(cloud) for name, cloud in clouds.items()}
 
 
 def maps(embeddings: np.ndarray) -> Arrays:

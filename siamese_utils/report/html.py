@@ -229,8 +229,16 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
             if "caption" in told:  # one of show.figure
                 told["id"] = f"figure-{number}-{len(drawings) + 1}"
                 told["caption"] = f"Figure {prefix}{len(drawings) + 1}. {told['caption']}"
-                kept = {name: told[name] for name in ("id", "alt", "data", "narrow", "live")}
-                drawings.append(Drawing(svg=data["image/svg+xml"], **kept))
+                drawings.append(
+                    Drawing(
+                        told["id"],
+                        data["image/svg+xml"],
+                        told["alt"],
+                        told["data"],
+                        told.get("narrow", ""),  # a notebook run by an older version has none
+                        told.get("live"),
+                    )
+                )
             elif "<caption>" in data.get("text/html", ""):
                 tables += 1
                 numbered = f"<caption>Table {prefix}{tables}. "
@@ -306,6 +314,7 @@ def _fold_tables(soup: BeautifulSoup) -> None:
         caption = box.caption.extract()
         caption.name = "p"  # what can be clicked may hold no link
         caption["class"] = "caption"
+        box.table["aria-labelledby"] = caption["id"]
         summary = soup.new_tag("summary", string=f"The {rows} rows")
         folded = box.wrap(soup.new_tag("details", attrs={"class": "folded"}))
         folded.insert(0, summary)
@@ -342,7 +351,8 @@ def _link_terms_of(
 
 def _say_reading_time(soup: BeautifulSoup) -> None:
     """Add to the question below the title how long its paragraphs take to read."""
-    words = sum(len(text.get_text().split()) for text in soup.select("p, li, figcaption, caption"))
+    texts = soup.select(":is(p, li, figcaption, caption):not(details.solution *)")
+    words = sum(len(text.get_text().split()) for text in texts)
     minutes = max(1, round(words / WORDS_A_MINUTE))
     span = soup.new_tag("span", attrs={"class": "reading"}, string=f"{minutes} min")
     if question := _question_of(soup):
@@ -381,8 +391,8 @@ def _lay_in(body: Body, places: list[Place]) -> str:
     for drawing in body.drawings:
         html = html.replace(f"@@{drawing.id}@@", _inline(drawing))
         if drawing.live:
-            data = json.dumps(drawing.live).replace("<", "\\u003c")
-            tag = f'<script type="application/json" class="live">{data}</script>'
+            data = _in_theme(json.dumps(drawing.live)).replace("<", "\\u003c")
+            tag = f'<script type="application/json" class="live-data">{data}</script>'
             html = html.replace(f"@@{drawing.id}-live@@", tag)
     return html
 
@@ -400,10 +410,15 @@ def _as_part(svg: str, prefix: str, kind: str, alt: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: COLOURS.get(found[0], found[0]), svg)
+    svg = _in_theme(svg)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     label = html_module.escape(alt, quote=True)
     return svg.replace("<svg", f'<svg class="{kind}" role="img" aria-label="{label}"', 1).strip()
+
+
+def _in_theme(text: str) -> str:
+    """Put the theme's variables in the place of the figures' colours."""
+    return re.sub(r"#[0-9a-fA-F]{6}\b", lambda found: COLOURS.get(found[0].lower(), found[0]), text)
 
 
 def _code_styles() -> str:

@@ -86,7 +86,7 @@ def _grounds_of(job: Job) -> str:
     files = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "report"]
     files += [PACKAGE / "report" / "series.py", job.chapter.path, *settings.BENCHMARK.glob("*.*")]
     if job.chapter.name in READERS:
-        files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb")]
+        files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb"), settings.CITATION]
     digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
     installed = sorted(f"{found.name} {found.version}" for found in distributions())
     others = [job.data, machine.best_precision(), python_version(), installed]

@@ -28,7 +28,7 @@ class Place(NamedTuple):
 def places_of(chapter: Chapter, html: str) -> list[Place]:
     """Return the places of a chapter's page, itself first; html: its content."""
     soup = BeautifulSoup(html, "html.parser")
-    for unread in soup.select("details.code, .permalink, .reading"):
+    for unread in soup.select("details.code, details.solution, .permalink, .reading"):
         unread.decompose()
     page = chapter.page
     title = soup.find("h1")

@@ -132,14 +132,14 @@ _REASONS = {
     "sign": {
         verdicts.HOLDS: "The whole interval lies on the claim's side of zero.",
         verdicts.FAILS: "The whole interval lies on the other side of zero.",
-        verdicts.UNDECIDED: "The interval contains zero, or there is none.",
+        verdicts.UNDECIDED: "The interval contains zero.",
         verdicts.ARTEFACT: "It holds at 0.5 alone: at the tuned threshold the difference is clearly "
         "smaller, and neither that nor the AUC bears it out.",
     },
     "value": {
         verdicts.HOLDS: "The whole interval of the mean agrees with the value, to its last digit.",
         verdicts.FAILS: "The whole interval of the mean lies beside the value.",
-        verdicts.UNDECIDED: "The interval of the mean holds the value and others too, or there is none.",
+        verdicts.UNDECIDED: "The interval of the mean holds the value and others too.",
     },
 }
 _ALSO = {verdicts.HOLDS: "bears it out", verdicts.FAILS: "says the opposite"}
@@ -263,6 +263,8 @@ _JUDGES = {"sign": _judge_sign, "threshold": _judge_threshold, "value": _judge_v
 def _tell(claim: Claim, verdict: str, figures: dict[str, Measured], applies: bool) -> str:
     """Return the claim, its verdict, figures and reason as HTML, under the claim's anchor."""
     reason = _REASONS["value" if claim.rule == "value" else "sign"][verdict]
+    if not any(figure.interval.has_ends for figure in figures.values()):
+        reason = "One seed gives no interval."
     if claim.rule == "value" and not applies:
         reason = "The study's value is of other images."
     if claim.rule == "threshold":

@@ -13,7 +13,7 @@ from siamese_utils.learning.store import Run
 from siamese_utils.measuring import distances
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.probability import Judged
-from siamese_utils.telling import explorer, frames, plots, results, show, study, tables
+from siamese_utils.telling import embedded, frames, live, plots, results, show, study, tables
 
 CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
 
@@ -51,7 +51,7 @@ def roc(found: Mapping[str, Sequence[Distances]]) -> None:
 def histograms(
     judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
     caption: str,
-    live: dict[str, object] | None = None,
+    handled: dict[str, Any] | None = None,
     **thresholds: float,
 ) -> None:
     """Show the distances of same and different pairs, subplot by subplot, and thresholds by name."""
@@ -60,26 +60,24 @@ def histograms(
         plots.histograms,
         frames.histogram(judged),
         caption,
-        live=live,
+        live=handled,
         thresholds={"0.5": 0.5} | lines,
         x="distance D",
     )
 
 
-def thresholds(told: dict[str, Any], pair_set: str) -> None:
-    """Show the accuracy on all pairs of one set against the threshold, and the threshold explorer.
+def thresholds(told: dict[str, Any]) -> None:
+    """Show the accuracy on all pairs of all classes against the threshold; told: by `live.thresholds`."""
+    caption = "Thresholds, and the accuracy that they give; means over the seeds."
+    options = {"x": "threshold / margin", "y": "accuracy (%)", "at": 0.5}
+    task = {"task": live.RESCUE}
+    show.figure(plots.lines, live.swept(told), caption, live=told | task, **options)
 
-    told: what `explorer.thresholds` returned.
-    """
-    show.figure(
-        plots.lines,
-        explorer.swept(told, pair_set),
-        "Two networks, their thresholds and their accuracy; means over the seeds.",
-        x="threshold / margin",
-        y="accuracy (%)",
-        at=0.5,
-        live=told,
-    )
+
+def maps(flat: Mapping[str, np.ndarray], rows: np.ndarray, dataset: Dataset, caption: str) -> None:
+    """Show maps of the images at `rows`, some as pictures: name -> (rows, 2)."""
+    frame = embedded.maps(flat, rows, dataset)
+    show.figure(plots.embedding_maps, frame, caption, pictures=dataset.images[rows])
 
 
 def reliability(found: Mapping[str, Sequence[Distances]], dataset: Dataset) -> None:
@@ -127,6 +125,7 @@ def accuracy(
         for name, one in experiments.items()
     }
     caption = "Accuracy in %, and AUC, on pairs drawn as in the study."
+    caption += " Of 2019 train has three runs." * any(map(bool, published.values()))
     show.table(pd.concat(rows, names=["network"]), caption)
     gaps = {name: tables.gaps(drawn.loc[name], of) for name, of in published.items() if of}
     if not gaps:

@@ -8,13 +8,19 @@ from siamese_utils.telling import claims, results
 from siamese_utils.telling.tables import say_reproduction
 
 PIXELS = {
-    verdicts.HOLDS: "there pixels do better, as on",
-    verdicts.FAILS: "pixels do worse there, and better on",
-    verdicts.UNDECIDED: "pixels do better on",
+    verdicts.HOLDS: "by AUC pixels do better there, as on",
+    verdicts.FAILS: "by AUC pixels do worse there, and better on",
+    verdicts.UNDECIDED: "by AUC pixels do better on",
 }
 MARGIN = {
-    verdicts.ARTEFACT: "“Margin 5 is worse” was a threshold left behind.",
+    verdicts.ARTEFACT: "“Margin 5 is worse” was, on all classes, a threshold left behind.",
     verdicts.HOLDS: "Margin 5 is worse than margin 1.",
+}
+
+AGAIN = {  # on choices drawn again, by `verdicts.compare`
+    "better": "drawn again, it is ahead again",
+    "worse": "drawn again, it is behind",
+    "unclear": "drawn again, it is not clearly ahead",
 }
 
 
@@ -39,6 +45,6 @@ def say(base: pd.Series, dataset: Dataset) -> list[str]:
         f" {lottery['choices']} other choices.",
         MARGIN.get(claims.verdict_on("4"), ""),
         f"Over choices drawn beforehand a recipe for new kinds reaches {recipe['right']:.0f},"
-        f" outlines {recipe['outlines_right']:.0f}.",
+        f" outlines {recipe['outlines_right']:.0f}; {AGAIN[recipe['again']]}.",
     ]
     return [sentence for sentence in sentences if sentence]

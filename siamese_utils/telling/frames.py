@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from siamese_utils.images.dataset import TEST_SETS, Dataset
+from siamese_utils.images.dataset import TEST_SETS
 from siamese_utils.learning.store import Run
-from siamese_utils.measuring import geometry, lottery
+from siamese_utils.measuring import lottery
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.telling import results
 
@@ -125,7 +125,7 @@ def histogram(judged: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFra
             share = np.histogram(distance[kind], edges)[0] / kind.sum()
             curves[subplot, name] = edges[:-1], share
             medians.append(f"{subplot}, {name}: {np.median(distance[kind]):.3g}")
-    return _told(points(curves), f"Histograms. Median distances: {'; '.join(medians)}.")
+    return told(points(curves), f"Histograms. Median distances: {'; '.join(medians)}.")
 
 
 def roc(found: Mapping[str, Distances], sets: Sequence[str] = TEST_SETS) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def roc(found: Mapping[str, Distances], sets: Sequence[str] = TEST_SETS) -> pd.D
             keep = np.linspace(0, len(curve.same) - 1, min(len(curve.same), POINTS)).astype(int)
             curves[pair_set, name] = 1 - curve.same[keep], 1 - curve.different[keep]
             areas.append(f"{pair_set}, {name}: {curve.auc:.3f}")
-    return _told(points(curves), f"Curves from corner to corner. AUC: {'; '.join(areas)}.")
+    return told(points(curves), f"Curves from corner to corner. AUC: {'; '.join(areas)}.")
 
 
 def accuracy_by_threshold(
@@ -149,8 +149,13 @@ def accuracy_by_threshold(
         for name, of_name in found.items():
             values = [d.curve_of_drawn(pair_set).accuracy(relative * d.margin) for d in of_name]
             curves[pair_set, name] = relative, 100 * np.mean(values, axis=0)
-    tops = [f"{s}, {name}: {x[y.argmax()]:.2f}" for (s, name), (x, y) in curves.items()]
-    return _told(points(curves), f"Thresholds of highest accuracy, in margins: {'; '.join(tops)}.")
+    return with_tops(curves)
+
+
+def with_tops(curves: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """Return curves of accuracy as `points` does; their words say where each is highest."""
+    tops = [f"{', '.join(filter(None, n))}: {x[y.argmax()]:.2f}" for n, (x, y) in curves.items()]
+    return told(points(curves), f"Thresholds of highest accuracy, in margins: {'; '.join(tops)}.")
 
 
 def by_choice(found: pd.DataFrame) -> pd.DataFrame:
@@ -164,38 +169,10 @@ def by_choice(found: pd.DataFrame) -> pd.DataFrame:
         words = f"{others.min():.1f} to {others.max():.1f}, the study's {own.mean():.1f}"
         ranges.append(f"{pair_set}: {words}")
     frame = pd.concat(parts, ignore_index=True)
-    return _told(frame, f"Range over the choices, and mean of the study's. {'; '.join(ranges)}.")
+    return told(frame, f"Range over the choices, and mean of the study's. {'; '.join(ranges)}.")
 
 
-def maps(flat: Mapping[str, np.ndarray], rows: np.ndarray, dataset: Dataset) -> pd.DataFrame:
-    """Return maps of images as points, a series for each class: subplot -> (rows, 2)."""
-    labels = dataset.labels[rows]
-    unseen = {c: " (unseen)" for c in dataset.unseen}
-    names = [dataset.class_names[c] + unseen.get(c, "") for c in labels]
-    ratios = [
-        f"{subplot}, {pair_set}: {geometry.scatter_ratio(places[part], labels[part]):.2f}"
-        for subplot, places in flat.items()
-        for pair_set, classes in dataset.classes_of.items()
-        for part in [np.isin(labels, classes)]
-    ]
-    frame = points({(name, ""): tuple(places.T) for name, places in flat.items()})
-    words = f"Variance within classes over that between them, on the map: {'; '.join(ratios)}."
-    return _told(frame.assign(series=names * len(flat)), words)
-
-
-def spectra(clouds: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
-    """Return the shares of variance by direction: subplot -> series -> embeddings."""
-    shares = {
-        (subplot, series): geometry.spectrum(cloud)
-        for subplot, of_subplot in clouds.items()
-        for series, cloud in of_subplot.items()
-    }
-    firsts = [f"{', '.join(names)}: {of[:3].sum():.0%}" for names, of in shares.items()]
-    frame = points({names: (np.arange(1, len(of) + 1), of) for names, of in shares.items()})
-    return _told(frame, f"Share of the first three directions: {'; '.join(firsts)}.")
-
-
-def _told(frame: pd.DataFrame, words: str) -> pd.DataFrame:
+def told(frame: pd.DataFrame, words: str) -> pd.DataFrame:
     """Return a frame that carries its own alt text."""
     frame.attrs["alt"] = words
     return frame

@@ -49,18 +49,22 @@ TERMS = (
     Term("oracle threshold", "The threshold that is best on the very test pairs; nobody can choose it "
          "beforehand.", ("oracle",)),
     Term("seen classes", "The classes whose images a network is trained on.", ("seen class",)),
-    Term("unseen classes", "The classes of which no image is trained on.", ("unseen class",)),
+    Term("unseen classes", "The classes that no training image shows.", ("unseen class",)),
     Term("split", "Which images train, validate and test; or which classes are unseen.", ("splits",)),
     Term("seed", "A repetition of the whole, with its own split, pairs and first weights.", ("seeds",)),
     Term("epoch", "A pass of the training through all of its pairs.", ("epochs",)),
     Term("AUC", "The area under the ROC curve: how often a different pair lies farther apart than a "
          "same one. 0.5 is chance, 1 perfect; it needs no threshold."),
-    Term("ROC curve", "The share of different pairs called different, against that of same pairs, for "
-         "every threshold.", ("ROC curves",)),
+    Term("ROC curve", "The share of different pairs called different, against the share of same pairs "
+         "called different, for every threshold.", ("ROC curves",)),
     Term("EER", "The equal error rate: the share of wrong accepts at the threshold where it equals "
          "that of wrong rejects.", ("equal error rate",)),
+    Term("ECE", "The expected calibration error: how far what a network states is from how often it is "
+         "so.", ("expected calibration error",)),
+    Term("verifier", "What answers, for two images, how probable it is that they are the same.",
+         ("verifiers",)),
     Term("panel", "All figures of merit of one network, from all pairs of test images.", ("panels",)),
-    Term("95 % interval", "Where the mean of very many repetitions would lie, in 95 of 100 such "
+    Term("95 % interval", "A range that holds the mean of very many repetitions, in 95 of 100 such "
          "reports.", ("95 % intervals",)),
     Term("triplet", "An anchor, a positive of its class and a negative of another.", ("triplets",)),
     Term("pretraining", "Training on other images first, where labels are plenty.", ("pretrained",)),

@@ -31,6 +31,7 @@ INDIGO, BROWN = "#332288", "#8C510A"  # for the few figures that need more
 # The colours of text and axes, of the ground and of the grid. The pages replace them, and those
 # above, by their own in the dark theme: no other colour of a figure may be spelled like these.
 INK, PAPER, GRID = "#1d2129", "#fefefe", "#dcdcdd"
+OF_CLASSES = (*SERIES, GREY, INK, BROWN, INDIGO)
 STYLE = {
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
@@ -78,7 +79,7 @@ def lines(
 
     Training and validation of one network share a colour. Points with `low` and `high`
     have bars, x that is text is spaced evenly. x, y: labels; at: an upright guide line; narrow: for
-    a phone, as with the functions below.
+    a phone.
     """
     figure, axes = _figure(_subplots(frame), 2.9, narrow)
     names = list(dict.fromkeys(frame["series"]))
@@ -202,17 +203,16 @@ def embedding_maps(
     number = _subplots(frame)
     columns = min(number, 3)
     figure, axes = _figure(number, 0.6 + 6.8 / columns, columns=columns)
-    colours = (*SERIES, GREY, INK, BROWN, INDIGO)
     for ax, (title, part) in zip(axes, _parts(frame), strict=True):
         for colour, marker, (name, rows) in zip(
-            colours, MARKERS, part.groupby("series", sort=False), strict=False
+            OF_CLASSES, MARKERS, part.groupby("series", sort=False), strict=False
         ):
             look = {"color": colour, "marker": marker, "lw": 0, "alpha": 0.6, "s": 7}
             ax.scatter(rows["x"], rows["y"], label=_literal(name), **look)
         if pictures is not None:
             _draw_some(ax, part[["x", "y"]].to_numpy(), pictures, every)
         else:
-            ax.set(xlim=_ends(frame["x"]), ylim=_ends(frame["y"]))
+            ax.set(**_square(frame), box_aspect=1)
         ax.set(title=title, xticks=[], yticks=[])
         ax.grid(False)
     _legend_below(figure, axes, columns=5)
@@ -284,9 +284,6 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]], *, narrow: bool = False) 
     return figure
 
 
-FOR_PHONES = lines, dots, histograms, lottery, two_towers  # are drawn narrow too
-
-
 def _draw_encoder(ax: Axes, heights: Sequence[float], size: int) -> None:
     """Draw a box that all images go through; heights: of the rows, those below 1 are empty."""
     whole = sum(heights)
@@ -304,6 +301,14 @@ def _bare(ax: Axes) -> Axes:
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.axis("off")
     return ax
+
+
+FOR_PHONES = lines, dots, histograms, lottery, two_towers  # are drawn narrow too
+
+
+def as_ink(images: np.ndarray) -> np.ndarray:
+    """Return images as they are shown, ink on paper: (..., h, w, 1) -> (..., h, w); colours stay."""
+    return 255 - images[..., 0] if images.shape[-1] == 1 else images
 
 
 def in_words(data: pd.DataFrame) -> str:
@@ -416,15 +421,15 @@ def _literal(name: str) -> str:
 def _draw_some(ax: Axes, places: np.ndarray, pictures: np.ndarray, every: int) -> None:
     """Draw every so many picture small, in its place."""
     for i in range(7, len(places), every):
-        picture = pictures[i] if pictures.shape[-1] > 1 else 255 - pictures[i, ..., 0]
-        small = OffsetImage(picture, zoom=0.5, cmap="gray", norm=None)
+        small = OffsetImage(as_ink(pictures[i]), zoom=0.5, cmap="gray", norm=None)
         ax.add_artist(AnnotationBbox(small, places[i], frameon=False, pad=0))
 
 
-def _ends(values: pd.Series) -> tuple[float, float]:
-    """Return the ends of an axis that has room for all values."""
-    room = 0.05 * (values.max() - values.min())
-    return values.min() - room, values.max() + room
+def _square(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Return ends of both axes that have room for all points, at one scale."""
+    middle = (frame[["x", "y"]].max() + frame[["x", "y"]].min()) / 2
+    reach = 0.55 * np.ptp(frame[["x", "y"]], axis=0).max()
+    return {f"{axis}lim": (at - reach, at + reach) for axis, at in middle.items()}
 
 
 def _name_style(marked: bool) -> dict[str, str]:

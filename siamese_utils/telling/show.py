@@ -76,7 +76,7 @@ def figure(
 
     All that its page wants travels in the output's metadata: the caption once more, the alt text
     (by default what the data say in words), the data where they are a frame, the drawing for a
-    phone where it has one, and what a function of `explorer` told: where scripts run, something to
+    phone where it has one, and what a function of `live` told: where scripts run, something to
     handle takes the figure's place.
     """
     told = {"caption": " ".join(caption.split()), "live": live, "data": "", "narrow": ""}

@@ -127,7 +127,7 @@ def say_sure(found: pd.DataFrame, asked: int) -> list[str]:
     first = f"On classes that it was shown, not surely within {100 * HONEST:.0f} points on average."
     if kept.any():
         least = f", from {kept.idxmax():,} images on" if len(kept) > 1 else ""
-        first = f"On average yes, on classes that it was shown{least}."
+        first = f"On average yes, within {100 * HONEST:.0f} points, on classes that it was shown{least}."
     most = 100 * means.loc[max(seen.index)]
     costs = means["log-loss"].drop(trials.AFRESH, level="pairs")
     dear = [f"with {n:,} images on {of} classes" for n, of in costs[costs >= COIN].index]

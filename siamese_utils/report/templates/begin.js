@@ -9,3 +9,4 @@ setUpScrolling();
 setUpZoom();
 setUpTerms();
 setUpLive();
+setUpPrinting();

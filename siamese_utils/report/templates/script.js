@@ -230,26 +230,50 @@ function setUpZoom() {
   }
 }
 
-// What can be handled takes its figure's place. A script beside this one, named by the kind, makes
-// the box, and tells what it shows as words for the address; `shown` takes these words again.
+// What can be handled takes its figure's place. A script beside this one, named by its kind, makes
+// the box; `show` draws what is set, which it tells as words for the address, and `restore` takes
+// these again.
 const LIVE = {};
 
 function setUpLive() {
-  for (const source of all("script.live")) {
+  for (const source of all("script.live-data")) {
     const figure = source.closest("figure");
     const data = JSON.parse(source.textContent);
-    const live = new LIVE[data.kind](data, figure.id, (words) => {
+    const live = new LIVE[data.kind](data, (words) => {
       const state = new URLSearchParams(words).toString();
       try { history.replaceState(null, "", `#${figure.id}&${state}`); } catch {}
     });
-    figure.querySelector(".drawn").hidden = true;
-    figure.querySelector(".drawn").before(live.box);
-    const [place, state] = location.hash.slice(1).split(/&(.*)/);
-    if (place === figure.id && state) {
+    const restore = () => {
+      const [place, state] = location.hash.slice(1).split(/&(.*)/);
+      if (place !== figure.id || !state) return;
       live.restore(Object.fromEntries(new URLSearchParams(state)));
+      live.show();
       figure.scrollIntoView();
-    }
+    };
+    const drawn = figure.querySelector(".drawn");
+    drawn.before(live.box);
     live.show(); // now that it has a width
+    drawn.hidden = true;
+    restore();
+    addEventListener("hashchange", restore);
     addEventListener("resize", () => live.show());
   }
+}
+
+// Figures by name, such as those of what is set.
+function listFigures(list, figures) {
+  list.replaceChildren(...Object.entries(figures).map(([name, value]) =>
+    make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+}
+
+// What is folded is printed all the same, but for the answers to exercises.
+function setUpPrinting() {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all("details.folded:not([open])");
+    for (const box of opened) box.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const box of opened) box.open = false;
+  });
 }

@@ -1,57 +1,60 @@
 // The threshold explorer: move the threshold of each network, and see what it accepts.
 LIVE.thresholds = class {
-  constructor(data, id, tell) {
-    this.data = data;
+  constructor(data, tell) {
     this.tell = tell;
-    this.panels = Object.entries(data.networks).map(([name, network], place) =>
-      new ThresholdPanel(name, network, data.reach, ROC_LOOKS[place % ROC_LOOKS.length], () => this.changed()));
-    const sets = Object.keys(this.panels[0].network.same);
-    this.set = make("select", {}, ...sets.map((name) => make("option", { value: name }, name)));
-    if (sets.includes("all")) this.set.value = "all";
-    this.set.addEventListener("change", () => this.changed());
+    const looks = [{ colour: "var(--fig-green)", dash: "none" }, { colour: "var(--fig-indigo)", dash: "6 3" }];
+    this.networks = data.networks.map((network, i) =>
+      new JudgedPairs(network, data.reach, looks[i % looks.length], () => this.show(), () => this.say()));
+    this.set = make("select", {}, ...data.sets.map((name) => make("option", { value: name }, name)));
+    this.set.value = "all";
+    this.set.addEventListener("change", () => this.change());
     const rule = (name, pick) => {
       const button = make("button", { type: "button" }, name);
       button.addEventListener("click", () => {
-        for (const panel of this.panels) panel.threshold = pick(panel.network);
-        this.changed();
+        for (const network of this.networks) network.threshold = pick(network.data);
+        this.change();
       });
       return button;
     };
     this.roc = make("svg", { role: "img", viewBox: "-34 -8 246 244" });
     this.told = make("p", { class: "told", role: "status" });
-    this.box = make("div", { class: "explorer", role: "group", "aria-label": "Threshold explorer" },
+    this.box = make("div", { class: "live", role: "group", "aria-label": "Threshold explorer" },
       ...(data.task ? [make("p", { class: "task" }, data.task)] : []),
       make("div", { class: "controls" },
         make("label", {}, "Set of pairs", this.set),
-        rule("0.5", () => 0.5), rule("half the margin", (network) => network.margin / 2),
-        rule("tuned", (network) => network.tuned)),
-      make("div", { class: "panels" }, ...this.panels.map((panel) => panel.box), make("div", { class: "roc" }, this.roc)),
+        rule("0.5", () => 0.5), rule("half the margin", ({ margin }) => margin / 2),
+        rule("tuned", ({ tuned }) => tuned)),
+      make("div", { class: "networks" }, ...this.networks.map((network) => network.box),
+        make("div", { class: "roc" }, this.roc)),
       this.told,
       make("p", { class: "key" },
         "Pairs by distance D. Filled: same; dashed outline: different; a bar's height is the square root of its share. Then each threshold's place on its ROC curve. All are means over the seeds."));
   }
 
-  changed() {
+  change() {
     this.show();
-    const at = this.panels.map((panel) => panel.threshold.toFixed(3)).join(" ");
-    this.tell({ set: this.set.value, at });
+    this.say();
+  }
+
+  say() {
+    this.tell({ set: this.set.value, at: this.networks.map(({ threshold }) => threshold.toFixed(3)).join(" ") });
   }
 
   // words: as they were told; what they say of no set or network is left as it is.
   restore({ set, at }) {
-    if (set in this.panels[0].network.same) this.set.value = set;
+    if ([...this.set.options].some(({ value }) => value === set)) this.set.value = set;
     (at || "").split(" ").forEach((text, i) => {
-      if (this.panels[i] && Number.isFinite(parseFloat(text))) this.panels[i].threshold = parseFloat(text);
+      if (this.networks[i] && Number.isFinite(parseFloat(text))) this.networks[i].threshold = parseFloat(text);
     });
   }
 
   show() {
     const set = this.set.value;
-    for (const panel of this.panels) panel.show(set);
-    if (this.panels.length === 2) {
-      const [first, second] = this.panels;
+    for (const network of this.networks) network.show(set);
+    if (this.networks.length === 2) {
+      const [first, second] = this.networks;
       const gap = (100 * (second.accuracy - first.accuracy)).toFixed(2).replace("-", "−");
-      this.told.textContent = `${second.name} minus ${first.name}: ${gap} points of accuracy`;
+      this.told.textContent = `${second.data.name} minus ${first.data.name}: ${gap} points of accuracy`;
     }
     this.drawRoc(set);
   }
@@ -59,14 +62,13 @@ LIVE.thresholds = class {
   drawRoc(set) {
     const size = 200;
     const place = (x, y) => [size * x, size * (1 - y)];
-    const parts = this.panels.flatMap((panel) => {
-      const { same, different } = panel.network;
-      const line = same[set].map((share, i) => place(different[set][i], share).join(",")).join("L");
-      const [cx, cy] = place(panel.falseAccepts, panel.trueAccepts);
+    const parts = this.networks.flatMap(({ data, look, falseAccepts, trueAccepts }) => {
+      const line = data.same[set].map((share, i) => place(data.different[set][i], share).join(",")).join("L");
+      const [cx, cy] = place(falseAccepts, trueAccepts);
       return [
-        make("path", { d: `M${line}L${place(1, 1)}`, style: `fill: none; stroke: ${panel.look.colour}; stroke-width: 2`,
-          "stroke-dasharray": panel.look.dash }),
-        make("circle", { cx, cy, r: 6, style: `fill: ${panel.look.colour}; stroke: var(--back); stroke-width: 2` }),
+        make("path", { d: `M${line}L${place(1, 1)}`, style: `fill: none; stroke: ${look.colour}; stroke-width: 2`,
+          "stroke-dasharray": look.dash }),
+        make("circle", { cx, cy, r: 6, style: `fill: ${look.colour}; stroke: var(--back); stroke-width: 2` }),
       ];
     });
     const text = (x, y, words, more = {}) => make("text", { x, y, "text-anchor": "middle", ...more }, words);
@@ -77,37 +79,38 @@ LIVE.thresholds = class {
       text(size / 2, size + 28, "different pairs accepted"),
       text(0, 0, "same pairs accepted", { transform: `translate(-20 ${size / 2}) rotate(-90)` }),
       text(0, size + 14, "0"), text(size, size + 14, "1"));
-    this.roc.setAttribute("aria-label", `ROC curves. ${this.panels.map((panel) =>
-      `${panel.name}: at its threshold ${percent(panel.trueAccepts)} of same pairs and ${percent(panel.falseAccepts)} of different ones are accepted`).join("; ")}.`);
+    this.roc.setAttribute("aria-label", `ROC curves. ${this.networks.map(({ data, falseAccepts, trueAccepts }) =>
+      `${data.name}: at its threshold ${percent(trueAccepts)} of same pairs and ${percent(falseAccepts)} of different ones are accepted`).join("; ")}.`);
   }
 };
 
-const ROC_LOOKS = [{ colour: "var(--fig-green)", dash: "none" }, { colour: "var(--fig-indigo)", dash: "6 3" }];
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
 
 // One network of the explorer: its pairs by distance, its threshold, and what that makes of them.
-class ThresholdPanel {
-  constructor(name, network, reach, look, changed) {
-    Object.assign(this, { name, network, look });
-    this.end = reach * network.margin;
+class JudgedPairs {
+  constructor(data, reach, look, moved, chosen) {
+    Object.assign(this, { data, look });
+    this.end = reach * data.margin;
     this.slider = make("input", { type: "range", min: 0, max: this.end, step: this.end / 600 });
     this.slider.addEventListener("input", () => {
-      this.chosen = Number(this.slider.value);
-      changed();
+      this.threshold = Number(this.slider.value);
+      moved();
     });
+    this.slider.addEventListener("change", chosen);
     this.drawing = make("svg", { role: "img" });
     this.told = make("dl");
-    this.box = make("div", { class: "panel", role: "group", "aria-label": name },
-      make("p", {}, make("strong", { style: `border-bottom: 3px solid ${look.colour}` }, name)),
+    this.box = make("div", { role: "group", "aria-label": data.name },
+      make("p", {}, make("strong", { style: `border-bottom: 3px solid ${look.colour}` }, data.name)),
       this.drawing, make("label", { class: "slide" }, "Threshold", this.slider), this.told);
     this.threshold = 0.5;
   }
 
-  get threshold() { return this.chosen; }
+  // Kept beside the slider, which has steps.
+  get threshold() { return this.exact; }
 
   set threshold(value) {
-    this.chosen = Math.min(Math.max(value, 0), this.end);
-    this.slider.value = this.chosen;
+    this.exact = Math.min(Math.max(value, 0), this.end);
+    this.slider.value = this.exact;
   }
 
   // The share of pairs that the threshold accepts, between two of those counted.
@@ -119,7 +122,7 @@ class ThresholdPanel {
   }
 
   show(set) {
-    const [same, different] = [this.network.same[set], this.network.different[set]];
+    const [same, different] = [this.data.same[set], this.data.different[set]];
     this.trueAccepts = this.accepted(same);
     this.falseAccepts = this.accepted(different);
     this.accuracy = (this.trueAccepts + 1 - this.falseAccepts) / 2;
@@ -131,8 +134,7 @@ class ThresholdPanel {
     };
     const words = `threshold ${figures.threshold}, accuracy ${figures.accuracy}`;
     this.slider.setAttribute("aria-valuetext", words);
-    this.told.replaceChildren(...Object.entries(figures).map(([name, value]) =>
-      make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+    listFigures(this.told, figures);
     this.drawing.setAttribute("aria-label", `Shares of same and different pairs by distance; ${words}.`);
     this.draw(same, different);
   }
@@ -151,7 +153,7 @@ class ThresholdPanel {
     const path = (shares, style) => make("path", { d: `M${left},${bottom}${outline(shares)}V${bottom}`, style });
     const label = (place, height, text, anchor = "middle") =>
       make("text", { x: place, y: height, "text-anchor": anchor }, text);
-    const { margin } = this.network;
+    const { margin } = this.data;
     const ticks = [0, margin / 2, margin].map((at) =>
       label(x(at / this.end), bottom + 16, at.toString(), at ? "middle" : "start"));
     const at = x(this.threshold / this.end);

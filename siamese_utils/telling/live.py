@@ -1,6 +1,6 @@
 """What readers can handle on a page: the data of what takes a figure's place where scripts run.
 
-Each function returns what `show.figure` takes as `live`; `kind` says which script it is for.
+Each function returns what `show.figure` takes as `live`; `kind` names the script that it is for.
 """
 
 import base64
@@ -15,72 +15,73 @@ from PIL import Image
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.measuring import geometry
 from siamese_utils.measuring.distances import Distances
-from siamese_utils.telling import frames
+from siamese_utils.telling import embedded, frames, plots
 
 # Thresholds from 0 to REACH margins: half of every margin, and 0.5 for the report's, are among them.
 STEPS = 150
 REACH = 1.5
+RESCUE = (
+    "Find the threshold that rescues margin 5."  # a task, where the networks have margins 1 and 5
+)
 GRID = 1000  # a map's places are whole numbers up to this
 ACROSS = 20  # images in a row of the sheet
 
 
-def thresholds(
-    found: Mapping[str, Sequence[Distances]], dataset: Dataset, task: str = ""
-) -> dict[str, Any]:
+def thresholds(found: Mapping[str, Sequence[Distances]], dataset: Dataset) -> dict[str, Any]:
     """Return the shares of pairs that each of 151 thresholds accepts, network by network.
 
     found: of each network one for each seed, trained on distances; the shares are means over these.
-    The thresholds lie evenly from 0 to 1.5 margins. `same` and `different` hold, for each set,
-    151 shares of 0..1. task: what a reader may try.
+    The thresholds lie evenly from 0 to 1.5 margins. `same` and `different` hold, for each of the
+    `sets`, 151 shares of 0..1. A `task` may be added.
     """
-    networks = {name: _accepted(of_name, dataset) for name, of_name in found.items()}
-    return {"kind": "thresholds", "task": task, "reach": REACH, "networks": networks}
+    networks = [{"name": name} | _accepted(of_name, dataset) for name, of_name in found.items()]
+    sets = list(dataset.classes_of)
+    return {"kind": "thresholds", "reach": REACH, "sets": sets, "networks": networks}
 
 
-def swept(told: Mapping[str, Any], pair_set: str) -> pd.DataFrame:
-    """Return what `thresholds` told of one set as accuracy in % against the threshold in margins."""
+def swept(told: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what `thresholds` told of the set all as accuracy in % against the threshold in margins."""
     curves = {}
-    for name, network in told["networks"].items():
-        same, different = (np.array(network[kind][pair_set]) for kind in ("same", "different"))
-        curves["", name] = np.linspace(0, told["reach"], len(same)), 50 * (same + 1 - different)
-    frame = frames.points(curves)
-    tops = [f"{name}: {x[y.argmax()]:.2f}" for (_, name), (x, y) in curves.items()]
-    frame.attrs["alt"] = f"Thresholds of highest accuracy, in margins: {'; '.join(tops)}."
-    return frame
+    for network in told["networks"]:
+        same, different = (np.array(network[kind]["all"]) for kind in ("same", "different"))
+        at = np.linspace(0, told["reach"], len(same))
+        curves["", network["name"]] = at, 50 * (same + 1 - different)
+    return frames.with_tops(curves)
 
 
-def epochs(clouds: Mapping[int, np.ndarray], rows: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+def epochs(
+    clouds: Mapping[int, np.ndarray],
+    flat: Mapping[int, np.ndarray],
+    rows: np.ndarray,
+    dataset: Dataset,
+) -> dict[str, Any]:
     """Return a training's embeddings on one map, moment by moment, and the images as one sheet.
 
-    clouds: epochs trained -> (rows, dimensions). `places` holds, for each moment, an (x, y) of
-    0..1000 for each image; `ratios` the scatter ratio of seen and of unseen classes, or None where
-    all of them have one mean.
+    clouds: epochs trained -> (rows, dimensions); flat: the same, as `geometry.one_map` returns it.
+    `places` holds, for each moment, an (x, y) of 0..1000 for each image; `ratios` the scatter ratio
+    of seen and of unseen classes in all dimensions, or None where all of them have one mean.
     """
-    flat = np.stack(list(geometry.one_map(clouds).values()))
-    lowest, span = flat.min(axis=(0, 1)), np.ptp(flat, axis=(0, 1)).max()  # one scale for both axes
+    stacked = np.stack(list(flat.values()))
+    lowest, span = stacked.min(axis=(0, 1)), np.ptp(stacked, axis=(0, 1)).max()  # one for x and y
     labels = dataset.labels[rows]
-    shown = [*dataset.seen, *dataset.unseen]
     ratios = {
         pair_set: [_ratio(cloud, labels, dataset.classes_of[pair_set]) for cloud in clouds.values()]
         for pair_set in ("seen", "unseen")
     }
+    names = embedded.class_names(dataset)
     return {
         "kind": "epochs",
         "epochs": list(clouds),
-        "places": np.rint(GRID * (flat - lowest) / span).astype(int).tolist(),
-        "class": [shown.index(c) for c in labels],
-        "classes": dataset.names_of(shown),
+        "grid": GRID,
+        "places": np.rint(GRID * (stacked - lowest) / span).astype(int).tolist(),
+        "class": [list(names).index(c) for c in labels],
+        "classes": list(names.values()),
+        "colours": list(plots.OF_CLASSES[: len(names)]),
         "seen": len(dataset.seen),
         "ratios": ratios,
         "sheet": _sheet(dataset.images[rows]),
         "across": ACROSS,
     }
-
-
-def _ratio(cloud: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> float | None:
-    part = np.isin(labels, classes)
-    ratio = geometry.scatter_ratio(cloud[part], labels[part])
-    return round(ratio, 3) if np.isfinite(ratio) else None
 
 
 def _accepted(found: Sequence[Distances], dataset: Dataset) -> dict[str, Any]:
@@ -105,10 +106,15 @@ def _mean_shares(
     return [round(float(share), 5) for share in np.mean(shares, axis=0)]
 
 
+def _ratio(cloud: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> float | None:
+    part = np.isin(labels, classes)
+    ratio = geometry.scatter_ratio(cloud[part], labels[part])
+    return round(ratio, 3) if np.isfinite(ratio) else None
+
+
 def _sheet(images: np.ndarray) -> str:
     """Return images side by side, so many in a row, as the address of a PNG that holds itself."""
-    grey = images.shape[-1] == 1
-    shown = 255 - images[..., 0] if grey else images  # ink on paper, as in the figures
+    shown = plots.as_ink(images)
     missing = -len(shown) % ACROSS
     shown = np.concatenate([shown, np.full((missing, *shown.shape[1:]), 255, np.uint8)])
     rows = [np.concatenate(list(row), axis=1) for row in np.split(shown, len(shown) // ACROSS)]

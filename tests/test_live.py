@@ -1,14 +1,16 @@
 import base64
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from siamese_utils.measuring import geometry
 from siamese_utils.measuring.counts import PairCounts
 from siamese_utils.measuring.distances import Distances
-from siamese_utils.telling import explorer
+from siamese_utils.telling import live, plots
 
 ALL = SimpleNamespace(classes_of={"all": (0, 1)})
 
@@ -26,14 +28,15 @@ def found():
 
 
 def test_the_shares_that_each_threshold_accepts(found):
-    told = explorer.thresholds({"base": found}, ALL, "Try it.")
-    assert [told["kind"], told["task"], told["reach"]] == ["thresholds", "Try it.", explorer.REACH]
-    [(name, network)] = told["networks"].items()
-    assert [name, network["margin"]] == ["base", 1.0]
+    told = live.thresholds({"m = 10": found, "m = 1": found}, ALL)
+    assert [told["kind"], told["sets"], told["reach"]] == ["thresholds", ["all"], live.REACH]
+    assert [network["name"] for network in told["networks"]] == ["m = 10", "m = 1"]  # as given
+    network = told["networks"][0]
+    assert network["margin"] == 1.0
     assert network["tuned"] == pytest.approx(0.5)
-    at = {threshold: round(threshold * explorer.STEPS / explorer.REACH) for threshold in (0.5, 1.0)}
+    at = {threshold: round(threshold * live.STEPS / live.REACH) for threshold in (0.5, 1.0)}
     same, different = network["same"]["all"], network["different"]["all"]
-    assert len(same) == len(different) == explorer.STEPS + 1
+    assert len(same) == len(different) == live.STEPS + 1
     assert same[at[0.5]] == pytest.approx((3 / 4 + 1 / 4) / 2)
     assert same[at[1.0]] == 1
     assert different[at[0.5]] == 0
@@ -42,7 +45,7 @@ def test_the_shares_that_each_threshold_accepts(found):
 
 
 def test_the_accuracies_of_a_network_at_all_thresholds(found):
-    frame = explorer.swept(explorer.thresholds({"base": found}, ALL), "all")
+    frame = live.swept(live.thresholds({"base": found}, ALL))
     at = frame.set_index(frame["x"].round(6))["y"]
     assert at[0] == 50
     assert at[1] == pytest.approx(50 * (1 + 6 / 8))
@@ -52,29 +55,48 @@ def test_the_accuracies_of_a_network_at_all_thresholds(found):
 def test_a_training_on_one_map(digits):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:3] for c in digits.classes])
     last = np.float32(digits.images[rows].reshape(len(rows), -1))
-    told = explorer.epochs({0: 0 * last, 5: last}, rows, digits)
+    clouds = {0: 0 * last, 5: last}
+    told = live.epochs(clouds, geometry.one_map(clouds), rows, digits)
     assert [told["kind"], told["epochs"], told["seen"]] == ["epochs", [0, 5], 6]
     first, second = np.array(told["places"])
     assert first.shape == second.shape == (30, 2)
     assert (first == first[0]).all()  # all images in one place, before anything is learned
     both = np.concatenate([first, second])
     assert both.min() == 0
-    assert np.ptp(both, axis=0).max() == explorer.GRID
-    assert [told["classes"][i] for i in told["class"]] == digits.names_of(digits.labels[rows])
+    assert np.ptp(both, axis=0).max() == live.GRID
     assert told["classes"][: told["seen"]] == digits.names_of(digits.seen)
+    assert told["classes"][told["seen"] :] == [
+        f"{n} (unseen)" for n in digits.names_of(digits.unseen)
+    ]
+    named = [told["classes"][i].removesuffix(" (unseen)") for i in told["class"]]
+    assert named == digits.names_of(digits.labels[rows])
+    assert len(set(told["colours"])) == 10
     assert told["ratios"]["seen"][0] is None  # there is nothing between classes
     assert told["ratios"]["seen"][1] > 0
 
 
-def test_the_sheet_has_each_image_in_its_place(digits):
-    rows = np.arange(25)
-    told = explorer.epochs({0: np.float32(digits.images[rows].reshape(25, -1))}, rows, digits)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_sheet_has_each_image_in_its_place(digits, channels):
+    images = np.repeat(digits.images[:25], channels, axis=-1)
+    dataset = replace(digits, images=np.concatenate([images, images]))
+    cloud = {0: np.float32(images.reshape(25, -1))}
+    told = live.epochs(cloud, geometry.one_map(cloud), np.arange(25), dataset)
     head, _, content = told["sheet"].partition(",")
     assert head == "data:image/png;base64"
     sheet = np.array(Image.open(io.BytesIO(base64.b64decode(content))))
-    height, width = digits.images.shape[1:3]
-    assert sheet.shape == (2 * height, explorer.ACROSS * width)
+    height, width = images.shape[1:3]
+    assert sheet.shape[:2] == (2 * height, live.ACROSS * width)
     for i in (0, 24):
-        row, column = divmod(i, explorer.ACROSS)
+        row, column = divmod(i, live.ACROSS)
         shown = sheet[row * height :, column * width :][:height, :width]
-        assert np.array_equal(255 - shown, digits.images[i, ..., 0])
+        assert np.array_equal(shown, plots.as_ink(images[i]))
+    assert (sheet[height:, 5 * width :] == 255).all()  # nothing in the places left over
+
+
+def test_a_map_is_one_for_all_moments():
+    rng = np.random.default_rng(0)
+    cloud = rng.normal(size=(30, 3)) * [9, 3, 0.1]
+    found = geometry.one_map({"first": cloud, "second": 2 * cloud})
+    first, second = (np.linalg.norm(of - of.mean(axis=0)) for of in found.values())
+    assert second == pytest.approx(2 * first)
+    assert np.concatenate(list(found.values())).mean(axis=0) == pytest.approx([0, 0], abs=1e-9)
