@@ -216,7 +216,7 @@ def test_a_training_can_be_moved_through(open_page):
     assert page.url.endswith("&epochs=3&classes=unseen")
     box.locator(".map > svg").hover()
     assert "(unseen)" in box.get_by_role("status").inner_text()
-    box.get_by_label("Image").focus()
+    box.get_by_label("Image", exact=True).focus()
     page.keyboard.press("Home")
     first = box.get_by_role("status").inner_text()
     page.keyboard.press("End")
