@@ -64,6 +64,8 @@ def test_pages_load_nothing_and_lead_to_pages_that_are_there(report):
         assert not re.search(r'(?:src|href)="(?:https?:)?//(?!doi\.org/)', text)
         # figures are pictures of previews; what a script puts in holds itself
         assert not re.search(r'url\((?!data:|#|figures/|"\$\{data\.sheet)', text)
+        for picture in re.findall(r"url\((figures/[^)]+)\)", text):
+            assert (report / picture).exists(), picture
         assert "the figures of 2019 do not apply" in text
         assert str(settings.ROOT) not in text
         assert str(report) not in text
