@@ -51,7 +51,7 @@ def roc(found: Mapping[str, Sequence[Distances]]) -> None:
 def histograms(
     judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
     caption: str,
-    handled: dict[str, Any] | None = None,
+    live: dict[str, Any] | None = None,
     **thresholds: float,
 ) -> None:
     """Show the distances of same and different pairs, subplot by subplot, and thresholds by name."""
@@ -60,7 +60,7 @@ def histograms(
         plots.histograms,
         frames.histogram(judged),
         caption,
-        live=handled,
+        live=live,
         thresholds={"0.5": 0.5} | lines,
         x="distance D",
     )
