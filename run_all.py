@@ -1,28 +1,28 @@
 """Run all notebooks in order and render the report. `python run_all.py --help` says how."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 import webbrowser
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from siamese_utils import settings, terminal
-from siamese_utils.images import adopted, own, sources
-from siamese_utils.images.sources import DataError
-from siamese_utils.learning.training import TrainingDivergedError
-from siamese_utils.report import build, publish, series
-from siamese_utils.report.ahead import WorkersLostError
-from siamese_utils.report.execute import CELL_HOURS, NotebookError
-from siamese_utils.report.pdf import PdfError
-from siamese_utils.report.series import Chapter
+from siamese_utils.images import own
 from siamese_utils.terminal import Parser, end
 
+if TYPE_CHECKING:
+    from siamese_utils.report.orders import Order
+
+# What takes seconds to load is loaded by the functions that need it: --help and a mistyped option do
+# not wait for it, nor do processes that train, each of which loads this file too.
+
 NAME = "run_all.py"
-MOST_HOURS = 1000  # that a cell may take
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -81,9 +81,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cell-hours",
         type=float,
-        default=CELL_HOURS,
+        default=settings.CELL_HOURS,
         metavar="H",
-        help=f"end where a cell takes longer ({CELL_HOURS:g})",
+        help=f"end where a cell takes longer ({settings.CELL_HOURS:g})",
     )
     parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
     parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
@@ -94,66 +94,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--open", action="store_true", help="open the report when it is done")
     return parser.parse_args(arguments)
-
-
-def make_order(options: argparse.Namespace) -> build.Order:
-    """Turn options into an order; a folder of images is read. Raises ValueError, OSError, DataError."""
-    if options.workers < 1:
-        raise ValueError(f"--workers must be 1 or more, not {options.workers}")
-    if not 0 < options.cell_hours <= MOST_HOURS:  # neither is what is no number
-        raise ValueError(
-            f"--cell-hours must be above 0 and {MOST_HOURS} at most, not {options.cell_hours:g}"
-        )
-    profile = settings.get_profile(options.profile, options.seeds)
-    is_own = options.dataset not in ("auto", *sources.DATASETS)
-    chapters = [series.own()] if is_own else choose_chapters(options)
-    default = settings.REPORTS / ("own" if is_own else "partial" if options.only else "")
-    return build.Order(
-        profile=profile,
-        dataset=adopt(options) if is_own else options.dataset,
-        chapters=chapters,
-        is_part=is_own or bool(options.only),
-        # absolute: papermill changes folder while it works
-        output=(options.output or default).resolve(),
-        with_pdf=not options.no_pdf,
-        fresh=options.fresh,
-        workers=options.workers,
-        cell_hours=options.cell_hours,
-        scheduler=options.scheduler,
-    )
-
-
-def choose_chapters(options: argparse.Namespace) -> list[Chapter]:
-    """Return the notebooks of the series that the options ask for. Raises ValueError."""
-    if options.image_size is not None or options.unseen:
-        raise ValueError("--image-size and --unseen are for --dataset FOLDER, your own images")
-    chapters = series.chapters()
-    if options.only:
-        numbers = [chapter.number for chapter in chapters]
-        wanted = {number.zfill(2) for number in options.only}
-        if unknown := sorted(wanted - set(numbers)):
-            raise ValueError(
-                f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
-            )
-        if needy := sorted(wanted & {name[:2] for name in series.READERS}):
-            raise ValueError(
-                f"--only: {', '.join(needy)} reads what all others find; run without --only"
-            )
-        chapters = [chapter for chapter in chapters if chapter.number in wanted]
-    return chapters
-
-
-def adopt(options: argparse.Namespace) -> str:
-    """Read a folder of images and return its name as a data set. Raises ValueError, OSError."""
-    if not Path(options.dataset).is_dir():
-        known = ", ".join(("auto", *sources.DATASETS))
-        raise ValueError(f"--dataset: {options.dataset!r} is none of {known}, and no folder")
-    if options.only:
-        raise ValueError("--only chooses from the series; a report on a folder is one notebook")
-    if options.scheduler:
-        raise ValueError("--scheduler: a cluster's workers have no copy of your own images")
-    size = own.SIDE if options.image_size is None else options.image_size
-    return adopted.adopt(Path(options.dataset), size, options.unseen or ())
 
 
 class PatientConsole(Console):
@@ -167,28 +107,42 @@ class PatientConsole(Console):
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
+    options = parse(arguments)
+    try:
+        return carry_out(options)
+    except KeyboardInterrupt:
+        return end(NAME, 130, "stopped before any work")
+
+
+def carry_out(options: argparse.Namespace) -> int:
+    """Check what is asked for, do it, and return the exit status."""
+    from siamese_utils.images.sources import DataError
+    from siamese_utils.report import build, orders, publish
+
     with ExitStack() as held:
         try:
-            options = parse(arguments)
-            order = make_order(options)
+            order = orders.take(options)
             if options.list:
                 print(build.describe_plan(order))
                 return 0
             held.enter_context(publish.alone_in(order.output))
             # what is asked for can be done and is there, before any work
             build.check(order)
-            order = replace(order, dataset=order.plan.dataset)
         except RecursionError:
             return end(NAME, 2, "error: a folder lies too deep")
         except (ValueError, OSError, RuntimeError, DataError) as error:  # a loop of links is one
             return end(NAME, 2, f"error: {error}")
-        except KeyboardInterrupt:
-            return end(NAME, 130, "stopped before any work")
         return make(order, options.open)
 
 
-def make(order: build.Order, with_browser: bool) -> int:
-    """Carry a checked order out and return the exit status."""
+def make(order: Order, with_browser: bool) -> int:
+    """Make the report of a checked order and return the exit status."""
+    from siamese_utils.learning.training import TrainingDivergedError
+    from siamese_utils.report import build
+    from siamese_utils.report.ahead import WorkersLostError
+    from siamese_utils.report.execute import NotebookError
+    from siamese_utils.report.pdf import PdfError
+
     console = PatientConsole()
     try:
         page = build.build(order, console)

@@ -85,6 +85,7 @@ PROFILES = {
         to_the_end=20,
     ),
 }
+CELL_HOURS = 4.0  # that a cell of a notebook may take: for long, but not for ever
 LOTTERY_IMAGES = 1000  # of each class, in either profile; on the page on unseen classes too
 
 

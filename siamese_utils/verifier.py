@@ -228,8 +228,8 @@ class SiameseVerifier(BaseEstimator):
 
         form: `saved_model`, TensorFlow's, a folder `encoder`; or `litert`, for phones and small
         devices, a file `encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
-        float32 come out, computed in float32; `verifier.json` beside it has the threshold of their
-        distance. Raises
+        float32 come out, computed in float32: a verifier fitted in bfloat16 has distances that
+        differ by up to some percent. `verifier.json` beside it has the threshold. Raises
         FileExistsError, and ValueError for models that are more, or less, than one network.
         """
         check_is_fitted(self)

@@ -46,6 +46,12 @@ def test_the_lock_holds_every_dependency_with_its_hashes_and_no_address():
     assert not re.search(r"^-", text, re.MULTILINE)
 
 
+def test_the_lock_leaves_nothing_out():
+    """It is installed without looking for what a package needs, which an old pip does wrong."""
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_conda_has_the_versions_that_shape_numbers():
     text = (settings.ROOT / "environment.yml").read_text()
     named = dict(re.findall(r"- ([\w-]+)==([\w.]+)", text))
@@ -59,7 +65,7 @@ def test_the_readme_and_ci_agree_on_the_commands():
     set_up, _, quick = first.rpartition(" && ")
     assert quick == f"{whole} --profile quick" == ".venv/bin/python run_all.py --profile quick"
     ci = (settings.ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert f"{set_up} && {tests} --cov" == ci.replace("install -q", "install")
+    assert f"{set_up} && {tests} --cov" == ci.replace("install -q", "install").replace(" && wait", "")
 
 
 def test_the_readme_counts_the_trainings(fashion_mnist, store):

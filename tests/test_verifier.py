@@ -205,7 +205,9 @@ def test_an_exported_network_gives_the_same_distances(fitted, digits, tmp_path, 
     found = [ask(folder, digits.images[of]) for of in (first, second)]
     distances = np.linalg.norm(found[0] - found[1], axis=1)
     expected = fitted.distance(digits.images[first], digits.images[second])
-    assert distances == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    # where the verifier itself computes in bfloat16, each of its steps rounds to three digits
+    within = 1e-3 if fitted.precision_ == "float32" else 0.05
+    assert distances == pytest.approx(expected, rel=within, abs=1e-5)
     told = json.loads((folder / "verifier.json").read_text())
     assert told["threshold"] == fitted.threshold_
     assert told["shape"] == [28, 28, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import threading
@@ -116,6 +117,7 @@ def _train_and_weigh(step: Step, milestones: Sequence[int]) -> int:
 def _train(step: Step, milestones: Sequence[int]) -> None:
     import keras
 
+    gc.freeze()  # what is loaded stays: clear_session need not look through it each time
     run = plans.train(step, milestones)
     if isinstance(step, Experiment):
         distances.of_runs([run])

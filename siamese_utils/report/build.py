@@ -5,8 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,62 +13,16 @@ from rich.console import Console
 from siamese_utils import settings
 from siamese_utils.images import sources
 from siamese_utils.learning import plans
-from siamese_utils.learning.plans import Plan, Step
+from siamese_utils.learning.plans import Step
 from siamese_utils.report import execute, html, notebooks, pdf, publish, search
 from siamese_utils.report.ahead import Ahead, check_scheduler, train_here, train_on_cluster
 from siamese_utils.report.html import Body
 from siamese_utils.report.notebooks import Job
+from siamese_utils.report.orders import OF_WHOLE, Order
 from siamese_utils.report.pdf import PdfError
-from siamese_utils.report.series import FRONT, SUMMARY, Chapter
+from siamese_utils.report.series import FRONT
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.telling import results
-
-OF_WHOLE = ("handout.pdf", "slides.pdf")  # that a report of all pages has beside its PDF
-
-
-@dataclass(frozen=True)
-class Order:
-    """What run_all.py was asked for, checked."""
-
-    profile: settings.Profile
-    dataset: str  # a name; `auto` until it is known which one it stands for
-    chapters: list[Chapter]  # in the order of the report
-    is_part: bool  # not all of the series
-    output: Path
-    with_pdf: bool
-    fresh: bool
-    workers: int = 1  # processes that train, where there is no scheduler
-    cell_hours: float = execute.CELL_HOURS  # that a cell may take
-    scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
-
-    @property
-    def in_running_order(self) -> list[Chapter]:
-        """The notebooks as they run: the summary last, since it reads the others' results."""
-        return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
-
-    @property
-    def plan(self) -> Plan:
-        """What is to be trained."""
-        return Plan(self.profile, sources.resolve(self.dataset))
-
-    @property
-    def names(self) -> list[str]:
-        """The files and folders of the report."""
-        pages = [chapter.page for chapter in self.chapters]
-        pdfs = ["report.pdf", *([] if self.is_part else OF_WHOLE)] if self.with_pdf else []
-        return [*pages, *pdfs, search.FILE, *publish.FOLDERS]
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What readers must know of the report's making."""
-        versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-        return self.parameters | {"dataset": self.plan.images.name, "versions": versions}
-
-    @property
-    def parameters(self) -> dict[str, object]:
-        """What every notebook is told."""
-        profile = self.profile
-        return {"profile": profile.name, "dataset": self.dataset, "seeds": profile.seeds}
 
 
 def check(order: Order) -> None:
@@ -119,6 +72,7 @@ def build(order: Order, console: Console) -> Path:
     TrainingDivergedError; and PdfError, when the pages are in place without a PDF.
     """
     start = time.monotonic()
+    order = replace(order, dataset=order.plan.dataset)  # the one that auto stands for, for all
     staging = publish.open_staging(order.output)
     work = staging / "work"
     work.mkdir()

@@ -13,11 +13,11 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from siamese_utils import settings
 from siamese_utils.report.processes import end_with_parent
 from siamese_utils.report.series import Chapter
 
 KERNEL = "python3"
-CELL_HOURS = 4.0  # a cell may train for long, but not for ever
 
 
 class QuietKernelManager(AsyncKernelManager):
@@ -63,7 +63,10 @@ def check(chapter: Chapter, parameters: dict[str, Any]) -> None:
 
 
 def execute(
-    chapter: Chapter, parameters: dict[str, Any], target: Path, cell_hours: float = CELL_HOURS
+    chapter: Chapter,
+    parameters: dict[str, Any],
+    target: Path,
+    cell_hours: float = settings.CELL_HOURS,
 ) -> None:
     """Run a notebook and write it with its outputs to `target`.
 

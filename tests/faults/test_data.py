@@ -13,6 +13,7 @@ import pytest
 import run_all
 from siamese_utils import settings
 from siamese_utils.images import fashion_mnist as files
+from siamese_utils.report import build
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
 
@@ -27,7 +28,7 @@ def test_the_data_variable_names_no_folder(
     if kind == "a file":
         place.touch()
     monkeypatch.setenv(settings.DATA_VARIABLE, str(place))
-    monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("work was begun"))
     assert run_all.main(["--dataset", dataset, "--output", str(tmp_path / "report")]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert f"{settings.DATA_VARIABLE} is {place}, which is no folder" in line
@@ -74,6 +75,7 @@ def test_with_data_no_network_is_touched(fashion_mnist):
 FETCHES = """
 import sys
 from siamese_utils.images import fashion_mnist as files
+from siamese_utils.report import build
 files.SOURCES = (sys.argv[1],)
 files.TIMEOUT_SECONDS = 60
 print(files._download("t10k-labels-idx1-ubyte.gz"))

@@ -8,7 +8,7 @@ import pytest
 
 import run_all
 from siamese_utils import settings
-from siamese_utils.report import publish
+from siamese_utils.report import build, publish
 
 
 def refused(capsys, *arguments):
@@ -20,7 +20,7 @@ def refused(capsys, *arguments):
 
 @pytest.fixture(autouse=True)
 def before_work(store, monkeypatch):
-    monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("work was begun"))
 
 
 @pytest.mark.fault("the output lies behind a loop of links", "one line, exit 2")
@@ -81,7 +81,7 @@ def test_an_output_that_cannot_be_written(capsys):
 HOLDS = """
 import sys, time
 from pathlib import Path
-from siamese_utils.report import publish
+from siamese_utils.report import build, publish
 with publish.alone_in(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
