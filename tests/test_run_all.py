@@ -20,7 +20,7 @@ from siamese_utils.images.dataset import SETS
 from siamese_utils.learning import plans, store, training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.measuring import distances, verdicts
-from siamese_utils.report import publish, series
+from siamese_utils.report import build, publish, series
 from siamese_utils.telling import claims, results
 
 SEEDS = 2  # as in conftest.QUICK
@@ -274,7 +274,7 @@ def test_a_part_never_replaces_a_whole_report_whose_move_was_interrupted(store, 
 
 @pytest.mark.fault("two runs into one folder", "the second is refused, exit 2")
 def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("work was begun"))
     with publish.alone_in(tmp_path):
         status = run_all.main(["--dataset", "digits", "--output", str(tmp_path)])
     assert status == 2
@@ -304,7 +304,7 @@ def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkey
 )
 @pytest.mark.fault("mistyped options and wrong values", "one line, exit 2")
 def test_a_mistake_ends_with_one_line_and_exit_2(arguments, message, store, capsys, monkeypatch):
-    monkeypatch.setattr(run_all.build, "build", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("work was begun"))
     try:
         status = run_all.main(
             [*arguments, *(["--dataset", "digits"] if "mnist" not in arguments else [])]

@@ -25,6 +25,14 @@ from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.telling import results
 
 
+SAME_FOR_ALL = {
+    # sums in another order are others in their last digits, whichever process does them
+    "OPENBLAS_NUM_THREADS": "1",
+    # who presses Ctrl-C twice need not be told that semaphores are left
+    "PYTHONWARNINGS": "ignore:resource_tracker",
+}
+
+
 def check(order: Order) -> None:
     """Raise ValueError, OSError or DataError where the order cannot be carried out.
 
@@ -145,6 +153,7 @@ def _tell(order: Order, seconds: float, console: Console) -> None:
 def _environment(order: Order, progress: Path) -> Iterator[None]:
     """Tell all processes of the run, which inherit it, where the store is and what to pass over."""
     before = dict(os.environ)
+    os.environ |= SAME_FOR_ALL
     os.environ[settings.PROGRESS_VARIABLE] = str(progress)
     for name in (settings.STORE_VARIABLE, settings.DATA_VARIABLE):
         if given := os.environ.get(name):  # the kernels run in another folder
