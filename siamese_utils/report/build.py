@@ -24,7 +24,6 @@ from siamese_utils.report.series import FRONT
 from siamese_utils.report.status import Status, format_seconds
 from siamese_utils.telling import results
 
-
 SAME_FOR_ALL = {
     # sums in another order are others in their last digits, whichever process does them
     "OPENBLAS_NUM_THREADS": "1",
