@@ -45,7 +45,7 @@ def test_before_the_first_step_and_after_each_epoch(store, part):
     assert not np.allclose(clouds[0], other)
 
 
-def test_the_second_studys_encoder_takes_other_images(store, part, monkeypatch):
+def test_the_second_studys_encoder_takes_other_images(store, short_pretraining, part, monkeypatch):
     begun = transfer.build_encoder(transfer.Transfer(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
     found = embeddings.of_digits_encoder(0, part, np.arange(3))

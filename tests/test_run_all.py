@@ -234,7 +234,7 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start,
     folder, output = tmp_path / "store", tmp_path / "report"
     make_old_report(output)
     process = start(
-        *["--profile", "quick", "--dataset", "digits", "--seeds", "9"],
+        *["--profile", "quick", "--dataset", "digits", "--seeds", "9", "--workers", "1"],
         *["--output", str(output), "--no-pdf"],
         **{settings.STORE_VARIABLE: str(folder)},
     )

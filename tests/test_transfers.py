@@ -112,7 +112,7 @@ def test_raw_pixels_by_hand():
     assert found["test"][7] == pytest.approx(np.sqrt(np.sum(gap**2)), rel=1e-5)
 
 
-def test_what_learns_from_no_pair_is_kept(store, monkeypatch):
+def test_what_learns_from_no_pair_is_kept(store, short_pretraining, monkeypatch):
     begun = transfer.build_encoder(Transfer(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
     found = transfers.distances_without_pairs(0)
