@@ -120,7 +120,7 @@ def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     ids = re.findall(r'\sid="([^"]+)"', path.read_text())
     assert len(ids) == len(set(ids))
     assert [name for name, _ in body.headings] == ["code-1", "twice", "twice-2"]
-    pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="")
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="")
 
 
 @pytest.mark.fault("a link of a notebook would run code at a click", "it becomes text")
@@ -230,13 +230,13 @@ def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path
 def test_the_pdf_is_whole(make_chapter, tmp_path):
     chapter = make_chapter(v4.new_markdown_cell("## One\n\n$$L = D^2$$"), SAMPLE)
     body = html.render_body(chapter, run(chapter, tmp_path), {})
-    pdf.render_pdf([body], tmp_path / "report.pdf", banner="", subtitle="quick")
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="quick")
     content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
     time.sleep(1.1)  # of a time stamp a second would show
-    pdf.render_pdf([body], tmp_path / "again.pdf", banner="", subtitle="quick")
-    assert (tmp_path / "again.pdf").read_bytes() == content
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="quick")
+    assert (tmp_path / "report.pdf").read_bytes() == content
 
 
 def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, monkeypatch):
@@ -245,7 +245,7 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     typeset = []
     monkeypatch.setattr(pdf, "_typeset", lambda _, content, *__: typeset.append(content))
-    pdf.render_pdf([body], tmp_path / "report.pdf", "", "")
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], "", "")
     soup = BeautifulSoup(typeset[0], "html.parser")
     titles = [heading.text for heading in soup.find_all(["h1", "h2", "h3"])]
     assert titles == [
@@ -266,7 +266,7 @@ def test_the_handout_has_the_answer_and_the_first_table(make_chapter, tmp_path, 
     typeset = []
     real = pdf._to_typst
     monkeypatch.setattr(pdf, "_to_typst", lambda text: typeset.append(text) or real(text))
-    pdf.render_handout(body, tmp_path / "handout.pdf", banner="Mind.", subtitle="quick")
+    pdf.render_pdfs([body], tmp_path, ["handout.pdf"], banner="Mind.", subtitle="quick")
     assert (tmp_path / "handout.pdf").read_bytes().startswith(b"%PDF-")
     [text] = typeset
     assert "<strong>Yes</strong>, see there." in text
@@ -283,7 +283,7 @@ def test_a_slide_has_question_figure_and_answer(make_chapter, tmp_path, monkeypa
     typeset = []
     real = pdf._to_typst
     monkeypatch.setattr(pdf, "_to_typst", lambda text: typeset.append(text) or real(text))
-    pdf.render_slides([body, body], tmp_path / "slides.pdf", banner="", subtitle="quick")
+    pdf.render_pdfs([body, body], tmp_path, ["slides.pdf"], banner="", subtitle="quick")
     assert (tmp_path / "slides.pdf").read_bytes().startswith(b"%PDF-")
     [text] = typeset
     soup = BeautifulSoup(text, "html.parser")
@@ -298,7 +298,7 @@ def test_a_page_with_citations_becomes_a_pdf(make_chapter, tmp_path):
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     assert ("references", "References") in body.headings
     other = replace(body, chapter=replace(chapter, path=tmp_path / "08-other.ipynb"))
-    pdf.render_pdf([body, other], tmp_path / "report.pdf", banner="", subtitle="quick")
+    pdf.render_pdfs([body, other], tmp_path, ["report.pdf"], banner="", subtitle="quick")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 

@@ -18,7 +18,7 @@ from siamese_utils.report import execute, html, notebooks, pdf, publish, search
 from siamese_utils.report.ahead import Ahead, check_scheduler, train_here, train_on_cluster
 from siamese_utils.report.html import Body
 from siamese_utils.report.notebooks import Job
-from siamese_utils.report.orders import OF_WHOLE, Order
+from siamese_utils.report.orders import Order
 from siamese_utils.report.pdf import PdfError
 from siamese_utils.report.series import FRONT
 from siamese_utils.report.status import Status, format_seconds
@@ -192,13 +192,10 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
         facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
         subtitle = facts.format(**order.facts)
         try:
-            pdf.render_pdf(bodies, staging / "report.pdf", banner, subtitle)
-            if not order.is_part:
-                pdf.render_handout(bodies[0], staging / "handout.pdf", banner, subtitle)
-                pdf.render_slides(bodies, staging / "slides.pdf", banner, subtitle)
+            pdf.render_pdfs(bodies, staging, order.pdfs, banner, subtitle)
         except PdfError as error:
             failure = error
-            for name in ("report.pdf", *OF_WHOLE):  # all or none
+            for name in order.pdfs:  # all or none
                 (staging / name).unlink(missing_ok=True)
     status.begin("pages")
     with_pdf = order.with_pdf and not failure

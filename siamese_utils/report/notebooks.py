@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from platform import python_version
@@ -88,9 +89,13 @@ def _grounds_of(job: Job) -> str:
     if job.chapter.name in READERS:
         files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb"), settings.CITATION]
     digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
-    installed = sorted(f"{found.name} {found.version}" for found in distributions())
-    others = [job.data, machine.best_precision(), python_version(), installed]
+    others = [job.data, machine.best_precision(), python_version(), _installed()]
     return hashlib.sha256(json.dumps([sorted(digests), others]).encode()).hexdigest()
+
+
+@cache
+def _installed() -> list[str]:
+    return sorted(f"{found.name} {found.version}" for found in distributions())
 
 
 def _key_of(job: Job) -> str:

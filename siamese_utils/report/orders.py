@@ -8,11 +8,10 @@ from pathlib import Path
 from siamese_utils import settings
 from siamese_utils.images import adopted, own, sources
 from siamese_utils.learning.plans import Plan
-from siamese_utils.report import publish, search, series
+from siamese_utils.report import pdf, publish, search, series
 from siamese_utils.report.series import SUMMARY, Chapter
 
 MOST_HOURS = 1000  # that a cell may take
-OF_WHOLE = ("handout.pdf", "slides.pdf")  # that a report of all pages has beside its PDF
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,16 @@ class Order:
         return Plan(self.profile, sources.resolve(self.dataset))
 
     @property
+    def pdfs(self) -> list[str]:
+        """Its documents; a part has no handout and no slides."""
+        documents = ["report.pdf"] if self.is_part else list(pdf.DOCUMENTS)
+        return documents if self.with_pdf else []
+
+    @property
     def names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
-        pdfs = ["report.pdf", *([] if self.is_part else OF_WHOLE)] if self.with_pdf else []
-        return [*pages, *pdfs, search.FILE, *publish.FOLDERS]
+        return [*pages, *self.pdfs, search.FILE, *publish.FOLDERS]
 
     @property
     def facts(self) -> dict[str, object]:

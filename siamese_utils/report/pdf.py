@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import tempfile
+from collections.abc import Sequence
+from copy import copy
 from itertools import zip_longest
 from pathlib import Path
 
@@ -19,6 +21,7 @@ SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')  # 
 FRONT_FIGURE = 60  # % of a slide's width: of a figure that an answer has
 SLIDE_FIGURE = 36  # % of a slide's width: the height that its figure may have
 STANDARD = "a-2b"  # PDF/A: a file that archives take
+Composed = tuple[str, dict[str, str]]
 
 
 class PdfError(Exception):
@@ -36,81 +39,90 @@ def check() -> None:
         raise ValueError(f"no PDF can be made here ({error}); --no-pdf does without") from None
 
 
-def render_pdf(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
-    """Write the bodies as one document, without the code of their cells.
+def render_pdfs(
+    bodies: list[Body], folder: Path, names: Sequence[str], banner: str, subtitle: str
+) -> None:
+    """Write documents of the bodies, names in DOCUMENTS, into a folder.
 
-    Its front page holds the first body's answer, its end the answers to the exercises, and the code
-    that pages show.
-    Raises PdfError where pandoc or Typst refuses the document.
+    Raises PdfError where pandoc or Typst refuses one.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
+    with tempfile.TemporaryDirectory() as place:
+        scratch = Path(place)
         soups = [_chapter(body, scratch) for body in bodies]
-        _link_within(soups, {body.chapter.page: body.chapter.name for body in bodies})
-        ends = [_take_solutions(soups), _take_listings(soups)]
-        findings = soups[0].find(class_="answer")
-        if findings:
-            findings.extract()
-            soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
-        inputs = _describe(bodies[0], banner, subtitle) | {"findings": "yes" if findings else ""}
-        front = _to_typst(str(findings or ""))
-        (scratch / "findings.typ").write_text(front, encoding="utf-8")
-        _typeset("report.typ", "\n".join(map(str, [*soups, *ends])), inputs, scratch, target)
+        front = bodies[0].chapter
+        told = {"title": front.title, "question": front.question}
+        told |= {"banner": banner, "subtitle": subtitle}
+        for name, compose in DOCUMENTS.items():
+            if name in names:
+                html, more = compose(bodies, soups, scratch)
+                _typeset(name, html, told | more, scratch, folder / name)
 
 
-def render_handout(summary: Body, target: Path, banner: str, subtitle: str) -> None:
-    """Write one page with the summary's answer and its first table. Raises PdfError."""
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        soup = _chapter(summary, scratch)
-        for link in soup("a"):
-            link.unwrap()  # what it leads to is not here
-        parts = [soup.find(class_="answer"), soup.find("table")]
-        content = "\n".join(str(part) for part in parts if part)
-        inputs = _describe(summary, banner, subtitle)
-        _typeset("handout.typ", content, inputs, scratch, target)
-
-
-def render_slides(bodies: list[Body], target: Path, banner: str, subtitle: str) -> None:
-    """Write a slide for each body: question, first figure, answer. Raises PdfError."""
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        slides = [_slide(_chapter(body, scratch), body) for body in bodies]
-        inputs = _describe(bodies[0], banner, subtitle)
-        _typeset("slides.typ", "\n".join(slides), inputs, scratch, target)
+def _slides(bodies: list[Body], soups: list[BeautifulSoup], _: Path) -> Composed:
+    """Compose a slide for each body: question, first figure, answer."""
+    return "\n".join(map(_slide, soups, bodies)), {}
 
 
 def _slide(soup: BeautifulSoup, body: Body) -> str:
     """Return the HTML of a slide; soup: as `_chapter` returns it."""
-    for link in soup("a"):
-        link.unwrap()  # what it leads to is not here
     answer, parts = soup.find(class_="answer"), [soup.h1, soup.h1.find_next_sibling("p")]
+    parts = list(map(_unlinked, parts))
     # the first of data, if there is one: pictures of images say less
     place = next((i for i, drawing in enumerate(body.drawings) if drawing.data), 0)
     if body.drawings and not body.chapter.is_front:
-        picture = soup.select('img[src^="figures/"]')[place]
+        picture = copy(soup.select('img[src^="figures/"]')[place])
         width, height = map(float, SIZE.search(body.drawings[place].svg).groups())
         picture["width"] = f"{min(100, SLIDE_FIGURE * width / height):.0f}%"
         parts.append(picture)
     if answer:
+        answer = _unlinked(answer)
         for caption in answer.select("figcaption"):
             caption.decompose()
         for picture in answer.select("img"):
             picture["width"] = f"{FRONT_FIGURE}%"
         parts.append(answer)
-    return "\n".join(str(part) for part in parts if part)
+    return "\n".join(map(str, parts))
 
 
-def _describe(front: Body, banner: str, subtitle: str) -> dict[str, str]:
-    chapter = front.chapter
-    told = {"title": chapter.title, "question": chapter.question}
-    return told | {"banner": banner, "subtitle": subtitle}
+def _handout(_: list[Body], soups: list[BeautifulSoup], __: Path) -> Composed:
+    """Compose one page: the first body's answer and its first table."""
+    parts = [soups[0].find(class_="answer"), soups[0].find("table")]
+    return "\n".join(str(_unlinked(part)) for part in parts if part), {}
 
 
-def _typeset(template: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
-    """Write HTML below a template as a PDF; its files lie in `scratch`. Raises PdfError."""
+def _unlinked(part: Tag) -> Tag:
+    """Return a copy without links: what they lead to is not in that document."""
+    part = copy(part)
+    for link in part("a"):
+        link.unwrap()
+    return part
+
+
+def _report(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
+    """Compose one document of all bodies, without the code of their cells; it takes them apart.
+
+    Its front page holds the first body's answer, its end the answers to the exercises, and the code
+    that pages show.
+    """
+    _link_within(soups, {body.chapter.page: body.chapter.name for body in bodies})
+    ends = [_take_solutions(soups), _take_listings(soups)]
+    findings = soups[0].find(class_="answer")
+    if findings:
+        findings.extract()
+        soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
+    (scratch / "findings.typ").write_text(_to_typst(str(findings or "")), encoding="utf-8")
+    return "\n".join(map(str, [*soups, *ends])), {"findings": "yes" if findings else ""}
+
+
+# name -> what composes it: HTML, and what its template is told beside the usual
+DOCUMENTS = {"slides.pdf": _slides, "handout.pdf": _handout, "report.pdf": _report}
+
+
+def _typeset(name: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
+    """Write HTML below the template of that name as a PDF; its files lie in `scratch`."""
     import typst
 
+    template = Path(name).with_suffix(".typ")
     files = (TEMPLATES / "style.typ", TEMPLATES / template)
     head = "".join(path.read_text(encoding="utf-8") for path in files)
     (scratch / template).write_text(head + _to_typst(html), encoding="utf-8")
