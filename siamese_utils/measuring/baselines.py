@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
-from sklearn.decomposition import PCA
 
 Embed = Callable[[np.ndarray], np.ndarray]  # images (images, h, w, c) uint8 -> (images, dimensions)
 
@@ -36,6 +35,8 @@ def silhouette(images: np.ndarray) -> np.ndarray:
 
 def fit_pca(images: np.ndarray) -> Embed:
     """Fit the first 50 principal components of the pixels and return the projection onto them."""
+    from sklearn.decomposition import PCA
+
     components = min(COMPONENTS, len(images), images[0].size)
     projection = PCA(components, svd_solver="covariance_eigh").fit(pixels(images))
     return lambda others: projection.transform(pixels(others))

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from siamese_utils.learning import store
@@ -60,6 +58,9 @@ def describe(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 def flatten(embeddings: np.ndarray) -> dict[str, np.ndarray]:
     """Return two maps of the embeddings, name -> (images, 2): by PCA and by t-SNE."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     # One thread: TensorFlow's own threads leave OpenMP's waiting for each other, up to a minute.
     with threadpool_limits(limits=1):
         return {
@@ -70,6 +71,8 @@ def flatten(embeddings: np.ndarray) -> dict[str, np.ndarray]:
 
 def one_map(clouds: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
     """Return several embeddings of the same images by one PCA of them all: name -> (images, 2)."""
+    from sklearn.decomposition import PCA
+
     with threadpool_limits(limits=1):  # as above
         found = PCA(2, random_state=0).fit(np.concatenate(list(clouds.values())))
         return {name: found.transform(cloud) for name, cloud in clouds.items()}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 POWER, TRIALS = 0.8, 20_000  # of the simulation of what can be found
@@ -119,7 +119,7 @@ def interval_over(values: Sequence[float]) -> tuple[float, float]:
         raise ValueError("an interval needs at least one value")
     if n == 1:
         return math.nan, math.nan
-    mean, quantile = float(values.mean()), stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    mean, quantile = float(values.mean()), special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
     half_width = float(quantile * values.std(ddof=1) / math.sqrt(n))
     return mean - half_width, mean + half_width
 
@@ -157,7 +157,7 @@ def smallest_found(difference: Measured) -> float:
     mean, squares = np.zeros(TRIALS), np.zeros(TRIALS)
     for part in parts:
         drawn = rng.normal(0, part.std(ddof=1), (TRIALS, len(part)))
-        quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(part) - 1)
+        quantile = special.stdtrit(len(part) - 1, (1 + CONFIDENCE) / 2)
         mean += drawn.mean(axis=1)
         squares += quantile**2 * drawn.var(axis=1, ddof=1) / len(part)
     return float(np.quantile(np.sqrt(squares) - mean, POWER))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from siamese_utils.images import pairs
 from siamese_utils.images.dataset import TEST_SETS
@@ -72,7 +72,7 @@ def ratio_of_spreads(first: Sequence[float], second: Sequence[float]) -> tuple[f
     """
     ratio = float(np.std(first, ddof=1) / np.std(second, ddof=1))
     ends = [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2]
-    low, high = ratio / np.sqrt(stats.f.ppf(ends, len(first) - 1, len(second) - 1))
+    low, high = ratio / np.sqrt(special.fdtri(len(first) - 1, len(second) - 1, ends))
     return ratio, float(low), float(high)
 
 
@@ -89,9 +89,11 @@ def against_pixels(found: pd.DataFrame) -> tuple[int, Interval, Measured]:
     Then the share of these choices in %, with its exact 95 % interval, and the difference in AUC,
     pixels minus network, with its interval over the choices.
     """
+    from scipy.stats import binomtest
+
     others = found[~found[OWN]]
     lost = int((others[PIXELS] > others[NETWORK]).sum())
-    share = stats.binomtest(lost, len(others)).proportion_ci(CONFIDENCE)
+    share = binomtest(lost, len(others)).proportion_ci(CONFIDENCE)
     percent = 100 * lost / len(others), 100 * share.low, 100 * share.high
     difference = measured(others[PIXELS]) - measured(others[NETWORK])
     return lost, Interval(*percent, seeds=len(others), unit="%"), difference
