@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, log_expit
+from sklearn.linear_model import LogisticRegression
 
 from siamese_utils.images.dataset import Dataset
 from siamese_utils.measuring.counts import PairCounts
@@ -46,8 +47,6 @@ def fit(distance: np.ndarray, same: np.ndarray, number: int) -> Probability:
     (number + 1) / (number + 2), and no few pairs make it certain. Where same pairs are no nearer
     than different ones it is a half at every distance. Source: Platt 1999, section 2.2.
     """
-    from sklearn.linear_model import LogisticRegression
-
     unit = distance.std() or 1.0  # the solver stops early where distances are small
     share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
     weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
