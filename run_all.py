@@ -107,9 +107,8 @@ class PatientConsole(Console):
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
-    options = parse(arguments)
     try:
-        return carry_out(options)
+        return carry_out(parse(arguments))
     except KeyboardInterrupt:
         return end(NAME, 130, "stopped before any work")
 

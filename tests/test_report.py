@@ -235,8 +235,10 @@ def test_the_pdf_is_whole(make_chapter, tmp_path):
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
     time.sleep(1.1)  # of a time stamp a second would show
-    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="quick")
-    assert (tmp_path / "report.pdf").read_bytes() == content
+    again = tmp_path / "again"
+    again.mkdir()
+    pdf.render_pdfs([body], again, ["report.pdf"], banner="", subtitle="quick")
+    assert (again / "report.pdf").read_bytes() == content
 
 
 def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, monkeypatch):

@@ -238,13 +238,13 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start,
         *["--output", str(output), "--no-pdf"],
         **{settings.STORE_VARIABLE: str(folder)},
     )
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 120
     while not (folder.is_dir() and list(folder.glob("[!.]*.npz"))):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.strip().count("\n") == 0
     assert sorted(path.name for path in output.iterdir()) == ["index.html", "results"]

@@ -21,7 +21,7 @@ SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')  # 
 FRONT_FIGURE = 60  # % of a slide's width: of a figure that an answer has
 SLIDE_FIGURE = 36  # % of a slide's width: the height that its figure may have
 STANDARD = "a-2b"  # PDF/A: a file that archives take
-Composed = tuple[str, dict[str, str]]
+Composed = tuple[str, dict[str, str]]  # HTML, and what its template is told beside the usual
 
 
 class PdfError(Exception):
@@ -58,15 +58,15 @@ def render_pdfs(
                 _typeset(name, html, told | more, scratch, folder / name)
 
 
-def _slides(bodies: list[Body], soups: list[BeautifulSoup], _: Path) -> Composed:
+def _slides(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
     """Compose a slide for each body: question, first figure, answer."""
     return "\n".join(map(_slide, soups, bodies)), {}
 
 
 def _slide(soup: BeautifulSoup, body: Body) -> str:
     """Return the HTML of a slide; soup: as `_chapter` returns it."""
-    answer, parts = soup.find(class_="answer"), [soup.h1, soup.h1.find_next_sibling("p")]
-    parts = list(map(_unlinked, parts))
+    answer, head = soup.find(class_="answer"), [soup.h1, soup.h1.find_next_sibling("p")]
+    parts = [_unlinked(part) for part in head if part]
     # the first of data, if there is one: pictures of images say less
     place = next((i for i, drawing in enumerate(body.drawings) if drawing.data), 0)
     if body.drawings and not body.chapter.is_front:
@@ -84,7 +84,7 @@ def _slide(soup: BeautifulSoup, body: Body) -> str:
     return "\n".join(map(str, parts))
 
 
-def _handout(_: list[Body], soups: list[BeautifulSoup], __: Path) -> Composed:
+def _handout(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
     """Compose one page: the first body's answer and its first table."""
     parts = [soups[0].find(class_="answer"), soups[0].find("table")]
     return "\n".join(str(_unlinked(part)) for part in parts if part), {}
@@ -114,7 +114,7 @@ def _report(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Co
     return "\n".join(map(str, [*soups, *ends])), {"findings": "yes" if findings else ""}
 
 
-# name -> what composes it: HTML, and what its template is told beside the usual
+# name -> what composes it; the last one takes the chapters apart
 DOCUMENTS = {"slides.pdf": _slides, "handout.pdf": _handout, "report.pdf": _report}
 
 

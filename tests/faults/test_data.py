@@ -75,7 +75,6 @@ def test_with_data_no_network_is_touched(fashion_mnist):
 FETCHES = """
 import sys
 from siamese_utils.images import fashion_mnist as files
-from siamese_utils.report import build
 files.SOURCES = (sys.argv[1],)
 files.TIMEOUT_SECONDS = 60
 print(files._download("t10k-labels-idx1-ubyte.gz"))

@@ -81,7 +81,7 @@ def test_an_output_that_cannot_be_written(capsys):
 HOLDS = """
 import sys, time
 from pathlib import Path
-from siamese_utils.report import build, publish
+from siamese_utils.report import publish
 with publish.alone_in(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -17,7 +17,7 @@ SIGNALS = [one.name for one in known_signals("SIGINT", "SIGTERM", "SIGHUP")]
 def begin(start_series, tmp_path, make_old_report):
     """A function that starts a run in place of an old report, which waits in its only cell."""
 
-    def begin_it(seconds=600, with_pdf=False):
+    def begin_it(seconds=60, with_pdf=False):
         make_old_report(tmp_path / "report")
         process = start_series(
             CELL.format(seconds=seconds),
@@ -53,10 +53,10 @@ def old_report_stands(folder):
 def test_a_signal_while_a_cell_runs(begin, tmp_path, name):
     process, kernel = begin()
     process.send_signal(getattr(signal, name))
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err == "run_all.py: stopped; finished trainings are kept, the old report stands\n"
-    wait_for(lambda: not is_running(kernel))
+    wait_for(lambda: not is_running(kernel), seconds=10)
     old_report_stands(tmp_path / "report")
 
 
@@ -68,7 +68,7 @@ def test_a_signal_while_pages_are_made(begin, tmp_path):
     while "PDF" not in (line := process.stdout.readline()):
         assert line, process.stderr.read()
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err.count("\n") == 1
     old_report_stands(tmp_path / "report")
@@ -82,11 +82,11 @@ def test_ctrl_c_twice(begin, tmp_path, start_series):
     for _ in range(2):
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=30)
     # Python itself ends by the signal where it comes when all else is over
     assert process.returncode in (130, -signal.SIGINT)
     assert err.count("\n") <= 1
-    wait_for(lambda: not is_running(kernel))
+    wait_for(lambda: not is_running(kernel), seconds=10)
     assert (tmp_path / "report" / "index.html").read_text() == "the old report"
     again = start_series("print('done')")  # what was left does not hinder the next run
     assert again.wait() == 0
