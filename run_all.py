@@ -85,6 +85,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="H",
         help=f"end where a cell takes longer ({settings.CELL_HOURS:g})",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        help="arithmetic of the trainings (auto: bfloat16 if it is faster here, otherwise float32)",
+    )
     parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
     parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
     parser.add_argument(
@@ -139,18 +144,24 @@ def make(order: Order, with_browser: bool) -> int:
     from siamese_utils.learning.training import TrainingDivergedError
     from siamese_utils.report import build
     from siamese_utils.report.ahead import WorkersLostError
-    from siamese_utils.report.execute import NotebookError
+    from siamese_utils.report.notebooks import NotebooksFailedError
     from siamese_utils.report.pdf import PdfError
 
     console = PatientConsole()
     try:
-        page = build.build(order, console)
-    except (NotebookError, PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
+        failed = build.build(order, console)
+    except NotebooksFailedError as error:
+        return max(end(NAME, 1, failure) for failure in error.failures)
+    except (PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
         return end(NAME, 1, str(error))
     except KeyboardInterrupt:
         return end(NAME, 130, "stopped; finished trainings are kept, the old report stands")
+    page = order.output / order.chapters[0].page
     if not (with_browser and webbrowser.open(page.resolve().as_uri())):
         console.print(f"Open {page}", highlight=False, soft_wrap=True)
+    if failed:
+        links = ", ".join(str(order.output / check.link) for check in failed)
+        return end(NAME, 1, f"{len(failed)} check{'s' * (len(failed) > 1)} failed: {links}")
     return 0
 
 

@@ -373,8 +373,11 @@ class SiameseVerifier(BaseEstimator):
                 f"{len(different)} pairs of two classes are too few to tell a rate of {rate:g}",
                 stacklevel=4,
             )
-        # just below the first that may not be
-        self.threshold_ = float(np.nextafter(different[allowed], -1, dtype=np.float64))
+        # Midway to the next smaller distance, since a distance may be rounded otherwise in another
+        # batch. Below 0, so that no pair is accepted, if the first one that may not be has distance 0.
+        first = float(different[allowed])
+        below = distance[distance < first]
+        self.threshold_ = (first + float(below.max(initial=0))) / 2 if first > 0 else -1.0
 
     def _count(self, images: np.ndarray, labels: np.ndarray) -> PairCounts:
         """Count all pairs of labelled images by their distance."""

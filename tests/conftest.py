@@ -15,6 +15,7 @@ from nbformat import v4
 from siamese_utils import settings
 from siamese_utils.images import fashion_mnist as files
 from siamese_utils.images import sources
+from siamese_utils.learning import machine
 from siamese_utils.learning.transfer import Pretraining, Transfer
 from siamese_utils.report import publish
 
@@ -30,6 +31,14 @@ ORDER = {
     "faults": 3,
     "test_run_all.py": 4,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def precision():
+    """Every process of the tests trains in this machine's precision, which is tried out once."""
+    os.environ.setdefault(
+        settings.PRECISION_VARIABLE, machine.best_precision().removeprefix("mixed_")
+    )
 
 
 def pytest_collection_modifyitems(items):
@@ -148,7 +157,9 @@ def whole_run(tmp_path_factory, start, worker_id):
     store, said = folder / "store", folder / "said"
     with filelock.FileLock(f"{folder}.lock"):
         if not said.exists():
-            process = start(*arguments, **{settings.STORE_VARIABLE: str(store)})
+            # as a reader starts it, who has not chosen a precision
+            variables = {settings.STORE_VARIABLE: str(store), settings.PRECISION_VARIABLE: ""}
+            process = start(*arguments, **variables)
             out, err = process.communicate()
             assert process.returncode == 0, err
             assert not err

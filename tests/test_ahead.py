@@ -108,8 +108,9 @@ def test_a_worker_that_has_grown_is_renewed(kept, order, monkeypatch):
         assert len(set(kept.read_text().split())) == processes
 
 
-def write_pid(step, _):
+def write_pid(task):
     """Pretend to grow by a byte with each step."""
+    step, _ = task
     with open(os.environ[settings.PROGRESS_VARIABLE], "a") as file:
         print(os.getpid(), file=file)
     return step

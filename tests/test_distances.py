@@ -178,7 +178,6 @@ def test_a_margin_means_something_to_the_contrastive_loss_alone(
 def test_another_seed_of_a_run_is_another_split(store, trained):
     other = training.train(replace(SHORT, seed=1))
     first, second = distances.of_runs([trained, other])
-    assert first.tuned != second.tuned
     assert not np.array_equal(first.drawn["unseen"], second.drawn["unseen"])
 
 

@@ -85,6 +85,6 @@ def test_typical_pairs_have_the_median_distance_of_their_kind(store, part):
         told = found[kind]
         a, b = part.labels[told["rows"]]
         assert (a != b) == (kind == "different")
-        assert abs(np.mean(distance[of_kind] < told["distance"]) - 0.5) < 0.05
+        assert abs(np.mean(distance[of_kind] < told["distance"]) - 0.5) < 0.1
         gap = np.subtract(*told["embeddings"])
         assert np.linalg.norm(gap) == pytest.approx(told["distance"], abs=0.02)

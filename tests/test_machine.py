@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 
+from siamese_utils import settings
 from siamese_utils.learning import machine, store
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
@@ -22,7 +23,7 @@ print(json.dumps(describe_machine()))
 @cache
 def describe(**environment):
     """The record of this machine in a process with these variables alone."""
-    variables = {*machine.THREAD_VARIABLES, ONEDNN}
+    variables = {*machine.THREAD_VARIABLES, ONEDNN, machine.ISA_VARIABLE}
     kept = {name: value for name, value in os.environ.items() if name not in variables}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=kept | environment, capture_output=True, text=True
@@ -70,29 +71,110 @@ def test_cores_that_may_not_be_used_are_not_counted_as_allowed():
     assert held_back()["cores"] == plain()["cores"] == os.cpu_count()
 
 
+def test_a_processor_held_back_to_older_instructions_is_another_one():
+    assert plain()["oneDNN limit"] == ""
+    assert describe(**{machine.ISA_VARIABLE: "AVX2"})["oneDNN limit"] == "AVX2"
+
+
 def test_nothing_else_tells_the_same_machine_from_itself():
     told = {name for name in plain() if plain()[name] != held_back()[name]}
     assert told <= {"thread variables", "oneDNN", "cores allowed"}
     assert machine.describe_machine() == machine.describe_machine()
 
 
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that has this machine be one with a processor of this vendor, with these flags."""
+
+    def pretend(vendor, flags, **environment):
+        monkeypatch.setattr(machine, "GPU_DEVICES", ())
+        monkeypatch.setattr(machine, "_read_processor", {"vendor_id": vendor, "flags": flags}.get)
+        for name in (ONEDNN, machine.ISA_VARIABLE, settings.PRECISION_VARIABLE):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        machine.prefers_bfloat16.cache_clear()
+
+    yield pretend
+    machine.prefers_bfloat16.cache_clear()
+
+
+AMX = "avx512f avx512_bf16 amx_bf16"
+
+
 @pytest.mark.parametrize(
-    ("vendor", "flags", "precision"),
+    ("vendor", "flags", "environment", "expected"),
     [
-        ("", "", "float32"),
-        ("AuthenticAMD", "avx2 avx512f", "float32"),
-        ("AuthenticAMD", "avx512f avx512_bf16", "mixed_bfloat16"),
-        ("GenuineIntel", "avx512f avx512_bf16", "float32"),
-        ("GenuineIntel", "avx512_bf16 amx_bf16", "mixed_bfloat16"),
+        ("", "", {}, False),
+        ("AuthenticAMD", "avx2 avx512f", {}, False),
+        ("AuthenticAMD", "avx512f avx512_bf16", {}, True),
+        ("GenuineIntel", "avx512f avx512_bf16", {}, False),
+        ("GenuineIntel", AMX, {}, True),
+        ("GenuineIntel", AMX, {ONEDNN: "0"}, False),
+        ("GenuineIntel", AMX, {machine.ISA_VARIABLE: "AVX2"}, False),
+        ("GenuineIntel", AMX, {machine.ISA_VARIABLE: "avx512_core"}, False),
+        ("GenuineIntel", AMX, {machine.ISA_VARIABLE: "AVX512_CORE_AMX"}, True),
+        ("AuthenticAMD", "avx512_bf16", {machine.ISA_VARIABLE: "AVX512_CORE_BF16"}, True),
     ],
 )
-def test_bfloat16_is_for_processors_that_are_faster_in_it(monkeypatch, vendor, flags, precision):
-    told = {"vendor_id": vendor, "flags": flags}
-    monkeypatch.setattr(machine, "GPU_DEVICES", ())
-    monkeypatch.setattr(machine, "_read_processor", told.get)
-    machine.best_precision.cache_clear()
-    assert machine.best_precision() == precision
-    machine.best_precision.cache_clear()
+def test_bfloat16_is_preferred_where_it_is_faster(processor, vendor, flags, environment, expected):
+    processor(vendor, flags, **environment)
+    assert machine.prefers_bfloat16() == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "can_run", "choice", "expected"),
+    [
+        (AMX, True, "auto", "mixed_bfloat16"),
+        (AMX, False, "auto", "float32"),
+        ("", True, "auto", "float32"),
+        (AMX, True, "float32", "float32"),
+        ("", True, "bfloat16", "mixed_bfloat16"),
+    ],
+)
+def test_a_precision_is_chosen_by_what_is_faster_and_what_runs(
+    processor, monkeypatch, flags, can_run, choice, expected
+):
+    processor("GenuineIntel", flags)
+    monkeypatch.setattr(machine, "can_run_bfloat16", lambda: can_run)
+    assert machine.choose_precision(choice) == expected
+    monkeypatch.setenv(settings.PRECISION_VARIABLE, choice)
+    assert machine.best_precision() == expected
+
+
+def test_a_precision_that_cannot_run_is_refused(monkeypatch):
+    monkeypatch.setattr(machine, "can_run_bfloat16", lambda: False)
+    with pytest.raises(ValueError, match="cannot train in bfloat16 on this machine"):
+        machine.choose_precision("bfloat16")
+    with pytest.raises(ValueError, match="unknown precision 'half'"):
+        machine.choose_precision("half")
+
+
+TRAIN_IN_BFLOAT16 = """
+import numpy as np
+from siamese_utils.learning import machine, models
+found = machine.can_run_bfloat16()
+encoder = models.build_encoder("base", (28, 28, 1), "mixed_bfloat16")
+encoder.compile("rmsprop", "mse", jit_compile=False)
+try:
+    encoder.train_on_batch(np.ones((2, 28, 28, 1)), np.ones((2, 128)))
+    print(found, True)
+except Exception:
+    print(found, False)
+"""
+
+
+@pytest.mark.parametrize("isa", ["DEFAULT", "AVX2", "AVX512_CORE"])
+def test_what_can_run_in_bfloat16_is_what_trains(isa):
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_IN_BFLOAT16],
+        env=os.environ | {machine.ISA_VARIABLE: isa},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, trains = done.stdout.split()
+    assert found == trains
 
 
 def test_the_speed_is_that_of_a_processor():

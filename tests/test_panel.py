@@ -25,8 +25,8 @@ def test_the_exact_panel_is_that_of_all_pairs_laid_out(store, digits):
     # classes of the digits are of nearly one size, so that weights hardly matter
     expected = Curve.of_pairs(distance, different).figures(counted.tuned, 1.0)
     for figure in ("accuracy, 0.5", "accuracy, tuned", "EER", "ECE"):
-        assert found["unseen", figure].whole[0] == pytest.approx(100 * expected[figure], abs=0.3)
-    assert found["unseen", "AUC"].whole[0] == pytest.approx(expected["AUC"], abs=0.003)
+        assert found["unseen", figure].whole[0] == pytest.approx(100 * expected[figure], abs=1.0)
+    assert found["unseen", "AUC"].whole[0] == pytest.approx(expected["AUC"], abs=0.01)
     groups = found["unseen", "AUC"].groups
     assert groups.shape == (1, 3)
     assert groups.mean() == pytest.approx(expected["AUC"], abs=0.02)

@@ -14,7 +14,7 @@ HTML = """<h1>Margins</h1><p><em>Which one?</em></p><p>The first.</p>
 
 
 def body():
-    return Body(Chapter(Path("05-margins.ipynb"), "Margins", "Which one?"), HTML, [], [])
+    return Body(Chapter(Path("05-margins.ipynb"), "Margins", "Which one?"), HTML, [], [], [])
 
 
 def test_the_places_of_a_page_by_hand():

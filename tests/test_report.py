@@ -96,6 +96,35 @@ def test_a_page_has_all_and_loads_nothing(make_chapter, tmp_path):
     assert "<script src" not in page
 
 
+CHECKS = """
+from siamese_utils.telling import show
+show.check("One is one", 1 == 1)
+show.check("One is < two", False)
+"""
+
+
+def test_checks_can_be_linked_and_failed_ones_head_the_page(make_chapter, tmp_path):
+    bodies = []
+    for name in ("00-summary", "01-a", "02-b"):
+        chapter = make_chapter(CHECKS if name == "01-a" else "1", name=name)
+        bodies.append(html.render_body(chapter, run(chapter, tmp_path), {}))
+    assert [vars(check) for check in bodies[1].checks] == [
+        {"link": "01-a.html#check-1", "sentence": "One is one", "passed": True},
+        {"link": "01-a.html#check-2", "sentence": "One is < two", "passed": False},
+    ]
+    assert html.failed_checks(bodies) == bodies[1].checks[1:]
+    pages = html.render_pages(bodies, tmp_path, None, "", with_pdf=False)
+    soups = [BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser") for page in pages]
+    banners = [soup.select(".banner.failed") for soup in soups]
+    assert [len(found) for found in banners] == [1, 1, 0]  # the summary, and the page itself
+    for [banner] in banners[:2]:
+        assert "1 check failed" in banner.text
+        assert banner.a.text == "One is < two"
+        assert banner.a["href"] == "01-a.html#check-2"
+    assert soups[1].find(id="check-1").text == "✓ One is one."
+    assert soups[1].find(id="check-2").text == "✗ Check failed: One is < two."
+
+
 def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     pictures = v4.new_markdown_cell("## Code\n\n| a |\n|---|\n| 1 |\n\n## Twice\n\n## Twice")
     frame = "import pandas as pd; pd.DataFrame({'a': [1]})"
@@ -524,7 +553,7 @@ def test_the_time_left_follows_the_trainings(tmp_path, monkeypatch):
     clock[0] += 20
     run.training_done("base", 20.0)  # twice as long as expected
     assert run.seconds_left() == pytest.approx(2 * 70 + pages)
-    run.notebook_done("03-base-model", kept=True)
+    run.notebook_done("03-base-model", "unchanged")
     clock[0] += 1000  # far beyond what was expected: less than nothing is never left
     assert run.seconds_left() == status.SECONDS_PER_NOTEBOOK
     lines = told.getvalue().splitlines()

@@ -1,5 +1,6 @@
 """The whole run as a reader starts it, on the digits that need no network."""
 
+import json
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 import run_all
 from siamese_utils import settings
 from siamese_utils.images.dataset import SETS
-from siamese_utils.learning import plans, store, training
+from siamese_utils.learning import machine, plans, store, training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.measuring import distances, verdicts
 from siamese_utils.report import build, publish, series
@@ -126,7 +127,7 @@ def test_the_lines_for_those_who_check_arrive_at_a_number_of_the_report(report):
     )
     base += " and objective == 'contrastive' and set == 'unseen' and rule == '0.5' and seen.isna()"
     [accuracy] = rows.query(base)["accuracy"]
-    assert float(done.stdout) == pytest.approx(accuracy)
+    assert float(done.stdout) == pytest.approx(accuracy, abs=1e-4)  # it prints four decimals
     files = list((report / "results").glob("*.npz"))
     assert len(files) == 4
     assert sum(path.stat().st_size for path in files) < 12e6
@@ -201,7 +202,7 @@ def test_with_all_in_the_store_tensorflow_is_loaded_by_pages_that_show_a_network
     paths = [str(c.path) for c in series.chapters() if c.number not in ("02", "03")]
     done = subprocess.run(
         [sys.executable, "-c", RUN_AS_SCRIPTS, str(tmp_path), *paths],
-        env={**os.environ, **folders},
+        env={**os.environ, **build.SAME_FOR_ALL, **folders},
         cwd=settings.NOTEBOOKS,
         capture_output=True,
         text=True,
@@ -298,6 +299,7 @@ def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkey
         (["--only", "03", "14"], "reads what all others find"),
         (["--seeds", "0"], "1 or more"),
         (["--seeds", "many"], "many"),
+        (["--precision", "half"], "half"),
         (["--output", f"{__file__}/below"], "below"),
         (["--prof", "quick"], "--prof"),
     ],
@@ -350,6 +352,55 @@ def test_a_failing_notebook_ends_with_exit_1_and_says_where(
     said = capsys.readouterr().err
     assert "01-a.ipynb, cell 3: AssertionError" in said
     assert (tmp_path / "report" / "index.html").read_text() == "the old report"
+
+
+@pytest.mark.fault("a check of a notebook fails", "the report is made and says so; exit 1")
+def test_a_failed_check_costs_a_line_and_not_the_report(tmp_path, store, capsys, make_notebook):
+    make_notebook(
+        tmp_path,
+        "from siamese_utils.telling import show; show.check('1 is 2', 1 == 2); print('end')",
+    )
+    output = tmp_path / "report"
+    assert run_all.main(["--dataset", "digits", "--output", str(output)]) == 1
+    said = capsys.readouterr().err
+    assert said == f"run_all.py: 1 check failed: {output}/01-a.html#check-1\n"
+    page = (output / "01-a.html").read_text(encoding="utf-8")
+    assert "1 check failed." in page
+    assert '<pre class="output">end' in page  # it went on
+    table = pd.read_csv(output / "results" / "checks.csv")
+    assert table.to_dict("records") == [
+        {"link": "01-a.html#check-1", "sentence": "1 is 2", "passed": False}
+    ]
+    # and again, from the kept copy
+    assert run_all.main(["--dataset", "digits", "--output", str(output), "--no-pdf"]) == 1
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.fault("a precision that TensorFlow cannot run here", "one line, exit 2")
+def test_a_precision_that_cannot_run_ends_with_one_line(start, tmp_path):
+    process = start(
+        *["--dataset", "digits", "--precision", "bfloat16", "--output", str(tmp_path / "report")],
+        **{machine.ISA_VARIABLE: "AVX2"},
+    )
+    _, err = process.communicate()
+    if process.returncode == 0:
+        pytest.skip("this TensorFlow computes in bfloat16 on processors with AVX2")
+    assert process.returncode == 2
+    assert err.strip().count("\n") == 0
+    assert "TensorFlow cannot train in bfloat16 on this machine; choose float32 or auto" in err
+    assert not (tmp_path / "report").exists()
+
+
+def test_the_precision_is_that_of_all_processes(tmp_path, store, make_notebook):
+    make_notebook(
+        tmp_path, "from siamese_utils.learning import machine; print(machine.best_precision())"
+    )
+    output = tmp_path / "report"
+    options = ["--dataset", "digits", "--no-pdf", "--precision", "float32", "--output", str(output)]
+    assert run_all.main(options) == 0
+    assert '<pre class="output">float32' in (output / "01-a.html").read_text()
+    facts = json.loads((output / "results" / publish.MANIFEST).read_text())
+    assert facts["precision"] == "float32"
 
 
 @pytest.mark.fault("the PDF engine fails", "the pages are published without it, exit 1")

@@ -11,9 +11,9 @@ from nbformat import v4
 
 from siamese_utils import settings
 from siamese_utils.learning import store as keep
-from siamese_utils.report import execute, notebooks, series
+from siamese_utils.report import execute, notebooks, processes, series
 from siamese_utils.report.execute import NotebookError
-from siamese_utils.report.notebooks import Job
+from siamese_utils.report.notebooks import Job, NotebooksFailedError
 from siamese_utils.report.series import SUMMARY, Chapter
 
 WRITES = """
@@ -35,13 +35,16 @@ print(told)
 
 
 @contextmanager
-def no_pool(*_):
+def no_pool(*_, **__):
     """A pool of this process alone: its imports are done."""
 
     class Here:
         def submit(self, work, job):
             future = Future()
-            future.set_result(work(job))
+            try:
+                future.set_result(work(job))
+            except NotebookError as error:
+                future.set_exception(error)
             return future
 
     yield Here()
@@ -52,8 +55,11 @@ def no_kernel(chapter, parameters, target, _):
     notebook, scope = nbformat.read(chapter.path, as_version=4), {}
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            with redirect_stdout(io.StringIO()) as said:
-                exec(cell.source, scope)
+            try:
+                with redirect_stdout(io.StringIO()) as said:
+                    exec(cell.source, scope)
+            except ZeroDivisionError as error:
+                raise NotebookError(f"{chapter.path.name}: {error}") from error
             cell.outputs = [v4.new_output("stream", text=said.getvalue())]
     nbformat.write(notebook, target)
 
@@ -61,7 +67,7 @@ def no_kernel(chapter, parameters, target, _):
 @pytest.fixture(autouse=True)
 def here(request, monkeypatch):
     if "processes" not in request.keywords:
-        monkeypatch.setattr(notebooks, "pool", no_pool)
+        monkeypatch.setattr(processes, "pool", no_pool)
         monkeypatch.setattr(execute, "execute", no_kernel)
     for name in (settings.RESULTS_VARIABLE, settings.REPORT_VARIABLE):
         monkeypatch.setenv(name, "")  # a notebook's process has them for itself
@@ -92,7 +98,7 @@ def make_jobs(tmp_path, store, monkeypatch):
     write(SUMMARY, READS)
     assert SUMMARY in series.READERS
 
-    def make(number, profile="full", data="digest"):
+    def make(number, profile="full", data="digest", names=("01-a", "02-b", SUMMARY)):
         folder = tmp_path / f"run {number}"
         return [
             Job(
@@ -104,7 +110,7 @@ def make_jobs(tmp_path, store, monkeypatch):
                 {},
                 cell_hours=1,
             )
-            for name in ("01-a", "02-b", SUMMARY)
+            for name in names
         ]
 
     make.ran, make.write = ran, write
@@ -114,10 +120,12 @@ def make_jobs(tmp_path, store, monkeypatch):
 def run(jobs):
     """Run jobs; return the pages, the results' texts, and which notebooks could stay."""
     told = []
-    bodies = notebooks.run(jobs, lambda name, kept: told.append((name, kept)))
+    bodies = notebooks.run(jobs, lambda name, remark: told.append((name, remark)))
     files = {p.name: p.read_text() for p in jobs[0].others.iterdir()}
-    assert [name for name, _ in told] == [job.chapter.name for job in jobs]
-    return {name: body.html for name, body in bodies.items()}, files, [kept for _, kept in told]
+    assert told[-1][0] == SUMMARY
+    assert sorted(told) == sorted(dict(told).items())  # each once
+    html = {job.chapter.name: bodies[job.chapter.name].html for job in jobs}
+    return html, files, [dict(told)[name] == "unchanged" for name in html]
 
 
 @pytest.mark.processes
@@ -209,12 +217,36 @@ def test_fresh_runs_everything(make_jobs, monkeypatch):
     assert run(make_jobs(2))[2] == [False] * 3
 
 
-@pytest.mark.processes
-@pytest.mark.fault("kill -9 of a notebook's process", "one line says so")
-def test_a_failing_notebook_and_a_killed_process_say_which(make_jobs):
+@pytest.mark.fault("two notebooks fail", "the others run and are kept; both failures are named")
+def test_a_notebook_that_fails_does_not_hide_the_others(make_jobs):
     make_jobs.write("01-a", "1 / 0")
-    with pytest.raises(NotebookError, match=r"01-a.ipynb, cell 3: ZeroDivisionError"):
-        run(make_jobs(1))
-    make_jobs.write("01-a", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
-    with pytest.raises(NotebookError, match=r"0[12].*its process was killed"):
-        run(make_jobs(2))
+    make_jobs.write("03-c", "{{}}[0] if 0 else 0 / 0")
+    told = []
+    with pytest.raises(NotebooksFailedError) as caught:
+        notebooks.run(
+            make_jobs(1, names=("01-a", "02-b", "03-c", SUMMARY)), lambda *one: told.append(one)
+        )
+    assert caught.value.failures == [
+        "01-a.ipynb: division by zero",
+        "03-c.ipynb: division by zero",
+    ]
+    assert ("02-b", "") in told
+    assert (SUMMARY, "not run: reads the others' results") in told
+    make_jobs.write("01-a", WRITES)
+    make_jobs.write("03-c", WRITES)
+    assert run(make_jobs(2))[2] == [False, True, False]  # 02-b was kept
+
+
+@pytest.mark.processes
+@pytest.mark.fault("kill -9 of a notebook's process", "one line says so; the others run")
+def test_a_failing_notebook_and_a_killed_process_are_both_named(make_jobs):
+    make_jobs.write("01-a", "1 / 0")
+    make_jobs.write("02-b", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    make_jobs.write("03-c", WRITES)
+    told = []
+    with pytest.raises(NotebooksFailedError) as caught:
+        notebooks.run(make_jobs(1, names=("01-a", "02-b", "03-c")), lambda *one: told.append(one))
+    first, second = caught.value.failures
+    assert first.startswith("01-a.ipynb, cell 3: ZeroDivisionError")
+    assert second == "02-b.ipynb: its process was killed; is memory short?"
+    assert ("03-c", "") in told

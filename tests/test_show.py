@@ -1,4 +1,5 @@
 import io
+import json
 import math
 from types import SimpleNamespace
 
@@ -45,6 +46,30 @@ def table(shown):
         return BeautifulSoup(item.data, "html.parser")
 
     return show_it
+
+
+def test_a_check_shows_its_sentence_and_its_result(shown):
+    show.check("1 < 2", np.bool_(True))
+    show.check("2 & 3 are equal", False)
+    passed, failed = (BeautifulSoup(item.data, "html.parser").p for item, _ in shown)
+    assert passed.text == "✓ 1 < 2."
+    assert "passed" in passed["class"]
+    assert failed.text == "✗ Check failed: 2 & 3 are equal."
+    assert "failed" in failed["class"]
+    assert passed["style"] != failed["style"]
+    results = [metadata["text/html"]["check"] for _, metadata in shown]
+    assert results == [
+        {"sentence": "1 < 2", "passed": True},
+        {"sentence": "2 & 3 are equal", "passed": False},
+    ]
+    assert json.loads(json.dumps(results)) == results
+
+
+def test_what_later_numbers_rest_on_stops_with_its_sentence(shown):
+    show.require("Train and test share no image", True)
+    with pytest.raises(show.CheckFailedError, match=r"^Train and test share no image$"):
+        show.require("Train and test share no image", False)
+    assert [m["text/html"]["check"]["passed"] for _, m in shown] == [True, False]
 
 
 def cells_of(soup):

@@ -129,7 +129,7 @@ def test_a_linear_classifier_names_dark_rectangles_and_not_faint_ones():
     clear, faint = (
         transfers._linear_accuracy(Transfer(contrast=contrast)) for contrast in (1.0, 1 / 64)
     )
-    assert clear == 1
+    assert clear > 0.99
     assert 0.4 < faint < 0.65
 
 

@@ -60,7 +60,9 @@ def test_the_cosine_of_joined_embeddings_is_the_mean_of_theirs(digits):
         return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
     parts = [baselines.pixels, baselines.silhouette]
-    assert cosine(recipe.joined(parts)) == pytest.approx(np.mean(list(map(cosine, parts))))
+    assert cosine(recipe.joined(parts)) == pytest.approx(
+        np.mean(list(map(cosine, parts))), rel=1e-5
+    )
 
 
 WAYS = unseen.LADDER | unseen.VARIATIONS
@@ -96,7 +98,7 @@ def test_a_way_is_measured_on_all_pairs_of_unseen_classes():
     # each class, and each two, weigh the same: here they are all of one size
     area = roc_auc_score(different, -np.sum(unit[first] * unit[second], axis=1))
     assert row["AUC, unseen"] == pytest.approx(area, abs=1e-3)
-    assert row["accuracy, unseen"] <= row["oracle accuracy, unseen"]
+    assert row["accuracy, unseen"] <= row["oracle accuracy, unseen"] + 1e-9
 
 
 @pytest.fixture

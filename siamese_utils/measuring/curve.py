@@ -100,7 +100,7 @@ class Curve:
 
     def true_accepts(self, false_accepts: float) -> float:
         """Return the largest share of same pairs accepted while at most so many different ones are."""
-        return float(self.same[self.different <= false_accepts].max())
+        return float(self.same[self.different <= false_accepts + 1e-12].max())
 
     @property
     def average_precision(self) -> float:

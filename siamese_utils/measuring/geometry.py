@@ -25,7 +25,9 @@ def scatter_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float:
         [np.square(cloud - cloud.mean(axis=0)).sum(axis=1).mean() for cloud in members]
     )
     between = np.square(means - means.mean(axis=0)).sum(axis=1).mean()
-    return float(within / between) if between > 0 else float("inf")
+    # equal means may differ by rounding
+    is_apart = between > 1e-12 * (within + np.square(means).sum(axis=1).mean())
+    return float(within / between) if is_apart else float("inf")
 
 
 def spectrum(embeddings: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from siamese_utils.learning.store import Run
 from siamese_utils.measuring import baselines, distances
 from siamese_utils.measuring.curve import Curve
 from siamese_utils.measuring.intervals import CONFIDENCE, Interval, Measured, measured
+from siamese_utils.measuring.verdicts import ROUNDING
 
 OWN, CLASSES = "study's choice", "unseen classes"  # columns of the outcomes
 NETWORK, PIXELS = "AUC, unseen", "AUC of pixels, unseen"
@@ -44,7 +45,7 @@ def levels(found: pd.DataFrame) -> pd.DataFrame:
             "other choices": measured(others, _unit(figure)),
             "lowest of them": _single(others.min(), _unit(figure)),
             "highest": _single(others.max(), _unit(figure)),
-            "below the study's": int((others < own.mean()).sum()),
+            "below the study's": int((others < own.mean() - ROUNDING).sum()),
         }
     return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
 
@@ -92,7 +93,7 @@ def against_pixels(found: pd.DataFrame) -> tuple[int, Interval, Measured]:
     from scipy.stats import binomtest
 
     others = found[~found[OWN]]
-    lost = int((others[PIXELS] > others[NETWORK]).sum())
+    lost = int((others[PIXELS] > others[NETWORK] + ROUNDING).sum())
     share = binomtest(lost, len(others)).proportion_ci(CONFIDENCE)
     percent = 100 * lost / len(others), 100 * share.low, 100 * share.high
     difference = measured(others[PIXELS]) - measured(others[NETWORK])

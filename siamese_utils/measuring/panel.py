@@ -15,6 +15,7 @@ from siamese_utils.measuring.counts import class_pairs
 from siamese_utils.measuring.curve import Curve
 from siamese_utils.measuring.distances import Distances
 from siamese_utils.measuring.intervals import Measured, measured
+from siamese_utils.measuring.verdicts import ROUNDING
 
 WITHOUT_UNIT = ("AUC", "average precision")  # 0..1; all other figures are in %
 # the accuracies that the study's tables are held against, by the name of the threshold
@@ -78,7 +79,7 @@ def gains(areas: pd.DataFrame, way: str, name: str, over: str) -> pd.DataFrame:
     rows = {
         other: {
             f"{name} minus it": measured(areas[way]) - measured(areas[other]),
-            f"{over} ahead": int((areas[way] > areas[other]).sum()),
+            f"{over} ahead": int((areas[way] > areas[other] + ROUNDING).sum()),
         }
         for other in areas.columns.drop(way)
     }

@@ -47,7 +47,10 @@ def fit(distance: np.ndarray, same: np.ndarray, number: int) -> Probability:
     (number + 1) / (number + 2), and no few pairs make it certain. Where same pairs are no nearer
     than different ones it is a half at every distance. Source: Platt 1999, section 2.2.
     """
-    unit = distance.std() or 1.0  # the solver stops early where distances are small
+    unit = distance.std()
+    if unit <= 1e-9 * distance.mean():  # all distances are equal, but for rounding
+        return Probability(0.0, 0.0)
+    # distances are divided by it, since the solver stops early where they are small
     share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
     weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
     fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(

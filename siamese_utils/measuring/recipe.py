@@ -45,8 +45,10 @@ def fit_whitening(found: np.ndarray, labels: np.ndarray) -> Whitening:
     size = min(COMPONENTS, found.shape[1])
     axes = np.linalg.eigh(np.cov(found.T))[1][:, ::-1][:, :size]
     within = np.cov((inside @ axes).T)
+    # what is the same in all images of a class varies by rounding alone
+    varies = np.trace(within) > 1e-10 * np.trace(np.cov(found.T))
     within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
-    transform = axes @ np.linalg.cholesky(np.linalg.inv(within)) if within.any() else 0 * axes
+    transform = axes @ np.linalg.cholesky(np.linalg.inv(within)) if varies else 0 * axes
     return Whitening(np.float32(means.mean(axis=0)), np.float32(transform))
 
 

@@ -3,6 +3,7 @@
 from siamese_utils.measuring.intervals import Interval, Measured
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not decidable"
+ROUNDING = 1e-12  # of a mean of equal numbers: no difference
 ARTEFACT = "artefact of the fixed threshold"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, ARTEFACT)
 
@@ -18,9 +19,9 @@ def judge(difference: Measured | Interval, claimed: int) -> str:
         raise ValueError(f"claimed must be +1 or -1, not {claimed}")
     found = _interval(difference)
     low, high = sorted((found.low * claimed, found.high * claimed))
-    if low > 0:
+    if low > ROUNDING:
         return HOLDS
-    return FAILS if high < 0 else UNDECIDED
+    return FAILS if high < -ROUNDING else UNDECIDED
 
 
 def judge_value(figure: Measured | Interval, low: float, high: float, tolerance: float) -> str:
@@ -32,7 +33,7 @@ def judge_value(figure: Measured | Interval, low: float, high: float, tolerance:
     no range. It is the two one-sided tests of equivalence (Schuirmann 1987), at 2.5 % each.
     """
     found = _interval(figure)
-    low, high = low - tolerance, high + tolerance
+    low, high = low - tolerance - ROUNDING, high + tolerance + ROUNDING
     if low <= found.low and found.high <= high:
         return HOLDS
     return FAILS if found.high < low or high < found.low else UNDECIDED

@@ -6,8 +6,9 @@ import gc
 import os
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.plans import Plan, Step
 from siamese_utils.learning.transfer import Pretraining, Transfer
 from siamese_utils.measuring import distances
-from siamese_utils.report.processes import pool
+from siamese_utils.report.processes import Workers
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -59,43 +60,24 @@ def train_here(ahead: Ahead, workers: int) -> None:
     happens three times and none is finished in between, and what a training raises.
     """
     with ExitStack() as held:
-
-        def start() -> ProcessPoolExecutor:
-            return held.enter_context(pool(1, sharing=workers))
-
-        idle = [start() for _ in range(min(workers, len(ahead.steps)))]
+        processes = Workers(held, min(workers, len(ahead.steps)), sharing=workers)
         for steps in ahead.phases():
-            _train_all(ahead, steps, idle, start)
+            _train_all(ahead, steps, processes)
 
 
-def _train_all(
-    ahead: Ahead,
-    steps: Sequence[Step],
-    idle: list[ProcessPoolExecutor],
-    start: Callable[[], ProcessPoolExecutor],
-) -> None:
-    """Train steps in the idle processes, of one worker each.
-
-    One is renewed where it died, or has grown: Keras keeps a part of each training.
-    """
-    waiting, running, losses = list(steps), {}, 0
-    while waiting or running:
-        while waiting and idle:
-            process, step = idle.pop(), waiting.pop(0)
-            future = process.submit(_train_and_weigh, step, ahead.plan.on_the_way(step))
-            running[future] = process, step
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            process, step = running.pop(future)
-            try:
-                is_good, losses = future.result() < MOST_BYTES, 0
-                ahead.done(step)
-            except BrokenProcessPool:
-                is_good, losses = False, losses + 1
-                waiting.insert(0, step)
-                _say_lost(ahead, step, losses)
-            if not is_good:
-                process.shutdown()
-            idle.append(process if is_good else start())
+def _train_all(ahead: Ahead, steps: Sequence[Step], processes: Workers) -> None:
+    """Train steps in processes. One that has grown is renewed: Keras keeps a part of each training."""
+    waiting, losses = deque((step, ahead.plan.on_the_way(step)) for step in steps), 0
+    for task, future in processes.run(_train_and_weigh, waiting, lambda size: size >= MOST_BYTES):
+        try:
+            future.result()
+        except BrokenProcessPool:
+            losses += 1
+            waiting.appendleft(task)
+            _say_lost(ahead, task[0], losses)
+        else:
+            losses = 0
+            ahead.done(task[0])
 
 
 def _say_lost(ahead: Ahead, step: Step, losses: int) -> None:
@@ -108,9 +90,9 @@ def _say_lost(ahead: Ahead, step: Step, losses: int) -> None:
     ahead.say(f"a worker was lost; begun anew: {step.label}")
 
 
-def _train_and_weigh(step: Step, milestones: Sequence[int]) -> int:
+def _train_and_weigh(task: tuple[Step, Sequence[int]]) -> int:
     """Train and measure a step, and return how much memory the process has, in bytes."""
-    _train(step, milestones)
+    _train(*task)
     return psutil.Process().memory_info().rss
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from siamese_utils import settings
@@ -16,7 +17,7 @@ from siamese_utils.learning import plans
 from siamese_utils.learning.plans import Step
 from siamese_utils.report import execute, html, notebooks, pdf, publish, search
 from siamese_utils.report.ahead import Ahead, check_scheduler, train_here, train_on_cluster
-from siamese_utils.report.html import Body
+from siamese_utils.report.html import Body, Check
 from siamese_utils.report.notebooks import Job
 from siamese_utils.report.orders import Order
 from siamese_utils.report.pdf import PdfError
@@ -57,26 +58,26 @@ def check(order: Order) -> None:
 def describe_plan(order: Order) -> str:
     """Return what each notebook trains, what of it the store has, and the time expected."""
     chapters = order.in_running_order
+    lines, total = [], 0.0
     with _environment(order, Path(os.devnull)):
         pending = plans.pending(order.plan, [chapter.number for chapter in chapters])
-    lines, total = [], 0.0
-    for chapter in chapters:
-        steps, to_do = list(order.plan.steps(chapter.number)), pending[chapter.number]
-        seconds = sum(map(plans.expected_seconds, to_do))
-        total += seconds
-        time_left = f", about {format_seconds(seconds)}" if to_do else ""
-        lines.append(f"{chapter.name}: {len(steps)} trainings, {len(to_do)} to do{time_left}")
-        lines += [f"  {'to do ' if step in to_do else 'there '} {step.label}, {step.epochs} epochs"
-                  for step in steps]  # fmt: skip
+        for chapter in chapters:
+            steps, to_do = list(order.plan.steps(chapter.number)), pending[chapter.number]
+            seconds = sum(map(plans.expected_seconds, to_do))
+            total += seconds
+            time_left = f", about {format_seconds(seconds)}" if to_do else ""
+            lines.append(f"{chapter.name}: {len(steps)} trainings, {len(to_do)} to do{time_left}")
+            lines += [f"  {'to do ' if step in to_do else 'there '} {step.label}, {step.epochs} epochs"
+                      for step in steps]  # fmt: skip
     number = sum(map(len, pending.values()))
     return "\n".join([*lines, f"{number} to do, about {format_seconds(total)} here"])
 
 
-def build(order: Order, console: Console) -> Path:
-    """Train, run the notebooks, render them, put the report in place and return its front page.
+def build(order: Order, console: Console) -> list[Check]:
+    """Train, run the notebooks, render them, put the report in place and return its failed checks.
 
-    Until the last moment the old report stays as it is. Raises NotebookError, WorkersLostError,
-    TrainingDivergedError; and PdfError, when the pages are in place without a PDF.
+    Until the last moment the old report stays as it is. Raises NotebooksFailedError,
+    WorkersLostError, TrainingDivergedError; and PdfError, when the pages are in place without a PDF.
     """
     start = time.monotonic()
     order = replace(order, dataset=order.plan.dataset)  # the one that auto stands for, for all
@@ -103,7 +104,7 @@ def build(order: Order, console: Console) -> Path:
     if failure:
         raise PdfError(f"the pages are in {order.output}, but without a PDF: {failure}")
     _tell(order, time.monotonic() - start, console)
-    return order.output / order.chapters[0].page
+    return html.failed_checks(bodies)
 
 
 def _train(order: Order, steps: list[Step], expected: float, status: Status) -> None:
@@ -154,6 +155,7 @@ def _environment(order: Order, progress: Path) -> Iterator[None]:
     before = dict(os.environ)
     os.environ |= SAME_FOR_ALL
     os.environ[settings.PROGRESS_VARIABLE] = str(progress)
+    os.environ[settings.PRECISION_VARIABLE] = order.precision.removeprefix("mixed_")
     for name in (settings.STORE_VARIABLE, settings.DATA_VARIABLE):
         if given := os.environ.get(name):  # the kernels run in another folder
             os.environ[name] = str(Path(given).resolve())
@@ -180,8 +182,12 @@ def _run_notebooks(order: Order, staging: Path, status: Status) -> list[Body]:
         )
         for chapter in order.in_running_order
     ]
-    bodies = notebooks.run(jobs, status.notebook_done)
-    return [bodies[chapter.name] for chapter in order.chapters]
+    by_name = notebooks.run(jobs, status.notebook_done)
+    bodies = [by_name[chapter.name] for chapter in order.chapters]
+    checks = [vars(check) for body in bodies for check in body.checks]
+    table = pd.DataFrame(checks, columns=["link", "sentence", "passed"])
+    (staging / "results" / "checks.csv").write_text(table.to_csv(index=False), encoding="utf-8")
+    return bodies
 
 
 def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> PdfError | None:
@@ -191,8 +197,12 @@ def _render(order: Order, bodies: list[Body], staging: Path, status: Status) -> 
         status.begin("PDF")
         facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
         subtitle = facts.format(**order.facts)
+        notes = [banner]
+        if failed := html.failed_checks(bodies):
+            sentences = "; ".join(check.sentence for check in failed)
+            notes.append(f"Failed checks ({len(failed)}): {sentences}.")
         try:
-            pdf.render_pdfs(bodies, staging, order.pdfs, banner, subtitle)
+            pdf.render_pdfs(bodies, staging, order.pdfs, " ".join(notes).strip(), subtitle)
         except PdfError as error:
             failure = error
             for name in order.pdfs:  # all or none

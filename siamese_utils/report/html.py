@@ -4,6 +4,7 @@ import copy
 import html as html_module
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +76,15 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Check:
+    """The result of a check that a page shows, as `show.check` recorded it."""
+
+    link: str  # such as 03-base-model.html#check-1
+    sentence: str
+    passed: bool
+
+
+@dataclass(frozen=True)
 class Body:
     """A notebook's content as HTML, without the page around it; its images are the drawings."""
 
@@ -82,6 +92,7 @@ class Body:
     html: str
     headings: list[tuple[str, str]]  # (id, text) of its sections
     drawings: list[Drawing]
+    checks: list[Check]
 
     @cached_property
     def places(self) -> list[Place]:
@@ -131,9 +142,14 @@ def render_body(chapter: Chapter, executed: NotebookNode, pages: dict[str, str])
     notebook = copy.deepcopy(executed)
     _answer_first(notebook)
     _drop_noise(notebook)
-    drawings = _number(notebook, chapter)
+    drawings, checks = _number(notebook, chapter), _number_checks(notebook, chapter)
     html, _ = BodyExporter().from_notebook_node(notebook)
-    return _finish(chapter, html, pages, drawings)
+    return _finish(chapter, html, pages, drawings, checks)
+
+
+def failed_checks(bodies: Sequence[Body]) -> list[Check]:
+    """Return the failed checks of all pages, in their order."""
+    return [check for body in bodies for check in body.checks if not check.passed]
 
 
 def render_pages(
@@ -164,6 +180,8 @@ def render_pages(
             facts=facts,
             with_pdf=with_pdf,
             with_search=facts is not None,
+            # the front page links those of all pages, any other page its own
+            failed=failed_checks(bodies if body.chapter.is_front else [body]),
             notebook=_offer(folder / "notebooks" / f"{body.chapter.name}.ipynb"),
         )
         path = folder / body.chapter.page
@@ -246,7 +264,26 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
     return drawings
 
 
-def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[Drawing]) -> Body:
+def _number_checks(notebook: NotebookNode, chapter: Chapter) -> list[Check]:
+    """Give each check of a notebook an id to link to, and return the checks."""
+    checks = []
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        if result := output.get("metadata", {}).get("text/html", {}).get("check"):
+            name = f"check-{len(checks) + 1}"
+            text = output.data["text/html"].replace("<p ", f'<p id="{name}" ', 1)
+            output.data["text/html"] = text
+            link = f"{chapter.page}#{name}"
+            checks.append(Check(link, result["sentence"], result["passed"]))
+    return checks
+
+
+def _finish(
+    chapter: Chapter,
+    html: str,
+    pages: dict[str, str],
+    drawings: list[Drawing],
+    checks: list[Check],
+) -> Body:
     """Point links at pages, give each place an address, and let wide tables scroll."""
     soup = BeautifulSoup(html, "html.parser")
     _mend_links(soup, pages)
@@ -263,7 +300,7 @@ def _finish(chapter: Chapter, html: str, pages: dict[str, str], drawings: list[D
         _link_terms(soup, FRONT)
     if not chapter.is_front:  # its first screen is to be read at once
         _say_reading_time(soup)
-    return Body(chapter, str(soup), headings, drawings)
+    return Body(chapter, str(soup), headings, drawings, checks)
 
 
 def _mend_links(soup: BeautifulSoup, pages: dict[str, str]) -> None:

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distributions
@@ -20,13 +22,26 @@ from siamese_utils.learning import machine, store
 from siamese_utils.report import execute, html
 from siamese_utils.report.execute import NotebookError
 from siamese_utils.report.html import Body
-from siamese_utils.report.processes import pool
+from siamese_utils.report.processes import Workers
 from siamese_utils.report.series import READERS, Chapter
 from siamese_utils.telling import results
 
 MOST_AT_ONCE = 4  # each may load TensorFlow: a gigabyte
 PACKAGE = Path(settings.__file__).parent
 GROUNDS = "grounds"  # what a kept copy rests on
+
+
+class NotebooksFailedError(Exception):
+    """One or more notebooks failed.
+
+    Attributes:
+        failures: One line for each, which names the notebook, its cell and the error.
+    """
+
+    def __init__(self, failures: list[str]) -> None:
+        """Take the failures, in the order of the notebooks."""
+        super().__init__("; ".join(failures))
+        self.failures = failures
 
 
 @dataclass(frozen=True)
@@ -42,28 +57,46 @@ class Job:
     cell_hours: float  # that a cell may take
 
 
-def run(jobs: Sequence[Job], say: Callable[[str, bool], None]) -> dict[str, Body]:
+def run(jobs: Sequence[Job], say: Callable[[str, str], None]) -> dict[str, Body]:
     """Run notebooks and return their bodies by name; then their results lie in `others`.
 
-    They are begun in their order, those that read the others' results after these. `say` is told of
-    each that is done, and whether its executed copy of an earlier run could stay. Raises
-    NotebookError.
+    They are begun in their order, those that read the others' results after these. A notebook that
+    fails does not keep the others from running, except those that would read its results.
+
+    Args:
+        jobs: The notebooks.
+        say: Called with the name of each notebook that ends, and "unchanged" if its executed copy
+            of an earlier run is used, the error if it failed, and otherwise nothing.
+
+    Raises:
+        NotebooksFailedError: One or more notebooks failed.
     """
-    bodies = {}
+    bodies, failures = {}, []
     readers = [job for job in jobs if job.chapter.name in READERS]
-    with pool(min(os.cpu_count() or 1, MOST_AT_ONCE)) as executor:
+    with ExitStack() as held:
+        processes = Workers(held, min(os.cpu_count() or 1, MOST_AT_ONCE, len(jobs)))
         for part in ([job for job in jobs if job not in readers], readers):
-            futures = {job.chapter.name: executor.submit(_work, job) for job in part}
-            for name, future in futures.items():
+            if failures and part:
+                say(
+                    ", ".join(job.chapter.name for job in part),
+                    "not run: reads the others' results",
+                )
+                break
+            for job, future in processes.run(_work, deque(part)):
+                name = job.chapter.name
                 try:
                     bodies[name], kept = future.result()
+                    say(name, "unchanged" if kept else "")
                 except BrokenProcessPool:
-                    raise NotebookError(
-                        f"{name}, or one beside it: its process was killed; is memory short?"
-                    ) from None
-                say(name, kept)
-            if part:
+                    failures.append(f"{name}.ipynb: its process was killed; is memory short?")
+                    say(name, "failed")
+                except NotebookError as error:
+                    failures.append(str(error))
+                    say(name, "failed")
+            if part and not failures:
                 results.merge([job.folder / "results" for job in part], part[0].others)
+    if failures:
+        raise NotebooksFailedError(sorted(failures))
     return bodies
 
 

@@ -1,14 +1,18 @@
 """What run_all.py is asked for, checked as far as the words go."""
 
+import os
 from argparse import Namespace
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from siamese_utils import settings
 from siamese_utils.images import adopted, own, sources
+from siamese_utils.learning import machine
 from siamese_utils.learning.plans import Plan
 from siamese_utils.report import pdf, publish, search, series
+from siamese_utils.report.processes import pool
 from siamese_utils.report.series import SUMMARY, Chapter
 
 MOST_HOURS = 1000  # that a cell may take
@@ -27,6 +31,7 @@ class Order:
     fresh: bool
     workers: int = 1  # processes that train, where there is no scheduler
     cell_hours: float = settings.CELL_HOURS  # that a cell may take
+    precision: str = "float32"  # of trainings, a Keras dtype policy
     scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
 
     @property
@@ -55,7 +60,8 @@ class Order:
     def facts(self) -> dict[str, object]:
         """What readers must know of the report's making."""
         versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-        return self.parameters | {"dataset": self.plan.images.name, "versions": versions}
+        made = {"dataset": self.plan.images.name, "precision": self.precision}
+        return self.parameters | made | {"versions": versions}
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -87,8 +93,26 @@ def take(options: Namespace) -> Order:
         fresh=options.fresh,
         workers=options.workers,
         cell_hours=options.cell_hours,
+        precision=_choose_precision(options.precision),
         scheduler=options.scheduler,
     )
+
+
+def _choose_precision(choice: str) -> str:
+    """Return the Keras dtype policy of the run. Raises ValueError where it cannot run here.
+
+    It is tried in another process, which TensorFlow may load into, or crash.
+    """
+    choice = choice or os.environ.get(settings.PRECISION_VARIABLE) or "auto"
+    if choice == "float32" or (choice == "auto" and not machine.prefers_bfloat16()):
+        return machine.choose_precision(choice)
+    try:
+        with pool(1) as process:
+            return process.submit(machine.choose_precision, choice).result()
+    except BrokenProcessPool:
+        if choice == "auto":
+            return "float32"
+        raise ValueError(f"precision {choice}: TensorFlow crashed when it was tried") from None
 
 
 def _choose_chapters(options: Namespace) -> list[Chapter]:

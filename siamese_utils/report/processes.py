@@ -6,9 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from siamese_utils import terminal
 from siamese_utils.learning.machine import THREAD_VARIABLES
@@ -49,6 +52,49 @@ def pool(workers: int, sharing: int | None = None) -> Iterator[ProcessPoolExecut
             process.join(SECONDS_TO_END)
             process.kill()
         raise
+
+
+class Workers:
+    """Processes that each do one task at a time. One that dies costs its own task and no other."""
+
+    def __init__(self, held: ExitStack, number: int, sharing: int | None = None) -> None:
+        """Make the processes ready; none is started before there is a task for it.
+
+        Args:
+            held: Ends the processes when it is closed.
+            number: How many processes there are.
+            sharing: How many processes share the cores, if not `number`.
+        """
+        self._start = lambda: held.enter_context(pool(1, sharing=sharing or number))
+        self._idle = [self._start() for _ in range(number)]
+
+    def run(
+        self,
+        work: Callable[[Any], Any],
+        waiting: deque,
+        renew: Callable[[Any], bool] = lambda result: False,
+    ) -> Iterator[tuple[Any, Future]]:
+        """Yield each task with its future, in the order in which the tasks end.
+
+        Args:
+            work: Does a task, in one of the processes.
+            waiting: The tasks. The caller may append some while this goes on, such as one whose
+                process died: the exception of its future is a `BrokenProcessPool`.
+            renew: Whether a process that returned this result is to be replaced by a fresh one.
+        """
+        running = {}
+        while waiting or running:
+            while waiting and self._idle:
+                executor, task = self._idle.pop(), waiting.popleft()
+                running[executor.submit(work, task)] = executor, task
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                executor, task = running.pop(future)
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool) or (not error and renew(future.result())):
+                    executor.shutdown()
+                    executor = self._start()
+                self._idle.append(executor)
+                yield task, future
 
 
 def _settle_in(threads: int | None) -> None:

@@ -55,10 +55,10 @@ class Status:
         self.last = time.monotonic()
         self.say(f"  trained: {name}{self._left()}")
 
-    def notebook_done(self, name: str, kept: bool) -> None:
-        """Count a notebook; `kept` says that its copy of an earlier run stayed."""
+    def notebook_done(self, name: str, remark: str) -> None:
+        """Count a notebook, and print its name with a remark, such as "unchanged" or "failed"."""
         self.notebooks -= 1
-        self.say(f"  {name}{', unchanged' if kept else ''}")
+        self.say(f"  {name}{remark and f', {remark}'}")
 
     def say(self, text: str) -> None:
         """Print a line that stays, after the time since the start."""

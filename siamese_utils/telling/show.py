@@ -1,4 +1,4 @@
-"""What a notebook puts on its page: figures, tables, sentences and source code."""
+"""What a notebook puts on its page: figures, tables, sentences, checks and source code."""
 
 import ast
 import html
@@ -61,6 +61,41 @@ def _names(cell: str) -> set[str]:
     """Return the names that a cell of plain assignments gives values to."""
     nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
     return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
+
+
+class CheckFailedError(Exception):
+    """A fact that every later number rests on is false."""
+
+
+def check(sentence: str, passed: bool) -> None:
+    """Display the result of a check: a green line, or a red one. A failed check stops nothing.
+
+    `run_all.py` counts the failed checks, links them on the summary, and exits with status 1.
+
+    Args:
+        sentence: What is checked, as a statement without a full stop, such as "Every training ran
+            for 20 epochs".
+        passed: Whether the statement is true.
+    """
+    result = {"sentence": sentence, "passed": bool(passed)}
+    colour, mark = ("#00704f", "✓") if passed else ("#b34700", "✗ Check failed:")
+    kind = "passed" if passed else "failed"
+    line = f'<p class="check {kind}" style="color:{colour}">{mark} {html.escape(sentence)}.</p>'
+    display(HTML(line), metadata={"text/html": {"check": result}})
+
+
+def require(sentence: str, passed: bool) -> None:
+    """Display the result of a check as `check` does, and stop the notebook if it failed.
+
+    For facts whose failure would make every later number wrong, such as images that training and
+    test share.
+
+    Raises:
+        CheckFailedError: The statement is false.
+    """
+    check(sentence, passed)
+    if not passed:
+        raise CheckFailedError(sentence)
 
 
 def figure(

@@ -13,6 +13,7 @@ from siamese_utils.learning import manyclasses, training
 from siamese_utils.learning.experiment import Experiment
 from siamese_utils.learning.manyclasses import ManyClasses
 from siamese_utils.measuring import distances, recipe, unseen
+from siamese_utils.telling import show
 
 SHORT = Experiment(dataset="digits", images_per_class=60, epochs=1)
 STEP = ManyClasses(dataset="digits", images_per_class=60, steps=10)
@@ -49,9 +50,16 @@ def test_a_training_and_its_threshold_know_no_test_image(store, spoil):
     other, spoiled = learn()
     assert other.record["key"] != run.record["key"]  # it was trained anew
     assert all(np.array_equal(*both) for both in zip(run.weights, other.weights, strict=True))
-    assert spoiled.tuned == pytest.approx(found.tuned, abs=2 * found.whole.step)
+    # The bins' width follows the largest distance, which noise may change: so may the threshold, by
+    # the width of the wider bins, where its accuracy on validation images is the same.
+    assert np.array_equal(spoiled.drawn["validation"], found.drawn["validation"])
+    curve = found.curve_of_drawn("validation")
+    pairs = len(found.drawn["validation"])
+    assert curve.accuracy(spoiled.tuned) == pytest.approx(
+        curve.accuracy(found.tuned), abs=2.5 / pairs
+    )
     assert spoiled.curve_of_drawn("unseen").auc != found.curve_of_drawn("unseen").auc
-    assert spoiled.curve_of_drawn("train").auc == found.curve_of_drawn("train").auc
+    assert np.array_equal(spoiled.drawn["train"], found.drawn["train"])
 
 
 @pytest.mark.fault(
@@ -93,5 +101,7 @@ def test_planted_images_end_the_page_on_splits(store, results, monkeypatch, plan
     split = whole.split(0)
     train = np.append(split.train, getattr(split, planted)[:50])
     monkeypatch.setattr(data, "_split", lambda *_: replace(split, train=train))
-    with pytest.raises(AssertionError):
+    with pytest.raises(
+        show.CheckFailedError, match=r"^(Train, validation and test|No training image)"
+    ):
         run_cells("01-data-splits")
