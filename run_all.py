@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from siamese_utils import settings, terminal
-from siamese_utils.images import own
-from siamese_utils.terminal import Parser, end
+from siamese_utils import cli_utils, settings
+from siamese_utils.cli_utils import OneLineParser, exit_with
+from siamese_utils.data import user_images
 
 if TYPE_CHECKING:
-    from siamese_utils.report.orders import Order
+    from siamese_utils.publishing.run_options import RunOptions
 
 # What takes seconds to load is loaded by the functions that need it: --help and a mistyped option do
 # not wait for it, nor do processes that train, each of which loads this file too.
@@ -27,7 +27,7 @@ NAME = "run_all.py"
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a mistake ends with exit 2."""
-    parser = Parser(prog=NAME, description=__doc__.split("`")[0], allow_abbrev=False)
+    parser = OneLineParser(prog=NAME, description=__doc__.split("`")[0], allow_abbrev=False)
     parser.add_argument(
         "--profile",
         choices=settings.PROFILES,
@@ -45,7 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--image-size",
         type=int,
         metavar="N",
-        help=f"pixels of a side, to which your own images are brought ({own.SIDE})",
+        help=f"pixels of a side, to which your own images are brought ({user_images.DEFAULT_SIDE})",
     )
     parser.add_argument(
         "--unseen",
@@ -115,57 +115,57 @@ def main(arguments: list[str]) -> int:
     try:
         return carry_out(parse(arguments))
     except KeyboardInterrupt:
-        return end(NAME, 130, "stopped before any work")
+        return exit_with(NAME, 130, "stopped before any work")
 
 
 def carry_out(options: argparse.Namespace) -> int:
     """Check what is asked for, do it, and return the exit status."""
-    from siamese_utils.images.sources import DataError
-    from siamese_utils.report import build, orders, publish
+    from siamese_utils.data.datasets import DataError
+    from siamese_utils.publishing import build, publish, run_options
 
     with ExitStack() as held:
         try:
-            order = orders.take(options)
+            order = run_options.from_command_line(options)
             if options.list:
                 print(build.describe_plan(order))
                 return 0
-            held.enter_context(publish.alone_in(order.output))
+            held.enter_context(publish.lock_output(order.output))
             # what is asked for can be done and is there, before any work
             build.check(order)
         except RecursionError:
-            return end(NAME, 2, "error: a folder lies too deep")
+            return exit_with(NAME, 2, "error: a folder lies too deep")
         except (ValueError, OSError, RuntimeError, DataError) as error:  # a loop of links is one
-            return end(NAME, 2, f"error: {error}")
+            return exit_with(NAME, 2, f"error: {error}")
         return make(order, options.open)
 
 
-def make(order: Order, with_browser: bool) -> int:
+def make(order: RunOptions, with_browser: bool) -> int:
     """Make the report of a checked order and return the exit status."""
-    from siamese_utils.learning.training import TrainingDivergedError
-    from siamese_utils.report import build
-    from siamese_utils.report.ahead import WorkersLostError
-    from siamese_utils.report.notebooks import NotebooksFailedError
-    from siamese_utils.report.pdf import PdfError
+    from siamese_utils.publishing import build
+    from siamese_utils.publishing.notebook_runner import NotebooksFailedError
+    from siamese_utils.publishing.parallel_training import WorkersLostError
+    from siamese_utils.publishing.pdf import PdfError
+    from siamese_utils.training.trainer import TrainingDivergedError
 
     console = PatientConsole()
     try:
         failed = build.build(order, console)
     except NotebooksFailedError as error:
-        return max(end(NAME, 1, failure) for failure in error.failures)
+        return max(exit_with(NAME, 1, failure) for failure in error.failures)
     except (PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
-        return end(NAME, 1, str(error))
+        return exit_with(NAME, 1, str(error))
     except KeyboardInterrupt:
-        return end(NAME, 130, "stopped; finished trainings are kept, the old report stands")
+        return exit_with(NAME, 130, "stopped; finished trainings are kept, the old report stands")
     page = order.output / order.chapters[0].page
     if not (with_browser and webbrowser.open(page.resolve().as_uri())):
         console.print(f"Open {page}", highlight=False, soft_wrap=True)
     if failed:
         links = ", ".join(str(order.output / check.link) for check in failed)
-        return end(NAME, 1, f"{len(failed)} check{'s' * (len(failed) > 1)} failed: {links}")
+        return exit_with(NAME, 1, f"{len(failed)} check{'s' * (len(failed) > 1)} failed: {links}")
     return 0
 
 
 if __name__ == "__main__":
-    terminal.open_streams()
-    terminal.heed_signals()
+    cli_utils.open_streams()
+    cli_utils.handle_signals()
     sys.exit(main(sys.argv[1:]))

@@ -11,9 +11,11 @@ CITATION = ROOT / "CITATION.cff"
 BENCHMARK = REPORTS / "benchmark"  # what tests/benchmarks/run.py measured
 
 # The environment carries these from run_all.py into the notebooks' kernels.
-STORE_VARIABLE = "SIAMESE_STORE_DIR"
+CACHE_VARIABLE = "SIAMESE_CACHE_DIR"
 RESULTS_VARIABLE = "SIAMESE_RESULTS_DIR"  # of one notebook, which writes there
-REPORT_VARIABLE = "SIAMESE_REPORT_RESULTS_DIR"  # of those before it, which the summary reads
+REPORT_RESULTS_VARIABLE = (
+    "SIAMESE_REPORT_RESULTS_DIR"  # of those before it, which the summary reads
+)
 PROGRESS_VARIABLE = "SIAMESE_PROGRESS_FILE"
 FRESH_VARIABLE = "SIAMESE_FRESH_SINCE"
 DATA_VARIABLE = "SIAMESE_DATA_DIR"
@@ -87,7 +89,7 @@ PROFILES = {
     ),
 }
 CELL_HOURS = 4.0  # that a cell of a notebook may take: for long, but not for ever
-LOTTERY_IMAGES = 1000  # of each class, in either profile; on the page on unseen classes too
+CLASS_SPLIT_IMAGES = 1000  # of each class, in either profile; on the page on unseen classes too
 
 
 def get_profile(name: str, seeds: int | None = None) -> Profile:
@@ -105,21 +107,21 @@ def get_profile(name: str, seeds: int | None = None) -> Profile:
     return replace(profile, seeds=seeds)
 
 
-def store_dir() -> Path:
+def cache_dir() -> Path:
     """Return the folder of finished trainings."""
-    return Path(os.environ.get(STORE_VARIABLE) or REPORTS / "store")
+    return Path(os.environ.get(CACHE_VARIABLE) or REPORTS / "cache")
 
 
 def results_dir() -> Path:
     """Return the folder that a notebook writes its tables to.
 
-    `run_all.py` sets it. A notebook run by hand writes to a folder of its own, so that the
-    report changes through `run_all.py` alone.
+    ``run_all.py` sets it. A notebook run by hand writes to a folder of its own, so that the
+    report changes through ``run_all.py` alone.
     """
     return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "scratch")
 
 
 def published_results_dir() -> Path:
     """Return the folder that the summary reads: this run's tables, else the committed ones."""
-    told = os.environ.get(REPORT_VARIABLE) or os.environ.get(RESULTS_VARIABLE)
+    told = os.environ.get(REPORT_RESULTS_VARIABLE) or os.environ.get(RESULTS_VARIABLE)
     return Path(told or REPORTS / "results")

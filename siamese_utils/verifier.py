@@ -19,35 +19,43 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import InputTags, Tags
 from sklearn.utils.validation import check_is_fitted
 
-from siamese_utils import files
-from siamese_utils.images import dataset as data
-from siamese_utils.images import own
-from siamese_utils.learning import machine, manyclasses, training
-from siamese_utils.learning.experiment import MODELS, Experiment, batch_for, refuse_unknown
-from siamese_utils.learning.manyclasses import ManyClasses
-from siamese_utils.measuring import baselines, counts, probability, recipe
-from siamese_utils.measuring.baselines import Embed
-from siamese_utils.measuring.counts import PairCounts
-from siamese_utils.measuring.probability import Probability
+from siamese_utils import atomic_io
+from siamese_utils.data import dataset as data
+from siamese_utils.data import user_images
+from siamese_utils.evaluation import baselines, calibration, ensemble, pair_histogram
+from siamese_utils.evaluation.baselines import Embed
+from siamese_utils.evaluation.calibration import PlattScaling
+from siamese_utils.evaluation.pair_histogram import PairHistogram
+from siamese_utils.training import machine, small_encoder, trainer
+from siamese_utils.training.config import (
+    REGULARISATIONS,
+    TrainingConfig,
+    check_choice,
+    min_batch_size,
+)
+from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 if TYPE_CHECKING:
     import keras
 
-RECIPE = "recipe"  # the model for classes that are not shown to it
-PLAIN = {"raw pixels": baselines.pixels, "silhouette": baselines.silhouette}  # learn nothing
-MOST_CALIBRATED = 1000  # held-out images whose pairs set the probability
-FEW = 30  # held-out images: with fewer, the probability may be far off
+ENSEMBLE = "recipe"  # the model for classes that are not shown to it
+UNTRAINED = {
+    "raw pixels": baselines.pixels,
+    "silhouette": baselines.foreground_mask,
+}  # learn nothing
+MAX_CALIBRATION_IMAGES = 1000  # held-out images whose pairs set the probability
+FEW_IMAGES = 30  # held-out images: with fewer, the probability may be far off
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
 # what an encoder can be exported as: name -> file or folder, and what Keras calls it
-FORMS = {"saved_model": "encoder", "litert": "encoder.tflite"}
-FORMATS = {"saved_model": "tf_saved_model", "litert": "litert"}
+EXPORT_PATHS = {"saved_model": "encoder", "litert": "encoder.tflite"}
+EXPORT_FORMATS = {"saved_model": "tf_saved_model", "litert": "litert"}
 
 
 class Answer(NamedTuple):
     """Whether two images show one class, and the probability that they do, 0..1."""
 
     same: bool | np.ndarray
-    probability: float | np.ndarray
+    calibration: float | np.ndarray
 
 
 class Neighbours(NamedTuple):
@@ -75,9 +83,9 @@ class SiameseVerifier(BaseEstimator):
     ) -> None:
         """Choose how to embed images; `fit` refuses what cannot be.
 
-        model: the study's encoder, a name in `experiment.MODELS`, trained with margin and epochs;
+        model: the study's encoder, a name in `config.REGULARISATIONS`, trained with margin and epochs;
         or one that has no use for these: `recipe`, of outlines, gradients and small networks (see
-        `measuring.recipe`), better where pairs show classes that `fit` did not see, tried on
+        ``evaluation.ensemble`), better where pairs show classes that `fit` did not see, tried on
         things before a ground of 0, and for images of up to 48 x 48 pixels; or `raw pixels` or
         `silhouette`, which learn nothing. false_accept_rate: the share of different pairs, of
         classes shown to `fit`, that `is_same` is to take for the same, above 0 and below 1: as it
@@ -103,27 +111,27 @@ class SiameseVerifier(BaseEstimator):
         labels: (images,), any values that tell classes apart. Raises ValueError for anything else.
         """
         self._refuse_parameters()
-        images, labels, names = own.read_training_set(images, labels)
-        _refuse_size(images.shape[1:3], self.model)
-        if self.model == RECIPE and len(names) > own.MOST_CLASSES:
+        images, labels, names = user_images.check_training_set(images, labels)
+        _check_size(images.shape[1:3], self.model)
+        if self.model == ENSEMBLE and len(names) > user_images.MAX_CLASSES:
             raise ValueError(
-                f"the recipe takes {own.MOST_CLASSES} classes at most, not {len(names)}: each step of its "
+                f"the recipe takes {user_images.MAX_CLASSES} classes at most, not {len(names)}: each step of its "
                 "training holds images of all"
             )
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
-        split = own.hold_out(dataset, self.seed)
+        split = user_images.hold_out(dataset, self.seed)
         taught = images[split.train], labels[split.train]
         self._forget()  # until it is whole: an interrupted training answers nothing
         encoders, whitenings = [], []
-        if self.model == RECIPE:
-            steps = ManyClasses(seed=self.seed).starts(manyclasses.STARTS)
-            encoders = [manyclasses.fit(step, *taught)[0] for step in steps]
-            whitenings = recipe.fit(*taught, _networks(encoders))
-        elif self.model in MODELS:
-            own.warn_of_unequal(taught[1])
+        if self.model == ENSEMBLE:
+            steps = SmallEncoderConfig(seed=self.seed).starts(small_encoder.NUM_INITIALISATIONS)
+            encoders = [small_encoder.fit(step, *taught)[0] for step in steps]
+            whitenings = ensemble.fit(*taught, _networks(encoders))
+        elif self.model in REGULARISATIONS:
+            user_images.warn_if_unbalanced(taught[1])
             encoders = [_train(self._experiment(), dataset, split)]
-        precision = machine.best_precision() if self.model in MODELS else "float32"
+        precision = machine.best_precision() if self.model in REGULARISATIONS else "float32"
         self._keep(encoders, whitenings, images.shape[1:], precision)
         try:
             self._calibrate_on(images[split.validation], labels[split.validation])
@@ -192,11 +200,11 @@ class SiameseVerifier(BaseEstimator):
 
         Each class and each two classes weigh the same; of more than 60 classes, 60 are drawn. Of
         images that `fit` has seen they would be flattered. The accuracy is that of `is_same`; log-loss,
-        Brier score and confidence are of the probability, see `measuring.probability`.
+        Brier score and confidence are of the probability, see ``evaluation.calibration`.
         """
         found = self._count(images, labels)
         curve = found.curve_of_classes(found.classes)
-        return probability.Judged(self.probability_, found, found.classes).scores() | {
+        return calibration.CalibrationTest(self.probability_, found, found.classes).scores() | {
             "AUC": curve.auc,
             "EER": curve.equal_error_rate,
             "accuracy": curve.accuracy(self.threshold_),
@@ -216,7 +224,7 @@ class SiameseVerifier(BaseEstimator):
         check_is_fitted(self)
         weights = [weight for encoder in self.encoders_ for weight in encoder.get_weights()]
         weights += [array for one in self.whitenings_ for array in (one.middle, one.transform)]
-        with files.new_folder(Path(folder)) as scratch:
+        with atomic_io.create_folder_atomically(Path(folder)) as scratch:
             np.savez(scratch / WEIGHTS, *weights)
             kept = self._told()
             text = json.dumps(kept | {"sha256": _digest(scratch, kept)}, indent=1)
@@ -227,24 +235,24 @@ class SiameseVerifier(BaseEstimator):
         """Write the encoder for other programs into a new folder, and return it.
 
         form: `saved_model`, TensorFlow's, a folder `encoder`; or `litert`, for phones and small
-        devices, a file `encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
+        devices, a file ``encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
         float32 come out, computed in float32: a verifier fitted in bfloat16 has distances that
-        differ by up to some percent. `verifier.json` beside it has the threshold. Raises
+        differ by up to some percent. ``verifier.json` beside it has the threshold. Raises
         FileExistsError, and ValueError for models that are more, or less, than one network.
         """
         check_is_fitted(self)
-        refuse_unknown("form", form, FORMS)
-        if self.fitted_["model"] not in MODELS:
+        check_choice("form", form, EXPORT_PATHS)
+        if self.fitted_["model"] not in REGULARISATIONS:
             raise ValueError(
-                f"{self.fitted_['model']} is no single network; of {', '.join(MODELS)} each is one"
+                f"{self.fitted_['model']} is no single network; of {', '.join(REGULARISATIONS)} each is one"
             )
-        from siamese_utils.learning import models
+        from siamese_utils.training import models
 
         # LiteRT computes in float32 alone
         encoder = models.build_encoder(self.fitted_["model"], self.shape_, "float32")
         encoder.set_weights(self.encoders_[0].get_weights())
-        with files.new_folder(Path(folder)) as scratch:
-            encoder.export(scratch / FORMS[form], format=FORMATS[form], verbose=False)
+        with atomic_io.create_folder_atomically(Path(folder)) as scratch:
+            encoder.export(scratch / EXPORT_PATHS[form], format=EXPORT_FORMATS[form], verbose=False)
             text = json.dumps(self._told(), indent=1)
             (scratch / SETTINGS).write_text(text, encoding="utf-8")
         return Path(folder)
@@ -268,8 +276,8 @@ class SiameseVerifier(BaseEstimator):
         verifier = cls(**kept["parameters"])
         verifier._refuse_parameters()
         height, width, _ = shape = tuple(int(size) for size in kept["shape"])
-        own.refuse_large(shape)
-        _refuse_size((height, width), verifier.model)
+        user_images.check_image_shape(shape)
+        _check_size((height, width), verifier.model)
         encoders = []
         for build in verifier._builders(shape, kept["precision"]):
             encoder = build()
@@ -278,17 +286,17 @@ class SiameseVerifier(BaseEstimator):
             encoders.append(encoder)
             weights = weights[number:]
         both = zip(weights[::2], weights[1::2], strict=True)
-        whitenings = [recipe.Whitening(*one) for one in both]
+        whitenings = [ensemble.Whitening(*one) for one in both]
         verifier._keep(encoders, whitenings, shape, kept["precision"])
-        verifier.probability_ = Probability(**kept["probability"])
+        verifier.probability_ = PlattScaling(**kept["probability"])
         verifier.threshold_ = kept["threshold"]
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
             raise ValueError("its probability is no number")
         return verifier
 
     def _refuse_parameters(self) -> None:
-        refuse_unknown("model", self.model, (*MODELS, RECIPE, *PLAIN))
-        if self.model in MODELS:
+        check_choice("model", self.model, (*REGULARISATIONS, ENSEMBLE, *UNTRAINED))
+        if self.model in REGULARISATIONS:
             self._experiment()
         if not (isinstance(self.seed, int | np.integer) and self.seed >= 0):
             raise ValueError(f"seed must be a whole number of 0 or more, not {self.seed!r}")
@@ -296,17 +304,19 @@ class SiameseVerifier(BaseEstimator):
         if rate is not None and not 0 < rate < 1:
             raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
 
-    def _experiment(self) -> Experiment:
-        return Experiment(self.model, self.margin, epochs=self.epochs, seed=self.seed)
+    def _experiment(self) -> TrainingConfig:
+        return TrainingConfig(self.model, self.margin, epochs=self.epochs, seed=self.seed)
 
     def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
         """Return what builds each of its networks, with fresh weights."""
-        if self.model in PLAIN:
+        if self.model in UNTRAINED:
             return []
-        from siamese_utils.learning import models
+        from siamese_utils.training import models
 
-        if self.model == RECIPE:
-            return [partial(models.build_small_encoder, tuple(shape))] * manyclasses.STARTS
+        if self.model == ENSEMBLE:
+            return [
+                partial(models.build_small_encoder, tuple(shape))
+            ] * small_encoder.NUM_INITIALISATIONS
         return [partial(models.build_encoder, self.model, tuple(shape), precision)]
 
     def _told(self) -> dict[str, Any]:
@@ -317,7 +327,7 @@ class SiameseVerifier(BaseEstimator):
     def _keep(
         self,
         encoders: list[keras.Model],
-        whitenings: list[recipe.Whitening],
+        whitenings: list[ensemble.Whitening],
         shape: Sequence[int],
         precision: str,
     ) -> None:
@@ -337,19 +347,19 @@ class SiameseVerifier(BaseEstimator):
     def _embed(self, images: np.ndarray) -> np.ndarray:
         networks = _networks(self.encoders_)
         if self.whitenings_:
-            embed = baselines.to_unit_length(recipe.embedding(networks, self.whitenings_))
+            embed = baselines.to_unit_length(ensemble.embed_with(networks, self.whitenings_))
         elif networks:
             [embed] = networks
         else:
-            embed = baselines.to_unit_length(PLAIN[self.fitted_["model"]])
+            embed = baselines.to_unit_length(UNTRAINED[self.fitted_["model"]])
         return embed(images)
 
     def _calibrate_on(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Set the probability by all pairs of held-out images; so many say enough."""
-        each = max(2, MOST_CALIBRATED // len(np.unique(labels)))
+        each = max(2, MAX_CALIBRATION_IMAGES // len(np.unique(labels)))
         rows = [np.flatnonzero(labels == c)[:each] for c in np.unique(labels)]
         chosen = np.concatenate(rows)
-        if len(chosen) < FEW:
+        if len(chosen) < FEW_IMAGES:
             warnings.warn(
                 f"the probability rests on {len(chosen)} held-out images alone; more images, or "
                 "`calibrate` with pairs of your own, make it surer",
@@ -359,8 +369,8 @@ class SiameseVerifier(BaseEstimator):
         self._set_probability(pdist(self._embed(images[chosen])), same, len(chosen))
 
     def _set_probability(self, distance: np.ndarray, same: np.ndarray, number: int) -> None:
-        """Set probability and threshold by judged pairs; number: as in `probability.fit`."""
-        self.probability_ = probability.fit(distance, same, number)
+        """Set probability and threshold by judged pairs; number: as in `calibration.fit`."""
+        self.probability_ = calibration.fit(distance, same, number)
         self.threshold_ = self.probability_.threshold
         if not self.probability_.slope:
             warnings.warn("pairs of one class are no nearer than others", stacklevel=4)
@@ -379,13 +389,13 @@ class SiameseVerifier(BaseEstimator):
         below = distance[distance < first]
         self.threshold_ = (first + float(below.max(initial=0))) / 2 if first > 0 else -1.0
 
-    def _count(self, images: np.ndarray, labels: np.ndarray) -> PairCounts:
+    def _count(self, images: np.ndarray, labels: np.ndarray) -> PairHistogram:
         """Count all pairs of labelled images by their distance."""
         embeddings = self.embed(images)
-        names, labels = own.number_classes(labels, len(embeddings))
-        if len(names) > own.MOST_CLASSES:
+        names, labels = user_images.encode_labels(labels, len(embeddings))
+        if len(names) > user_images.MAX_CLASSES:
             drawn = np.random.default_rng(self.seed).choice(
-                len(names), own.MOST_CLASSES, replace=False
+                len(names), user_images.MAX_CLASSES, replace=False
             )
             chosen = np.isin(labels, drawn)
             embeddings, (names, labels) = (
@@ -394,13 +404,15 @@ class SiameseVerifier(BaseEstimator):
             )
         if len(names) < 2 or np.bincount(labels).min() < 2:
             raise ValueError("it takes two classes, and two images of each")
-        return counts.count_pairs(embeddings, labels, counts.choose_step(embeddings))
+        return pair_histogram.count_pairs(
+            embeddings, labels, pair_histogram.choose_bin_width(embeddings)
+        )
 
     def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
         """Return images as (images, h, w, c) uint8, and whether there was one alone."""
         check_is_fitted(self)
         shape = self.shape_
-        images = own.as_bytes(images, name)
+        images = user_images.to_uint8(images, name)
         singles = {shape, shape[:2]} if shape[2] == 1 else {shape}
         if images.shape in singles:
             return images.reshape(1, *shape), True
@@ -412,20 +424,20 @@ class SiameseVerifier(BaseEstimator):
         )
 
 
-def _train(experiment: Experiment, dataset: data.Dataset, split: data.Split) -> keras.Model:
+def _train(experiment: TrainingConfig, dataset: data.Dataset, split: data.Split) -> keras.Model:
     """Train the study's encoder as the study does."""
     import keras
 
-    from siamese_utils.learning import models
+    from siamese_utils.training import models
 
-    experiment = replace(experiment, batch=batch_for(len(dataset.class_names)))
+    experiment = replace(experiment, batch=min_batch_size(len(dataset.class_names)))
     keras.utils.set_random_seed(experiment.seed)
     shape = dataset.images.shape[1:]
     encoder = models.build_encoder(experiment.model, shape, machine.best_precision())
-    training.fit(
-        training.prepare(experiment, encoder, dataset, split),
+    trainer.fit(
+        trainer.prepare(experiment, encoder, dataset, split),
         experiment.epochs,
-        lambda logs: training.refuse_divergence(experiment.label, logs, encoder),
+        lambda logs: trainer.check_finite(experiment.label, logs, encoder),
     )
     return encoder
 
@@ -467,15 +479,15 @@ def _digest(folder: Path, kept: dict[str, Any]) -> str:
 
 
 def _networks(encoders: Sequence[keras.Model]) -> list[Embed]:
-    return [partial(training.embed, encoder) for encoder in encoders]
+    return [partial(trainer.embed, encoder) for encoder in encoders]
 
 
-def _refuse_size(sides: tuple[int, ...], model: str) -> None:
+def _check_size(sides: tuple[int, ...], model: str) -> None:
     size = " x ".join(map(str, sides))
-    smallest, largest = own.SMALLEST, own.LARGEST
-    if min(sides) < (1 if model in PLAIN else smallest):
+    smallest, largest = user_images.MIN_SIDE, user_images.MAX_ENSEMBLE_SIDE
+    if min(sides) < (1 if model in UNTRAINED else smallest):
         raise ValueError(f"images must be {smallest} x {smallest} or larger, not {size}")
-    if model == RECIPE and max(sides) > largest:
+    if model == ENSEMBLE and max(sides) > largest:
         raise ValueError(
             f"the recipe takes images of up to {largest} x {largest}, not {size}: shrink them"
         )

@@ -13,11 +13,11 @@ import pytest
 from nbformat import v4
 
 from siamese_utils import settings
-from siamese_utils.images import fashion_mnist as files
-from siamese_utils.images import sources
-from siamese_utils.learning import machine
-from siamese_utils.learning.transfer import Pretraining, Transfer
-from siamese_utils.report import publish
+from siamese_utils.data import datasets
+from siamese_utils.data import fashion_mnist as files
+from siamese_utils.publishing import publish
+from siamese_utils.training import machine
+from siamese_utils.training.transfer import Pretraining, Transfer
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("patient")
 ORDER = {
     "test_pages.py": 0,
     "test_soak.py": 1,
-    "test_ahead.py": 2,
+    "test_parallel_training.py": 2,
     "faults": 3,
     "test_run_all.py": 4,
 }
@@ -50,13 +50,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def digits():
-    return sources.load("digits")
+    return datasets.load("digits")
 
 
 @pytest.fixture(scope="session")
 def fashion_mnist():
     try:
-        return sources.load("fashion-mnist")
+        return datasets.load("fashion-mnist")
     except files.DataError as error:
         pytest.skip(f"Fashion-MNIST cannot be had: {error}")
 
@@ -66,7 +66,7 @@ def fresh():
     """No data set loaded so far is remembered, nor are those of the test after it."""
 
     def forget():
-        for cached in (sources.load, sources._sample, sources._load):
+        for cached in (datasets.load, datasets._load_sample, datasets._load):
             cached.cache_clear()
 
     forget()
@@ -77,7 +77,7 @@ def fresh():
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """An empty store of trainings."""
-    monkeypatch.setenv(settings.STORE_VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setenv(settings.CACHE_VARIABLE, str(tmp_path / "store"))
     return tmp_path / "store"
 
 
@@ -158,7 +158,7 @@ def whole_run(tmp_path_factory, start, worker_id):
     with filelock.FileLock(f"{folder}.lock"):
         if not said.exists():
             # as a reader starts it, who has not chosen a precision
-            variables = {settings.STORE_VARIABLE: str(store), settings.PRECISION_VARIABLE: ""}
+            variables = {settings.CACHE_VARIABLE: str(store), settings.PRECISION_VARIABLE: ""}
             process = start(*arguments, **variables)
             out, err = process.communicate()
             assert process.returncode == 0, err

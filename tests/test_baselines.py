@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamese_utils.measuring import baselines
+from siamese_utils.evaluation import baselines
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def test_pixels_by_hand():
 
 def test_a_silhouette_does_not_see_brightness(images):
     bright = np.where(images > 0, 255, 0).astype(np.uint8)
-    assert np.array_equal(baselines.silhouette(images), baselines.silhouette(bright))
-    assert baselines.silhouette(images).shape == (40, 784)
+    assert np.array_equal(baselines.foreground_mask(images), baselines.foreground_mask(bright))
+    assert baselines.foreground_mask(images).shape == (40, 784)
 
 
 def test_pca_with_all_components_keeps_distances(images):
@@ -44,4 +44,4 @@ def test_every_baseline_embeds_images(images):
         baselines.BASELINES["raw pixels"](images)(images), baselines.pixels(images)
     )
     outlines = baselines.BASELINES["silhouette"](images)(images)
-    assert np.array_equal(outlines, baselines.silhouette(images))
+    assert np.array_equal(outlines, baselines.foreground_mask(images))

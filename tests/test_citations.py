@@ -6,7 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from siamese_utils import settings
-from siamese_utils.report import citations
+from siamese_utils.publishing import citations
 
 
 def cited(html):

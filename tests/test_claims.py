@@ -9,12 +9,12 @@ import pytest
 from bs4 import BeautifulSoup
 
 from siamese_utils import settings
-from siamese_utils.images.dataset import TEST_SETS
-from siamese_utils.measuring.intervals import Measured, measured
-from siamese_utils.measuring.panel import RULES
-from siamese_utils.telling import claims
-from siamese_utils.telling import results as kept
-from siamese_utils.telling.claims import CLAIMS
+from siamese_utils.data.dataset import TEST_SETS
+from siamese_utils.evaluation.intervals import Measurement, measurement
+from siamese_utils.evaluation.metrics import THRESHOLD_RULES
+from siamese_utils.reporting import claims
+from siamese_utils.reporting import results as kept
+from siamese_utils.reporting.claims import CLAIMS
 
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
@@ -35,10 +35,14 @@ def as_in_2019(digits):
 
 def panel(pair_set, fixed, tuned, auc):
     """A panel of one set: its accuracies at 0.5 and at the tuned threshold, and its AUC."""
-    figures = {RULES["0.5"]: (fixed, "%"), RULES["tuned"]: (tuned, "%"), "AUC": (auc, "")}
+    figures = {
+        THRESHOLD_RULES["0.5"]: (fixed, "%"),
+        THRESHOLD_RULES["tuned"]: (tuned, "%"),
+        "AUC": (auc, ""),
+    }
     return pd.Series(
         {
-            (pair_set, name): Measured(np.array(v, float), np.outer(v, [1, 1]), unit)
+            (pair_set, name): Measurement(np.array(v, float), np.outer(v, [1, 1]), unit)
             for name, (v, unit) in figures.items()
         }
     )
@@ -55,7 +59,11 @@ def evidence_for(claim, values=CLEAR):
     """Evidence of the form that a claim's rule wants."""
     if claim.rule == "threshold":
         return change(claim.pair_set, values, values, values)
-    return {"figure": [measured(values)] * len(claim.values)} if claim.values else measured(values)
+    return (
+        {"figure": [measurement(values)] * len(claim.values)}
+        if claim.values
+        else measurement(values)
+    )
 
 
 def test_every_claim_is_whole():
@@ -66,7 +74,7 @@ def test_every_claim_is_whole():
         assert (claim.pair_set in TEST_SETS) == (claim.rule == "threshold")
         assert bool(claim.values) == bool(claim.tolerance) == (claim.rule == "value")
         assert all(low <= high for low, high in claim.values)
-        assert claim.by in (claims.STUDY, claims.SECOND, claims.OURS)
+        assert claim.by in (claims.STUDY, claims.SECOND_STUDY, claims.OURS)
         assert bool(claim.published) == (claim.by == claims.STUDY)
         assert claim.statement
         assert claim.scope
@@ -94,7 +102,7 @@ def test_every_claim_is_judged_once_and_in_the_chapter_it_names(number):
     ],
 )
 def test_a_claim_about_a_sign_by_hand(results, shown, digits, values, verdict, reason):
-    found = measured(values, signed=True)
+    found = measurement(values, signed=True)
     assert claims.judge("B1", found, digits) == claims.verdict_on("B1") == verdict
     [page] = shown
     assert html.escape(f"{CLAIMS['B1'].figure}: {found:±}. {reason}") in page
@@ -159,7 +167,7 @@ def test_of_a_panel_the_set_that_a_claim_is_about_counts(results, shown, digits)
     ],
 )
 def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number, figures, verdict):
-    found = {name: [measured(values) for values in of] for name, of in figures.items()}
+    found = {name: [measurement(values) for values in of] for name, of in figures.items()}
     assert claims.judge(number, found, as_in_2019) == claims.verdict_on(number) == verdict
     rows = kept.read("claims")
     assert len(rows) == sum(map(len, figures.values()))
@@ -173,7 +181,7 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
 
 def test_as_many_values_as_are_claimed_are_wanted(results, shown, as_in_2019):
     with pytest.raises(ValueError, match="zip"):
-        claims.judge("6a", {"loss": [measured(CLEAR)]}, as_in_2019)
+        claims.judge("6a", {"loss": [measurement(CLEAR)]}, as_in_2019)
     assert not shown
 
 
@@ -200,7 +208,7 @@ def test_no_figure_of_2019_is_displayed_where_none_applies(results, shown, digit
 
 
 def test_other_figures_stand_beside(results, shown, digits):
-    won, lost = measured([3.0, 3.0], "points"), measured([4.0, 4.0], "points")
+    won, lost = measurement([3.0, 3.0], "points"), measurement([4.0, 4.0], "points")
     found = claims.judge("S1", won - lost * 0.5, digits, won_at_half=won, lost_at_fixed=lost)
     assert found == "holds"
     assert "; won at half: 3.00 ± 0.00 points; lost at fixed: 4.00 ± 0.00 points." in shown[0]
@@ -213,25 +221,25 @@ def test_other_figures_stand_beside(results, shown, digits):
 
 def test_a_claim_judged_twice_stands_once_with_the_later_verdict(results, shown, as_in_2019):
     for values in (OPPOSITE, CLEAR):
-        claims.judge("B1", measured(values), as_in_2019, beside=measured(values))
-    claims.judge("1c", {"a": [measured(CLEAR)], "b": [measured(CLEAR)]}, as_in_2019)
-    claims.judge("1c", {"c": [measured([0.034, 0.035, 0.036])]}, as_in_2019)
+        claims.judge("B1", measurement(values), as_in_2019, beside=measurement(values))
+    claims.judge("1c", {"a": [measurement(CLEAR)], "b": [measurement(CLEAR)]}, as_in_2019)
+    claims.judge("1c", {"c": [measurement([0.034, 0.035, 0.036])]}, as_in_2019)
     rows = kept.read("claims")
     assert rows["claim"].tolist() == ["1c", "B1", "B1"]
     assert rows["figure"].tolist() == ["c", CLAIMS["B1"].figure, "beside"]
     assert rows["verdict"].tolist() == ["holds"] * 3
-    assert len(claims.table(claims.SECOND, False)) == 1
+    assert len(claims.table(claims.SECOND_STUDY, False)) == 1
 
 
 def test_claims_are_kept_as_numbers_and_names(results, shown, as_in_2019):
     for claim in CLAIMS.values():
         claims.judge(claim.number, evidence_for(claim), as_in_2019)
-    claims.judge("B1", measured([0.1]), as_in_2019)  # one seed
+    claims.judge("B1", measurement([0.1]), as_in_2019)  # one seed
     text = (results / "claims.csv").read_text(encoding="utf-8")
     for sign in ("±", "\N{MINUS SIGN}", "interval"):
         assert sign not in text
     rows = kept.read("claims")
-    assert rows.columns.tolist() == ["claim", "verdict", "figure", *kept.FIGURES]
+    assert rows.columns.tolist() == ["claim", "verdict", "figure", *kept.INTERVAL_COLUMNS]
     assert set(rows["claim"]) == set(CLAIMS)
     for column in ("mean", "low", "high", "seeds"):
         assert pd.api.types.is_numeric_dtype(rows[column])
@@ -257,10 +265,10 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
 
 
 def test_the_strip_has_a_mark_for_each_verdict_with_its_place(results, shown, digits):
-    claims.judge("B1", measured(CLEAR), digits)
-    claims.judge("B2", measured(OPPOSITE), digits)
-    claims.judge("S4", measured(NOTHING), digits)
-    claims.strip()
+    claims.judge("B1", measurement(CLEAR), digits)
+    claims.judge("B2", measurement(OPPOSITE), digits)
+    claims.judge("S4", measurement(NOTHING), digits)
+    claims.show_verdict_strip()
     soup = BeautifulSoup(shown[-1], "html.parser")
     marks = soup.select("a.mark")
     assert [mark.text for mark in marks] == ["●", "✕", "○"]
@@ -271,7 +279,7 @@ def test_the_strip_has_a_mark_for_each_verdict_with_its_place(results, shown, di
 
 def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
     claims.judge("2b", change("unseen", CLEAR, NOTHING, OPPOSITE), as_in_2019)
-    claims.judge("1c", {"loss": [measured([0.034, 0.035, 0.036])]}, as_in_2019)
+    claims.judge("1c", {"loss": [measurement([0.034, 0.035, 0.036])]}, as_in_2019)
     value, difference = claims.table(claims.STUDY, with_study=True).to_dict("records")
     assert value["measured"] == "loss"
     assert f"{value['ours']}" == "0.035 ± 0.002"
@@ -281,8 +289,8 @@ def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
 
 
 def test_one_seed_has_a_place_in_the_table(results, shown, digits):
-    claims.judge("B1", measured([0.25], signed=True), digits)
-    [row] = claims.table(claims.SECOND, False).to_dict("records")
+    claims.judge("B1", measurement([0.25], signed=True), digits)
+    [row] = claims.table(claims.SECOND_STUDY, False).to_dict("records")
     assert row["verdict"] == "not decidable"
     assert f"{row['ours']}" == "+0.250"
 
@@ -290,8 +298,8 @@ def test_one_seed_has_a_place_in_the_table(results, shown, digits):
 def test_a_claim_not_judged_has_no_verdict(results, shown, digits):
     with pytest.raises(FileNotFoundError):
         claims.verdict_on("S1")
-    claims.judge("B1", measured(CLEAR), digits)
+    claims.judge("B1", measurement(CLEAR), digits)
     with pytest.raises(KeyError):
         claims.verdict_on("S1")
     with pytest.raises(KeyError):
-        claims.judge("99", measured(CLEAR), digits)
+        claims.judge("99", measurement(CLEAR), digits)

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_utils.images import dataset as data
-from siamese_utils.images import sources
+from siamese_utils.data import dataset as data
+from siamese_utils.data import datasets
 
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="unknown data set 'mnist'"):
-        sources.load("mnist")
+        datasets.load("mnist")
 
 
 def test_digits_are_of_the_same_form(digits):
@@ -30,11 +30,11 @@ def test_a_sample_takes_so_many_of_each_class(digits):
 
 
 def test_a_data_set_is_loaded_with_its_sample_and_its_classes():
-    found = sources.load("digits", images_per_class=20, seen=(9, 1, 2))
+    found = datasets.load("digits", images_per_class=20, seen=(9, 1, 2))
     assert np.bincount(found.labels).tolist() == [20] * 10
     assert found.seen == (1, 2, 9)
-    assert found is sources.load("digits", images_per_class=20, seen=(9, 1, 2))
-    assert sources.resolve("digits") == "digits"
+    assert found is datasets.load("digits", images_per_class=20, seen=(9, 1, 2))
+    assert datasets.resolve_name("digits") == "digits"
 
 
 def make_dataset(labels, contents):

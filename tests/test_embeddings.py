@@ -3,59 +3,59 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from siamese_utils.learning import training, transfer
-from siamese_utils.learning.experiment import Experiment
-from siamese_utils.measuring import distances, embeddings, geometry
+from siamese_utils.evaluation import embeddings, geometry, pair_distances
+from siamese_utils.training import trainer, transfer
+from siamese_utils.training.config import TrainingConfig
 
-SHORT = Experiment(dataset="digits", epochs=2, precision="float32", images_per_class=60)
+SHORT = TrainingConfig(dataset="digits", epochs=2, precision="float32", images_per_class=60)
 
 
 @pytest.fixture
 def part():
     """The data set of the short training."""
-    return training.load_data(SHORT)
+    return trainer.load_data(SHORT)
 
 
 def test_chosen_images_have_the_embeddings_of_their_encoder(store, part, monkeypatch):
-    run = training.train(SHORT)
+    run = trainer.train(SHORT)
     rows = part.split(0).unseen[:7]
-    found = embeddings.of_run(run, part, rows)
-    encoder = training.rebuild_encoder(run, (28, 28, 1))
+    found = embeddings.of_trained(run, part, rows)
+    encoder = trainer.rebuild_encoder(run, (28, 28, 1))
     assert np.allclose(found, encoder(part.images[rows]), atol=1e-4)
-    monkeypatch.setattr(training, "embed", lambda *_: pytest.fail("embedded again"))
-    assert np.array_equal(embeddings.of_run(run, part, rows), found)
+    monkeypatch.setattr(trainer, "embed", lambda *_: pytest.fail("embedded again"))
+    assert np.array_equal(embeddings.of_trained(run, part, rows), found)
     with pytest.raises(pytest.fail.Exception, match="again"):
-        embeddings.of_run(run, part, rows[::-1])  # in another order they are others
+        embeddings.of_trained(run, part, rows[::-1])  # in another order they are others
     other = replace(run, weights=[weight + 1 for weight in run.weights])  # of another machine
     with pytest.raises(pytest.fail.Exception, match="again"):
-        embeddings.of_run(other, part, rows)
+        embeddings.of_trained(other, part, rows)
 
 
 def test_before_the_first_step_and_after_each_epoch(store, part):
-    training.train(SHORT, milestones=(1,))
+    trainer.train(SHORT, milestones=(1,))
     rows = part.split(0).unseen[:5]
-    clouds = [embeddings.after(SHORT, epochs, part, rows) for epochs in (0, 1, 2)]
-    begun = training.untrained_encoder("base", 0, (28, 28, 1))
+    clouds = [embeddings.after_epochs(SHORT, epochs, part, rows) for epochs in (0, 1, 2)]
+    begun = trainer.build_untrained_encoder("base", 0, (28, 28, 1))
     assert np.allclose(clouds[0], begun(part.images[rows]), atol=1e-4)
     assert np.array_equal(clouds[0], embeddings.of_untrained("base", 0, part, rows))
-    run = training.train(replace(SHORT, epochs=1))
-    assert np.array_equal(clouds[1], embeddings.of_run(run, part, rows))
+    run = trainer.train(replace(SHORT, epochs=1))
+    assert np.array_equal(clouds[1], embeddings.of_trained(run, part, rows))
     assert not np.allclose(clouds[1], clouds[2])
-    other = embeddings.after(replace(SHORT, seed=1), 0, part, rows)
+    other = embeddings.after_epochs(replace(SHORT, seed=1), 0, part, rows)
     assert not np.allclose(clouds[0], other)
 
 
 def test_the_second_studys_encoder_takes_other_images(store, short_pretraining, part, monkeypatch):
     begun = transfer.build_encoder(transfer.Transfer(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
-    found = embeddings.of_digits_encoder(0, part, np.arange(3))
+    found = embeddings.of_digit_encoder(0, part, np.arange(3))
     assert found.shape == (3, 256)
     assert np.allclose(found, begun(transfer.resize(part.images[:3])), atol=1e-4)
 
 
 def test_so_many_rows_of_each_class_are_picked_seen_classes_first(digits):
     rows = digits.split(0).all
-    found = embeddings.pick(digits, rows, 3)
+    found = embeddings.first_of_each_class(digits, rows, 3)
     expected = np.repeat([*digits.seen, *digits.unseen], 3)
     assert digits.labels[found].tolist() == expected.tolist()
     assert set(found) <= set(rows)
@@ -65,10 +65,10 @@ def test_so_many_rows_of_each_class_are_picked_seen_classes_first(digits):
 def test_the_collapse_is_described_set_by_set_and_epoch_by_epoch(store, part):
     found = embeddings.collapse(SHORT, 1, (0, 2), part, number=6)
     assert found.index.tolist() == [(s, n) for s in ("seen", "unseen") for n in (0, 2)]
-    rows = embeddings.pick(part, part.split(0).all, 6)
+    rows = embeddings.first_of_each_class(part, part.split(0).all, 6)
     inside = rows[np.isin(part.labels[rows], part.unseen)]
-    cloud = training.embed(
-        training.rebuild_encoder(training.train(SHORT), (28, 28, 1)), part.images[inside]
+    cloud = trainer.embed(
+        trainer.rebuild_encoder(trainer.train(SHORT), (28, 28, 1)), part.images[inside]
     )
     expected = geometry.describe(cloud, part.labels[inside])
     measured = found.loc[("unseen", 2)]
@@ -76,9 +76,9 @@ def test_the_collapse_is_described_set_by_set_and_epoch_by_epoch(store, part):
 
 
 def test_typical_pairs_have_the_median_distance_of_their_kind(store, part):
-    run = training.train(SHORT)
+    run = trainer.train(SHORT)
     found = embeddings.typical_pairs(run, part)
-    [measured] = distances.of_runs([run])
+    [measured] = pair_distances.of_trained([run])
     distance, different = measured.judged("seen")
     assert list(found) == ["same", "different"]
     for kind, of_kind in (("same", ~different), ("different", different)):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from siamese_utils import settings
-from siamese_utils.images import fashion_mnist as files
-from siamese_utils.images import sources
+from siamese_utils.data import datasets
+from siamese_utils.data import fashion_mnist as files
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_broken_idx_file_is_refused(tmp_path, content, message):
 @pytest.mark.fault("no data and no network", "one line says where to put the files")
 def test_without_files_and_network_the_error_says_where_and_what_to_do(nowhere):
     with pytest.raises(files.DataError) as caught:
-        sources.load("fashion-mnist")
+        datasets.load("fashion-mnist")
     for place in ("own", "shared", "keras", "cache"):
         assert str(nowhere / place) in str(caught.value)
     assert settings.DATA_VARIABLE in str(caught.value)
@@ -69,7 +69,7 @@ def test_without_files_and_network_the_error_says_where_and_what_to_do(nowhere):
     "no data and no network, with `--dataset auto`", "the digits are taken, one line says so"
 )
 def test_auto_goes_on_with_digits_and_says_so_in_one_line(nowhere, capsys):
-    dataset = sources.load("auto")
+    dataset = datasets.load("auto")
     assert dataset.name == "digits"
     assert dataset.banner
     assert not dataset.has_study_figures
@@ -88,7 +88,7 @@ def test_a_damaged_file_of_ones_own_is_named_and_left_alone(nowhere):
     for content, fault in [(b"short", "5 bytes"), (b"x" * files.FILES[name][0], "SHA-256")]:
         path.write_bytes(content)
         with pytest.raises(files.DataError, match=fault) as caught:
-            files.find_own_file(name)
+            files.find_local_file(name)
         assert str(path) in str(caught.value)
         assert path.read_bytes() == content
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamese_utils.measuring import geometry
+from siamese_utils.evaluation import geometry
 
 
 def test_scatter_ratio_by_hand():
@@ -37,17 +37,17 @@ def test_maps_keep_far_clouds_apart():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40)
     embeddings = np.float32(rng.normal(size=(80, 5)) + 30 * labels[:, np.newaxis])
-    for name, places in geometry.flatten(embeddings).items():
+    for name, places in geometry.project(embeddings).items():
         assert places.shape == (80, 2), name
         assert geometry.scatter_ratio(places, labels) < 0.5, name
 
 
 def test_maps_are_kept(store, monkeypatch):
     embeddings = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
-    first = geometry.maps(embeddings)
-    monkeypatch.setattr(geometry, "flatten", lambda _: pytest.fail("flattened again"))
-    again = geometry.maps(embeddings)
+    first = geometry.cached_projections(embeddings)
+    monkeypatch.setattr(geometry, "project", lambda _: pytest.fail("flattened again"))
+    again = geometry.cached_projections(embeddings)
     assert set(first) == set(again) == {"PCA", "t-SNE"}
     assert all(np.array_equal(first[name], again[name]) for name in first)
     with pytest.raises(pytest.fail.Exception, match="again"):
-        geometry.maps(embeddings + 1)
+        geometry.cached_projections(embeddings + 1)

@@ -2,13 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from siamese_utils.measuring.intervals import (
+from siamese_utils.evaluation.intervals import (
     Interval,
-    Measured,
+    Measurement,
     crossed_interval,
     interval_over,
-    measured,
-    smallest_found,
+    measurement,
+    smallest_detectable,
 )
 
 NAN = float("nan")
@@ -20,7 +20,7 @@ def half_width(ends):
 
 def test_interval_by_hand():
     # mean 2, standard deviation 1, t for 2 degrees of freedom 4.302653
-    found = measured([1, 2, 3]).interval
+    found = measurement([1, 2, 3]).interval
     assert found.mean == 2
     assert found.seeds == 3
     assert found.half_width == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
@@ -30,11 +30,11 @@ def test_interval_by_hand():
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_one_value_has_no_interval():
-    found = measured([3.0]).interval
+    found = measurement([3.0]).interval
     assert found.mean == 3
     assert not found.has_ends
     assert np.isnan([found.low, found.high]).all()
-    assert np.isnan(smallest_found(measured([3.0])))
+    assert np.isnan(smallest_detectable(measurement([3.0])))
     with pytest.raises(ValueError, match="at least one"):
         interval_over([])
 
@@ -47,7 +47,7 @@ def test_crossed_interval_by_hand():
     assert (low + high) / 2 == pytest.approx(5)
     expected = np.hypot(12.7062, 4.302653 / np.sqrt(3))
     assert half_width((low, high)) == pytest.approx(expected, rel=1e-5)
-    found = Measured(np.array([4, 6.0]), values).interval
+    found = Measurement(np.array([4, 6.0]), values).interval
     assert (found.mean, found.seeds) == (5, 2)
     assert (found.low, found.high) == (low, high)
 
@@ -91,8 +91,8 @@ def test_a_bootstrap_of_three_seeds_would_promise_too_much():
 
 
 def test_measured_figures_are_subtracted_seed_by_seed_and_group_by_group():
-    first = Measured(np.array([3, 5.0]), np.array([[3, 4], [5, 7.0]]), "%")
-    second = Measured(np.array([1, 1.0]), np.array([[1, 2], [2, 3.0]]), "%")
+    first = Measurement(np.array([3, 5.0]), np.array([[3, 4], [5, 7.0]]), "%")
+    second = Measurement(np.array([1, 1.0]), np.array([[1, 2], [2, 3.0]]), "%")
     found = first - second
     assert found.whole.tolist() == [2, 4]
     assert found.groups.tolist() == [[2, 2], [3, 4]]
@@ -102,27 +102,27 @@ def test_measured_figures_are_subtracted_seed_by_seed_and_group_by_group():
     assert (found.interval.unit, found.interval.signed) == ("points", True)
     assert (first.unit, first.signed) == ("%", False)
     assert (found - second).unit == "points"
-    assert (measured([0.5]) - measured([0.25])).unit == ""
-    assert (measured([5], "epochs") - measured([4], "epochs")).unit == "epochs"
+    assert (measurement([0.5]) - measurement([0.25])).unit == ""
+    assert (measurement([5], "epochs") - measurement([4], "epochs")).unit == "epochs"
     assert first != second  # one answer, and no array of them
 
 
 def test_figures_of_the_same_seeds_differ_by_less_than_their_intervals_say():
-    first, second = measured([10, 20, 30]), measured([9, 19, 29.1])
+    first, second = measurement([10, 20, 30]), measurement([9, 19, 29.1])
     assert (first - second).interval.half_width < 0.2 < first.interval.half_width
 
 
 def test_a_number_is_subtracted_from_every_seed_and_group():
-    found = Measured(np.array([3, 5]), np.array([[3, 4], [5, 7]]), "%") - 0.5
+    found = Measurement(np.array([3, 5]), np.array([[3, 4], [5, 7]]), "%") - 0.5
     assert found.whole.tolist() == [2.5, 4.5]
     assert found.groups.tolist() == [[2.5, 3.5], [4.5, 6.5]]
     assert (found.unit, found.signed) == ("points", True)
-    assert (measured([1, 2]) - 3).whole.tolist() == [-2, -1]
+    assert (measurement([1, 2]) - 3).whole.tolist() == [-2, -1]
 
 
 def test_where_one_of_two_has_no_groups_the_difference_has_none():
-    with_groups = Measured(np.array([3, 5.0]), np.array([[3, 4], [5, 7.0]]))
-    without = measured([1, 1])
+    with_groups = Measurement(np.array([3, 5.0]), np.array([[3, 4], [5, 7.0]]))
+    without = measurement([1, 1])
     for found, expected in ((with_groups - without, [2, 4]), (without - with_groups, [-2, -4])):
         assert found.groups is None
         assert found.whole.tolist() == expected
@@ -130,7 +130,7 @@ def test_where_one_of_two_has_no_groups_the_difference_has_none():
 
 
 def test_many_figures_are_subtracted_at_once():
-    auc = pd.Series({"a": measured([0.5, 0.7]), "b": measured([0.25, 0.5])})
+    auc = pd.Series({"a": measurement([0.5, 0.7]), "b": measurement([0.25, 0.5])})
     found = auc - auc["b"]
     assert found["a"].whole.tolist() == pytest.approx([0.25, 0.2])
     assert found["b"].whole.tolist() == [0, 0]
@@ -139,11 +139,11 @@ def test_many_figures_are_subtracted_at_once():
 
 
 def test_a_figure_is_multiplied():
-    found = Measured(np.array([1, 2.0]), np.array([[1, 1], [2, 3.0]]), "%", signed=True) * 2
+    found = Measurement(np.array([1, 2.0]), np.array([[1, 1], [2, 3.0]]), "%", signed=True) * 2
     assert found.whole.tolist() == [2, 4]
     assert found.groups.tolist() == [[2, 2], [4, 6]]
     assert (found.unit, found.signed) == ("%", True)
-    assert (measured([1, 2]) * -1).groups is None
+    assert (measurement([1, 2]) * -1).groups is None
 
 
 PERCENT = Interval(61.426, 59.0, 63.852, 3, "%")
@@ -187,14 +187,14 @@ def test_intervals_as_text(found, spec, text):
 
 def test_measured_figures_are_written_as_their_interval():
     # one step to either side of 70, t for 1 degree of freedom 12.7062
-    found = measured([69, 71], "%")
+    found = measurement([69, 71], "%")
     assert f"{found}" == "70.00 ± 12.71"
     assert f"{found:±}" == "70.00 ± 12.71 %"
     assert f"{found:.1f}" == "70.0"
     assert f"{found - 71:±}" == "−1.00 points (95 % interval −13.71 to +11.71)"
-    assert f"{measured([70], '%') - 71}" == "−1.00"
-    assert f"{Measured(np.array([69, 71])):±}" == "70.000 ± 12.706"
-    assert f"{measured([69, 71], signed=True)}" == "+70.000 (+57.294 to +82.706)"
+    assert f"{measurement([70], '%') - 71}" == "−1.00"
+    assert f"{Measurement(np.array([69, 71])):±}" == "70.000 ± 12.706"
+    assert f"{measurement([69, 71], signed=True)}" == "+70.000 (+57.294 to +82.706)"
 
 
 @pytest.mark.parametrize(("seeds", "groups"), [(5, None), (2, None), (5, 6)])
@@ -204,7 +204,7 @@ def test_the_smallest_difference_that_is_found_in_80_of_100(seeds, groups):
     values = None
     if groups:
         values = of_seeds[:, np.newaxis] + rng.normal(size=(1, groups))
-    least = smallest_found(Measured(of_seeds, values))
+    least = smallest_detectable(Measurement(of_seeds, values))
     clear = 0
     for _ in range(1000):  # reports of a true difference of that size, drawn one by one
         drawn = rng.normal(least, of_seeds.std(ddof=1), seeds)
@@ -216,4 +216,8 @@ def test_the_smallest_difference_that_is_found_in_80_of_100(seeds, groups):
             low, _ = interval_over(drawn)
         clear += low > 0
     assert clear / 1000 == pytest.approx(0.8, abs=0.05)
-    assert smallest_found(measured([1.0, 2.0])) == smallest_found(measured([1.0, 2.0])) > 0
+    assert (
+        smallest_detectable(measurement([1.0, 2.0]))
+        == smallest_detectable(measurement([1.0, 2.0]))
+        > 0
+    )

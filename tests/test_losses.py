@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from siamese_utils.learning import losses
+from siamese_utils.training import losses
 
 
 def contrastive_by_plain_loop(different, distance, margin):

@@ -1,13 +1,13 @@
+import functools
 import json
 import os
 import subprocess
 import sys
-from functools import cache
 
 import pytest
 
 from siamese_utils import settings
-from siamese_utils.learning import machine, store
+from siamese_utils.training import cache, machine
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
@@ -15,12 +15,12 @@ PROGRAM = """
 import json, os
 if hasattr(os, "sched_setaffinity") and "ONE_CORE" in os.environ:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from siamese_utils.learning.machine import describe_machine
+from siamese_utils.training.machine import describe_machine
 print(json.dumps(describe_machine()))
 """
 
 
-@cache
+@functools.cache
 def describe(**environment):
     """The record of this machine in a process with these variables alone."""
     variables = {*machine.THREAD_VARIABLES, ONEDNN, machine.ISA_VARIABLE}
@@ -47,8 +47,8 @@ def test_a_machine_says_what_changes_the_last_digits():
     assert wanted <= set(found)
     assert 1 <= found["cores allowed"] <= found["cores"]
     assert set(found["features"]) <= set(machine.FEATURES)
-    versions = store.library_versions()
-    assert set(versions) == set(store.LIBRARIES) == {*versions, "tensorflow", "keras", "numpy"}
+    versions = cache.library_versions()
+    assert set(versions) == set(cache.LIBRARIES) == {*versions, "tensorflow", "keras", "numpy"}
     assert {name: found[name] for name in versions} == versions
     assert json.loads(json.dumps(found)) == found
 
@@ -152,7 +152,7 @@ def test_a_precision_that_cannot_run_is_refused(monkeypatch):
 
 TRAIN_IN_BFLOAT16 = """
 import numpy as np
-from siamese_utils.learning import machine, models
+from siamese_utils.training import machine, models
 found = machine.can_run_bfloat16()
 encoder = models.build_encoder("base", (28, 28, 1), "mixed_bfloat16")
 encoder.compile("rmsprop", "mse", jit_compile=False)

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from siamese_utils.learning import losses, models
-from siamese_utils.learning.experiment import MODELS, OPTIMIZERS, Experiment
+from siamese_utils.training import losses, models
+from siamese_utils.training.config import OPTIMIZERS, REGULARISATIONS, TrainingConfig
 
 SHAPE = (28, 28, 1)
 
@@ -13,7 +13,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (9, *SHAPE), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", REGULARISATIONS)
 def test_parameters_by_hand(name):
     encoder = models.build_encoder(name, SHAPE)
     conv1 = 3 * 3 * 1 * 32 + 32  # 320
@@ -81,7 +81,7 @@ def test_half_of_the_brakes_are_half_of_them(images):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_have_the_defaults_of_keras_but_for_what_is_named(name):
-    built = models.build_optimizer(Experiment(optimizer=name, learning_rate=0.25)).get_config()
+    built = models.build_optimizer(TrainingConfig(optimizer=name, learning_rate=0.25)).get_config()
     kind, changes = OPTIMIZERS[name]
     expected = getattr(keras.optimizers, kind)(0.25, **changes).get_config()
     assert built | {"name": ""} == expected | {"name": ""}

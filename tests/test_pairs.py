@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamese_utils.images import pairs
+from siamese_utils.data import pairs
 
 # the number of images of each class
 class_sizes = st.lists(st.integers(2, 30), min_size=2, max_size=6)
@@ -34,7 +34,7 @@ def pairs_by_plain_loop(indices, labels, rng):
 @given(class_sizes, seeds)
 def test_pairs_are_those_of_a_plain_loop(sizes, seed):
     indices, labels = labelled(sizes, seed)
-    drawn = pairs.draw_pairs(indices, labels, np.random.default_rng(seed))
+    drawn = pairs.sample_pairs(indices, labels, np.random.default_rng(seed))
     expected = pairs_by_plain_loop(indices, labels, np.random.default_rng(seed))
     assert list(zip(drawn.first, drawn.second, strict=True)) == expected
 
@@ -42,7 +42,7 @@ def test_pairs_are_those_of_a_plain_loop(sizes, seed):
 @given(class_sizes, seeds)
 def test_half_of_the_pairs_are_different_and_labelled_so(sizes, seed):
     indices, labels = labelled(sizes, seed)
-    drawn = pairs.draw_pairs(indices, labels, np.random.default_rng(seed))
+    drawn = pairs.sample_pairs(indices, labels, np.random.default_rng(seed))
     assert len(drawn) == 2 * len(sizes) * (min(sizes) - 1)
     assert drawn.different.mean() == 0.5
     assert ((labels[drawn.first] != labels[drawn.second]) == drawn.different).all()
@@ -51,7 +51,7 @@ def test_half_of_the_pairs_are_different_and_labelled_so(sizes, seed):
 
 def test_the_negative_partner_is_any_other_class():
     indices, labels = labelled([400] * 4, seed=0)
-    drawn = pairs.draw_pairs(indices, labels, np.random.default_rng(0))
+    drawn = pairs.sample_pairs(indices, labels, np.random.default_rng(0))
     negative = drawn.different == 1
     seen, counts = np.unique(
         np.stack([labels[drawn.first[negative]], labels[drawn.second[negative]]]),
@@ -68,13 +68,13 @@ def test_the_negative_partner_is_any_other_class():
 def test_too_little_to_pair_is_refused(sizes, message):
     indices, labels = labelled(sizes, seed=0)
     with pytest.raises(ValueError, match=message):
-        pairs.draw_pairs(indices, labels, np.random.default_rng(0))
+        pairs.sample_pairs(indices, labels, np.random.default_rng(0))
 
 
 @given(class_sizes, seeds, st.integers(12, 200))
 def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch):
     indices, labels = labelled(sizes, seed)
-    blocks = pairs.draw_blocks(indices, labels, batch, np.random.default_rng(seed))
+    blocks = pairs.sample_pair_batches(indices, labels, batch, np.random.default_rng(seed))
     num_pairs = blocks.pairs.shape[1]
     assert num_pairs <= batch
     rows = np.arange(len(blocks))[:, np.newaxis]
@@ -92,7 +92,9 @@ def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch):
 
 def test_blocks_follow_each_other_in_the_class_lists():
     labels = np.repeat([0, 1], 21)
-    blocks = pairs.draw_blocks(np.arange(42), labels, batch=20, rng=np.random.default_rng(0))
+    blocks = pairs.sample_pair_batches(
+        np.arange(42), labels, batch=20, rng=np.random.default_rng(0)
+    )
     assert blocks.images.shape == (4, 12)  # 20 pairs: five positions of two classes
     assert (blocks.images[:-1, 5] == blocks.images[1:, 0]).all()
     assert blocks.pairs[0, :5].tolist() == [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]]
@@ -100,21 +102,23 @@ def test_blocks_follow_each_other_in_the_class_lists():
 
 def test_a_batch_too_small_is_refused():
     with pytest.raises(ValueError, match="batch of 3"):
-        pairs.draw_blocks(np.arange(8), np.repeat([0, 1], 4), 3, np.random.default_rng(0))
+        pairs.sample_pair_batches(np.arange(8), np.repeat([0, 1], 4), 3, np.random.default_rng(0))
 
 
 def test_shuffling_keeps_the_steps():
     labels = np.repeat([0, 1], 50)
-    blocks = pairs.draw_blocks(np.arange(100), labels, batch=8, rng=np.random.default_rng(0))
-    shuffled = pairs.shuffle_blocks(blocks, np.random.default_rng(1))
+    blocks = pairs.sample_pair_batches(
+        np.arange(100), labels, batch=8, rng=np.random.default_rng(0)
+    )
+    shuffled = pairs.shuffle_batches(blocks, np.random.default_rng(1))
     assert sorted(map(tuple, shuffled.images)) == sorted(map(tuple, blocks.images))
     assert not np.array_equal(shuffled.images, blocks.images)
-    joined = pairs.join_blocks([blocks, shuffled])
+    joined = pairs.concatenate_batches([blocks, shuffled])
     assert len(joined) == 2 * len(blocks)
     assert np.array_equal(joined.pairs[: len(blocks)], blocks.pairs)
     assert np.array_equal(joined.different, blocks.different)
     assert np.array_equal(shuffled.different, blocks.different)
-    alone = pairs.join_blocks([blocks])
+    alone = pairs.concatenate_batches([blocks])
     assert np.array_equal(alone.images, blocks.images)
     assert np.array_equal(alone.different, blocks.different)
 

@@ -11,16 +11,16 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
 
-from siamese_utils.images.dataset import SETS, TEST_SETS
-from siamese_utils.learning.experiment import Experiment
-from siamese_utils.learning.store import Run
-from siamese_utils.measuring import distances as measuring
-from siamese_utils.measuring import panel, probability
-from siamese_utils.measuring.counts import PairCounts
-from siamese_utils.measuring.distances import Distances
-from siamese_utils.measuring.intervals import Measured, measured
-from siamese_utils.telling import figures, frames, live, plots, show, tables
-from siamese_utils.telling import results as kept
+from siamese_utils.data.dataset import SETS, TEST_SETS
+from siamese_utils.evaluation import calibration, metrics
+from siamese_utils.evaluation import pair_distances as measuring
+from siamese_utils.evaluation.intervals import Measurement, measurement
+from siamese_utils.evaluation.pair_distances import PairDistances
+from siamese_utils.evaluation.pair_histogram import PairHistogram
+from siamese_utils.reporting import figures, interactive_figures, plot_data, plots, show, tables
+from siamese_utils.reporting import results as kept
+from siamese_utils.training.cache import TrainingResult
+from siamese_utils.training.config import TrainingConfig
 
 NAN = float("nan")
 
@@ -74,7 +74,7 @@ DRAWN = {
     "dots": lambda: plots.dots(MEANS),
     "histograms": lambda: plots.histograms(SHARES, thresholds={"0.5": 0.5}),
     "heat_map": lambda: plots.heat_map(AREAS, label="AUC"),
-    "lottery": lambda: plots.lottery(DRAWS),
+    "lottery": lambda: plots.class_splits(DRAWS),
     "embedding_maps": lambda: plots.embedding_maps(
         PLACES, pictures=np.repeat(IMAGES[0], 10, axis=0)
     ),
@@ -100,7 +100,7 @@ def test_every_plot_function_draws(name):
     assert dict(plt.rcParams) == before  # nothing outside is changed
 
 
-STACKED = [plot for plot in plots.FOR_PHONES if plot is not plots.two_towers]
+STACKED = [plot for plot in plots.WITH_NARROW_VARIANT if plot is not plots.two_towers]
 
 
 @pytest.mark.parametrize("plot", STACKED, ids=lambda plot: plot.__name__)
@@ -109,7 +109,7 @@ def test_on_a_phone_subplots_stand_below_each_other(plot):
     options = {"thresholds": {"0.5": 0.5}} if plot is plots.histograms else {}
     parts = [data.assign(subplot=name) for name in ("first", "second")]
     wide, narrow = (plot(pd.concat(parts), narrow=n, **options) for n in (False, True))
-    assert narrow.get_figwidth() == plots.NARROW == wide.get_figwidth() / 2
+    assert narrow.get_figwidth() == plots.NARROW_WIDTH == wide.get_figwidth() / 2
     assert narrow.get_figheight() == 2 * wide.get_figheight()
     assert [ax.get_title("left") for ax in narrow.axes] == ["first", "second"]
     for figure, columns in ((wide, {0, 1}), (narrow, {0})):
@@ -128,7 +128,7 @@ def test_what_can_be_drawn_for_a_phone_is():
     able = {
         n for n, f in functions_of(plots).items() if "narrow" in inspect.signature(f).parameters
     }
-    assert able == {plot.__name__ for plot in plots.FOR_PHONES}
+    assert able == {plot.__name__ for plot in plots.WITH_NARROW_VARIANT}
 
 
 def lines_of(ax, named):
@@ -289,7 +289,7 @@ def test_a_heat_map_names_its_cells():
 
 
 def test_a_lottery_has_a_circle_for_each_training():
-    [ax] = plots.lottery(DRAWS, x="accuracy").axes
+    [ax] = plots.class_splits(DRAWS, x="accuracy").axes
     others, own = (line.get_xydata() for line in ax.get_lines())
     assert others[:, 0].tolist() == [1, 2, 3]
     assert (np.diff(others[:, 1]) > 0).all()  # none hides another
@@ -351,30 +351,32 @@ def test_pictures_in_colour_are_drawn_too():
 
 
 def test_what_a_frame_shows_in_words():
-    assert plots.in_words(SEEDS) == (
+    assert plots.describe_data(SEEDS) == (
         "Where the lines end. loss, base, training: 2.5; loss, base, validation: 7.5."
     )
-    assert plots.in_words(BARS) == "Where the lines end. AUC, base: 0.75; AUC, raw pixels: 0.25."
-    assert plots.in_words(MEANS) == (
+    assert (
+        plots.describe_data(BARS) == "Where the lines end. AUC, base: 0.75; AUC, raw pixels: 0.25."
+    )
+    assert plots.describe_data(MEANS) == (
         "seen, base: 0.9; all, base: 0.7; seen, raw pixels: 0.5; seen, base, 2019: 0.95."
     )
-    assert plots.in_words(DRAWS) == "seen, others: 2; seen, the study's: 5."
+    assert plots.describe_data(DRAWS) == "seen, others: 2; seen, the study's: 5."
     pairs = {"coat and shoe": 0.9, "coat and shirt": 0.7, "shoe and shirt": 0.8}
     rows = [(*name.split(" and ")[::way], v) for way in (1, -1) for name, v in pairs.items()]
-    assert plots.in_words(pd.DataFrame(rows, columns=["x", "y", "value"])) == (
+    assert plots.describe_data(pd.DataFrame(rows, columns=["x", "y", "value"])) == (
         "A value for each two of 3 classes. Lowest: coat and shirt: 0.7; shoe and shirt: 0.8."
     )
 
 
 def test_an_empty_bin_at_the_end_is_no_end_of_a_line():
     frame = frame_of([("", "base", 0.5, 0.25), ("", "base", NAN, NAN)], "x", "y")
-    assert plots.in_words(frame) == "Where the lines end. base: 0.25."
+    assert plots.describe_data(frame) == "Where the lines end. base: 0.25."
 
 
 def test_a_frames_own_words_go_first():
     frame = SEEDS.copy()
     frame.attrs["alt"] = "As it says."
-    assert plots.in_words(frame) == "As it says."
+    assert plots.describe_data(frame) == "As it says."
 
 
 # The figures that several pages show -------------------------------------------------
@@ -395,39 +397,41 @@ def found(digits):
     """Made-up distances of the digits' pairs: of same ones small, of different ones larger."""
     rng = np.random.default_rng(0)
     drawn = {}
-    for name, of_set in measuring.draw_test_pairs(digits, digits.split(0), 0).items():
+    for name, of_set in measuring.sample_test_pairs(digits, digits.split(0), 0).items():
         drawn[name] = np.float32(0.3 + 0.4 * of_set.different + 0.2 * rng.random(len(of_set)))
     counts = rng.integers(1, 9, (10, 10, 20))
     counts[np.arange(10), np.arange(10), 10:] = 0
     groups = rng.random((3, 3, 2, 20))
-    one = Distances(drawn, PairCounts(counts, 0.05, digits.classes), groups, 0.5, 1.0)
+    one = PairDistances(drawn, PairHistogram(counts, 0.05, digits.classes), groups, 0.5, 1.0)
     return {"base": [one, one], "complex": [one, one]}
 
 
 KEYS = ("accuracy", "val_accuracy", "contrastive", "val_contrastive")
-RUNS = {"base": [Run({}, {key: [0.5, 0.25 * seed] for key in KEYS}, []) for seed in (1, 2)]}
+RUNS = {
+    "base": [TrainingResult({}, {key: [0.5, 0.25 * seed] for key in KEYS}, []) for seed in (1, 2)]
+}
 
 WITH_DATA = {
     "learning_curves": lambda found, digits: figures.learning_curves(RUNS, "Curves."),
     "roc": lambda found, digits: figures.roc(found),
     "histograms": lambda found, digits: figures.histograms(
-        figures.sets_of(found["base"]), "Distances.", tuned=0.5
+        figures.sampled_sets(found["base"]), "Distances.", tuned=0.5
     ),
     "reliability": lambda found, digits: figures.reliability(found, digits),
     "maps": lambda found, digits: figures.maps(
         {"a": np.float32(digits.labels[:30, None] + [0, 1])}, np.arange(30), digits, "A map."
     ),
     "thresholds": lambda found, digits: figures.thresholds(
-        live.thresholds({"base": found["base"]}, digits)
+        interactive_figures.thresholds({"base": found["base"]}, digits)
     ),
     "probabilities": lambda found, digits: figures.probabilities(
-        probability.of_ways({"base": found["base"]}, digits)
+        calibration.calibration_tests({"base": found["base"]}, digits)
     ),
 }
 FRAMES = {
-    "learning_curves": lambda found: frames.learning_curves(RUNS, figures.CURVES),
-    "roc": lambda found: frames.roc({name: of[0] for name, of in found.items()}),
-    "histograms": lambda found: frames.histogram(figures.sets_of(found["base"])),
+    "learning_curves": lambda found: plot_data.learning_curves(RUNS, figures.CURVES),
+    "roc": lambda found: plot_data.roc({name: of[0] for name, of in found.items()}),
+    "histograms": lambda found: plot_data.histogram(figures.sampled_sets(found["base"])),
 }
 
 
@@ -463,7 +467,9 @@ def test_two_towers_say_what_they_show(shown, digits):
 
 def test_words_and_options_of_the_figures_of_several_pages(shown, found, digits):
     figures.learning_curves(RUNS, "Curves.")
-    figures.histograms(figures.sets_of(found["base"]), "Distances.", {"kind": "a"}, half_margin=0.5)
+    figures.histograms(
+        figures.sampled_sets(found["base"]), "Distances.", {"kind": "a"}, half_margin=0.5
+    )
     figures.roc(found)
     curves, histograms, roc = (metadata["image/svg+xml"] for _, metadata in shown[::2])
     assert curves["caption"] == "Curves. Thin lines: single seeds."
@@ -486,13 +492,13 @@ def test_stated_probabilities_are_those_of_all_pairs(shown, found, digits):
 
 def test_the_panel_shows_what_is_known(shown):
     def both(values):
-        return Measured(np.array(values, float), np.outer(values, [1, 1]))
+        return Measurement(np.array(values, float), np.outer(values, [1, 1]))
 
     panel_of_one = pd.Series(
         {(s, name): both(values) for s in TEST_SETS
          for name, values in (("AUC", [0.5, 0.5]), ("EER", [60, 60]), ("ECE", [NAN, NAN]))}
     ).rename_axis(["set", "figure"])  # fmt: skip
-    figures.panel(panel_of_one, "base model")
+    figures.metrics_table(panel_of_one, "base model")
     [(page, _)] = shown
     assert isinstance(page, HTML)
     soup = BeautifulSoup(page.data, "html.parser")
@@ -521,13 +527,15 @@ def test_the_worst_pairs_are_shown(shown, found, digits):
 
 def accuracies_of(*values):
     """A row of panels from the study's pairs, with these accuracies in % on every set."""
-    found = {(s, f): measured(values, "%") for s in SETS for f in panel.RULES.values()}
-    return found | {(s, "AUC"): measured(np.divide(values, 100)) for s in SETS}
+    found = {
+        (s, f): measurement(values, "%") for s in SETS for f in metrics.THRESHOLD_RULES.values()
+    }
+    return found | {(s, "AUC"): measurement(np.divide(values, 100)) for s in SETS}
 
 
 def test_accuracies_stand_beside_the_study_and_their_gaps_are_kept(shown, results, digits):
     drawn = pd.DataFrame({"base": accuracies_of(80, 80), "gentle": accuracies_of(70, 70)}).T
-    experiments = {"base": Experiment(), "gentle": Experiment(margin=2.0)}
+    experiments = {"base": TrainingConfig(), "gentle": TrainingConfig(margin=2.0)}
     gaps = figures.accuracy(drawn, experiments, replace(digits, has_study_figures=True))
     assert gaps["within 2 points"].to_dict() == {
         ("base", "seen"): "no",
@@ -547,9 +555,9 @@ def test_accuracies_stand_beside_the_study_and_their_gaps_are_kept(shown, result
 
 def test_without_figures_of_the_study_there_are_no_gaps(shown, results, digits):
     drawn = pd.DataFrame({"base": accuracies_of(80, 80)}).T
-    gaps = figures.accuracy(drawn, {"base": Experiment()}, digits)
+    gaps = figures.accuracy(drawn, {"base": TrainingConfig()}, digits)
     assert gaps.empty
-    assert tables.say_gaps(gaps) == ("The study has no figures for this.", "")
+    assert tables.describe_differences(gaps) == ("The study has no figures for this.", "")
     [(page, _)] = shown
     assert "2019" not in page.data
     assert not results.exists()
@@ -559,7 +567,7 @@ def test_figures_of_a_benchmark_keep_their_ends_and_their_order():
     found = pd.DataFrame(
         {"median": [2.0, 1.0], "lowest": [1.5, 0.5], "highest": [3.0, 1.5]}, index=["old", "new"]
     )
-    frame = frames.ranges(found)
+    frame = plot_data.with_ranges(found)
     assert frame["series"].tolist() == ["old", "new"]
     assert frame[["x", "low", "high"]].to_numpy().tolist() == [[2, 1.5, 3], [1, 0.5, 1.5]]
 
@@ -574,7 +582,7 @@ def test_sizes_are_drawn_where_all_classes_take_part():
             "seconds": [4.0, 2.0, 1.0],
         }
     )
-    frame = frames.by_size(sizes)
+    frame = plot_data.by_size(sizes)
     assert frame["subplot"].tolist() == [
         "an epoch, by images",
         "an exact count, by million pairs",

@@ -1,7 +1,7 @@
 """The report runs on any processor: older instruction sets, other precisions, threads and seeds.
 
 Each run is a process of its own, as a reader starts it on such a machine. The default is the whole
-report that `test_run_all.py` looks at. What depends on the processor most is run whole in the other
+report that ``test_run_all.py` looks at. What depends on the processor most is run whole in the other
 precision; the rest is run on the page that compares most numbers with each other.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from siamese_utils import settings
-from siamese_utils.learning import machine
-from siamese_utils.report import publish
+from siamese_utils.publishing import publish
+from siamese_utils.training import machine
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def run(start, tmp_path):
 
     def run_it(*arguments, **variables):
         output = tmp_path / "report"
-        folders = {settings.STORE_VARIABLE: str(tmp_path / "store")}
+        folders = {settings.CACHE_VARIABLE: str(tmp_path / "store")}
         process = start(*arguments, "--output", str(output), **(AUTO | folders | variables))
         _, err = process.communicate()
         assert process.returncode == 0, err

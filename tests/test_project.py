@@ -9,11 +9,11 @@ import tomllib
 import pytest
 
 from siamese_utils import settings
-from siamese_utils.images.dataset import TEST_SETS
-from siamese_utils.learning import plans, store
-from siamese_utils.learning.experiment import Experiment
-from siamese_utils.report import series
-from siamese_utils.telling import results, study
+from siamese_utils.data.dataset import TEST_SETS
+from siamese_utils.publishing import chapters
+from siamese_utils.reporting import published_results, results
+from siamese_utils.training import cache, study_plan
+from siamese_utils.training.config import TrainingConfig
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -55,7 +55,7 @@ def test_the_lock_leaves_nothing_out():
 def test_conda_has_the_versions_that_shape_numbers():
     text = (settings.ROOT / "environment.yml").read_text()
     named = dict(re.findall(r"- ([\w-]+)==([\w.]+)", text))
-    assert set(store.LIBRARIES) <= named.keys()
+    assert set(cache.LIBRARIES) <= named.keys()
     assert named.items() <= pinned().items()
 
 
@@ -70,10 +70,10 @@ def test_the_readme_and_ci_agree_on_the_commands():
 
 
 def test_the_readme_counts_the_trainings(fashion_mnist, store):
-    plan = plans.make_plan("full", "fashion-mnist")
-    pending = plans.pending(plan, [chapter.number for chapter in series.chapters()])
+    plan = study_plan.make_plan("full", "fashion-mnist")
+    pending = study_plan.pending(plan, [chapter.number for chapter in chapters.list_chapters()])
     steps = [step for of_chapter in pending.values() for step in of_chapter]
-    whole = [s for s in steps if isinstance(s, Experiment) and s.images_per_class is None]
+    whole = [s for s in steps if isinstance(s, TrainingConfig) and s.images_per_class is None]
     text = f"trains {len(whole)} networks, and {len(steps) - len(whole)} small or short ones"
     assert text in (settings.ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -95,7 +95,7 @@ def readme_table(figures):
     def add(name, cells):
         rows.append(f"| {name} | {' | '.join(f'{cell}' for cell in cells)} |")
 
-    for row in study.TABLES.itertuples():
+    for row in published_results.TEST_ACCURACY.itertuples():
         name = f"{row.model} model, margin {row.margin:g}"
         own = figures[f"{row.model}, m = {row.margin:g}"]
         add(f"{name}, 2019", [f"{getattr(row, s):.2f}" for s in TEST_SETS])
@@ -142,10 +142,10 @@ def test_the_committed_report_is_a_full_one_of_these_notebooks():
     assert facts["profile"] == "full"
     assert facts["dataset"] == "fashion-mnist"
     assert facts["seeds"] >= 3
-    pages = {chapter.page for chapter in series.chapters()}
+    pages = {chapter.page for chapter in chapters.list_chapters()}
     assert {
         *pages,
-        "report.pdf",
+        "publishing.pdf",
         "handout.pdf",
         "slides.pdf",
         "search.js",

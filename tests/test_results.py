@@ -5,38 +5,40 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from siamese_utils.images.dataset import SETS
-from siamese_utils.learning import store as keep
-from siamese_utils.learning.experiment import Experiment
-from siamese_utils.learning.manyclasses import ManyClasses
-from siamese_utils.learning.store import Run
-from siamese_utils.learning.transfer import Pretraining
-from siamese_utils.measuring.counts import PairCounts
-from siamese_utils.measuring.distances import Distances
-from siamese_utils.measuring.intervals import Interval, Measured, measured
-from siamese_utils.telling import results as kept
+from siamese_utils.data.dataset import SETS
+from siamese_utils.evaluation.intervals import Interval, Measurement, measurement
+from siamese_utils.evaluation.pair_distances import PairDistances
+from siamese_utils.evaluation.pair_histogram import PairHistogram
+from siamese_utils.reporting import results as kept
+from siamese_utils.training import cache as keep
+from siamese_utils.training.cache import TrainingResult
+from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.small_encoder import SmallEncoderConfig
+from siamese_utils.training.transfer import Pretraining
 
 SAMPLE = [96.18417917560162, 0.1 + 0.2, 100 / 3]  # no two digits are to be lost
-SMALL = PairCounts(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
+SMALL = PairHistogram(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
 UNITS = {"", "%", "points"}
 
 
 def make_run(**changes):
     """A run of two epochs."""
-    experiment = Experiment(**{"dataset": "digits", "epochs": 2, "precision": "float32"} | changes)
+    experiment = TrainingConfig(
+        **{"dataset": "digits", "epochs": 2, "precision": "float32"} | changes
+    )
     record = {"experiment": asdict(experiment), "key": "a run"}
-    return Run(record, {"loss": [0.2, 0.1], "accuracy": [0.5, 0.75]}, [])
+    return TrainingResult(record, {"loss": [0.2, 0.1], "accuracy": [0.5, 0.75]}, [])
 
 
 def make_distances(margin=1.0):
     """Four pairs a set: same at 0.1 and 0.6 margins, different at 0.4 and 0.9."""
     drawn = dict.fromkeys(SETS, np.float32([0.1, 0.6, 0.4, 0.9]) * margin)
-    return Distances(drawn, SMALL, np.zeros(0), 0.5, margin)
+    return PairDistances(drawn, SMALL, np.zeros(0), 0.5, margin)
 
 
 def add_run(**changes):
     run = make_run(**changes)
-    kept.add_runs([run], [make_distances(run.record["experiment"]["margin"])])
+    kept.add_trainings([run], [make_distances(run.record["experiment"]["margin"])])
 
 
 def assert_numbers_alone(text):
@@ -51,11 +53,19 @@ def assert_figures_are_numbers(rows):
 
 
 SHAPES = {
-    "a series": pd.Series({"a": measured(SAMPLE, "%"), "b": measured([0.5])}).rename_axis("of"),
-    "two names": pd.Series({("a", "b"): measured(SAMPLE) - 1.0}).rename_axis(["set", "figure"]),
-    "a frame": pd.DataFrame({"seen": [measured(SAMPLE)], "all": [measured([-2, -1])]}, ["base"]),
-    "a panel": pd.DataFrame({("seen", "AUC"): {"base": measured(SAMPLE)}}).rename_axis("encoder"),
-    "beside words": pd.DataFrame({"ours": [measured([1, 2], "%")], "near": ["yes"], "2019": [3.5]}),
+    "a series": pd.Series({"a": measurement(SAMPLE, "%"), "b": measurement([0.5])}).rename_axis(
+        "of"
+    ),
+    "two names": pd.Series({("a", "b"): measurement(SAMPLE) - 1.0}).rename_axis(["set", "figure"]),
+    "a frame": pd.DataFrame(
+        {"seen": [measurement(SAMPLE)], "all": [measurement([-2, -1])]}, ["base"]
+    ),
+    "a panel": pd.DataFrame({("seen", "AUC"): {"base": measurement(SAMPLE)}}).rename_axis(
+        "encoder"
+    ),
+    "beside words": pd.DataFrame(
+        {"ours": [measurement([1, 2], "%")], "near": ["yes"], "2019": [3.5]}
+    ),
     "intervals": pd.Series({"a": Interval(-0.5, -1.0, 0.0, 3, "points", True)}).rename_axis("of"),
 }
 
@@ -74,7 +84,7 @@ def test_files_of_measured_figures_hold_numbers_and_names_alone(results, shape):
 def test_figures_come_back_to_the_last_digit(results, shape):
     kept.save(SHAPES[shape], "sample")
     found = kept.read_figures("sample")
-    wanted = [f for f in SHAPES[shape].to_numpy().ravel() if isinstance(f, Measured | Interval)]
+    wanted = [f for f in SHAPES[shape].to_numpy().ravel() if isinstance(f, Measurement | Interval)]
     assert len(found) == len(wanted)
     for one, figure in zip(found, wanted, strict=True):
         expected = getattr(figure, "interval", figure)
@@ -84,8 +94,8 @@ def test_figures_come_back_to_the_last_digit(results, shape):
 
 def test_figures_come_back_by_what_they_are_of(results):
     panel = pd.DataFrame(
-        {("seen", "AUC"): {"a": measured([0.5]), "b": measured([0.75])}}
-        | {("all", "AUC"): {"a": measured([0.25]), "b": measured([1.0])}}
+        {("seen", "AUC"): {"a": measurement([0.5]), "b": measurement([0.75])}}
+        | {("all", "AUC"): {"a": measurement([0.25]), "b": measurement([1.0])}}
     )
     kept.save(panel.rename_axis("encoder").rename_axis(["set", "figure"], axis=1), "panel")
     found = kept.read_figures("panel")
@@ -96,13 +106,13 @@ def test_figures_come_back_by_what_they_are_of(results):
 
 
 def test_one_seed_has_no_ends_in_a_file_either(results):
-    kept.save(pd.Series({"a": measured([0.5], "%")}).rename_axis("of"), "sample")
+    kept.save(pd.Series({"a": measurement([0.5], "%")}).rename_axis("of"), "sample")
     assert (results / "sample.csv").read_text().splitlines()[1] == "a,0.5,,,1,%"
     assert not kept.read_figures("sample")["a",].has_ends
 
 
 def test_a_series_of_figures_becomes_a_row_for_each_by_hand():
-    rows = kept.to_rows(pd.Series({"a": measured([69, 71], "%")}).rename_axis("of"))
+    rows = kept.to_rows(pd.Series({"a": measurement([69, 71], "%")}).rename_axis("of"))
     # one step to either side of 70, t for 1 degree of freedom 12.7062
     assert rows[["of", "mean", "seeds", "unit"]].to_numpy().tolist() == [["a", 70, 2, "%"]]
     assert rows[["low", "high"]].to_numpy()[0] == pytest.approx([57.2938, 82.7062])
@@ -128,14 +138,14 @@ def test_what_is_not_there_cannot_be_read(results):
 
 def test_figures_are_added_in_place_of_those_of_the_same_things(results):
     def panel_of(encoder, value):
-        figures = pd.Series({("seen", "accuracy, 0.5"): measured([value, value], "%")})
+        figures = pd.Series({("seen", "accuracy, 0.5"): measurement([value, value], "%")})
         return pd.DataFrame({encoder: figures.rename_axis(["set", "figure"])}).T.rename_axis(
             "encoder"
         )
 
     for encoder, value in (("b", 80), ("a", 90), ("a", 91)):
         kept.add(panel_of(encoder, value), "panel")
-    assert kept.read("panel")[["encoder", *kept.FIGURES[:4]]].to_numpy().tolist() == [
+    assert kept.read("panel")[["encoder", *kept.INTERVAL_COLUMNS[:4]]].to_numpy().tolist() == [
         ["a", 91, 91, 91, 2],
         ["b", 80, 80, 80, 2],
     ]
@@ -166,7 +176,7 @@ def test_a_run_is_measured_by_hand(results):
 
 def test_accuracies_and_histories_are_named_by_the_whole_experiment(results):
     add_run()
-    fields = list(asdict(Experiment()))
+    fields = list(asdict(TrainingConfig()))
     assert list(kept.read("accuracy")) == [*fields, "set", "rule", "threshold", "accuracy", "AUC"]
     history = kept.read("histories")
     assert list(history) == [*fields, "epoch", "loss", "accuracy"]
@@ -205,7 +215,7 @@ def test_runs_that_differ_in_one_thing_alone_both_keep_their_rows(results, chang
 
 
 def test_every_field_of_an_experiment_tells_two_apart():
-    assert {field for changes in ELSE for field in changes} == set(asdict(Experiment()))
+    assert {field for changes in ELSE for field in changes} == set(asdict(TrainingConfig()))
 
 
 def test_many_runs_added_in_any_order_stand_once_each(results):
@@ -220,17 +230,17 @@ def test_many_runs_added_in_any_order_stand_once_each(results):
 
 def test_several_runs_are_added_at_once(results):
     runs = [make_run(seed=seed) for seed in (0, 1, 2)]
-    kept.add_runs(runs, [make_distances()] * 3)
+    kept.add_trainings(runs, [make_distances()] * 3)
     assert kept.read("accuracy")["seed"].value_counts().to_dict() == {0: 15, 1: 15, 2: 15}
     with pytest.raises(ValueError, match="shorter"):
-        kept.add_runs(runs, [make_distances()])
+        kept.add_trainings(runs, [make_distances()])
 
 
 def test_a_run_from_the_store_is_the_same_run(results, store):
     run = make_run(seen=(3, 1), images_per_class=1000)
     keep.save(run)
     for one in (run, keep.load("a run")):
-        kept.add_runs([one], [make_distances()])
+        kept.add_trainings([one], [make_distances()])
     accuracy = kept.read("accuracy")
     assert len(accuracy) == 15
     assert set(accuracy["seen"]) == {"1 3"}
@@ -239,11 +249,11 @@ def test_a_run_from_the_store_is_the_same_run(results, store):
 
 def test_what_is_measured_of_trainings_is_kept_by_name(results, digits, monkeypatch):
     counts = np.ones((10, 10, 4), dtype=np.int64)
-    whole = PairCounts(counts, 0.25, digits.classes)
+    whole = PairHistogram(counts, 0.25, digits.classes)
     one = replace(make_distances(), whole=whole, groups=np.ones((2, 3, 2, 4)))
     monkeypatch.setattr(kept.distances, "of_runs", lambda runs: [one] * len(runs))
     runs = {name: [make_run(model=name, seed=s) for s in (0, 1)] for name in ("base", "complex")}
-    found, drawn, counted = kept.record(runs, digits, "{}, m = 1")
+    found, drawn, counted = kept.record_metrics(runs, digits, "{}, m = 1")
     assert found == {"base": [one, one], "complex": [one, one]}
     assert drawn.index.tolist() == counted.index.tolist() == ["base", "complex"]
     assert f"{drawn.loc['base', ('seen', 'AUC')]}" == "0.750 ± 0.000"
@@ -259,8 +269,8 @@ def test_facts_come_back(results):
 
 
 def test_measured_facts_come_back_as_intervals(results):
-    figure = measured(SAMPLE, "%")
-    kept.save_facts("sample", a=figure, of={"b": [figure.interval, 1]}, alone=measured([0.25]))
+    figure = measurement(SAMPLE, "%")
+    kept.save_facts("sample", a=figure, of={"b": [figure.interval, 1]}, alone=measurement([0.25]))
     text = (results / "sample.json").read_text(encoding="utf-8")
     assert_numbers_alone(text)
     found = kept.read_facts("sample")
@@ -268,8 +278,8 @@ def test_measured_facts_come_back_as_intervals(results):
     assert [found["alone"].mean, found["alone"].seeds] == [0.25, 1]
     assert not found["alone"].has_ends
     told = json.loads(text)["a"]
-    assert set(told) == set(kept.FIGURES)
-    assert [type(told[name]) for name in kept.FIGURES] == [float, float, float, int, str]
+    assert set(told) == set(kept.INTERVAL_COLUMNS)
+    assert [type(told[name]) for name in kept.INTERVAL_COLUMNS] == [float, float, float, int, str]
 
 
 def test_a_fact_that_is_no_number_is_refused(results):
@@ -282,11 +292,11 @@ def note(number, experiment, **circumstances):
     """Save a training twice, as if it were trained and then loaded: it is noted once."""
     record = {"experiment": experiment, "key": f"key {number}", "seconds": number}
     for _ in range(2):
-        keep.save(Run(record | {"precision": "float32"} | circumstances, {}, []))
+        keep.save(TrainingResult(record | {"precision": "float32"} | circumstances, {}, []))
 
 
 def test_a_report_knows_the_trainings_it_uses(results, store):
-    short = asdict(Experiment(dataset="digits", epochs=1))
+    short = asdict(TrainingConfig(dataset="digits", epochs=1))
     other = {"num_pairs": 5, "epochs": 9, "seed": 0}
     longer = other | {"epochs": 10}  # trained anew, not on the way
     for number, experiment in enumerate((short | {"epochs": 2}, short, other, longer)):
@@ -300,10 +310,10 @@ def test_a_report_knows_the_trainings_it_uses(results, store):
 def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store):
     machines = [{"cpu": "one", "gpu": None}, {"gpu": None, "cpu": "one"}, {"cpu": "two"}]
     experiments = [
-        asdict(Experiment(model="complex", objective="triplet", seen=(1, 2))),
-        asdict(Experiment(images_per_class=1000)),
+        asdict(TrainingConfig(model="complex", objective="triplet", seen=(1, 2))),
+        asdict(TrainingConfig(images_per_class=1000)),
         asdict(Pretraining(epochs=3)),
-        asdict(ManyClasses(seen=(1, 2))),
+        asdict(SmallEncoderConfig(seen=(1, 2))),
     ]
     machines.append(machines[0])
     for number, (experiment, machine) in enumerate(zip(experiments, machines, strict=True)):
@@ -324,20 +334,20 @@ def test_results_of_several_notebooks_become_one_each_row_once(tmp_path):
     first, second, target = (tmp_path / name for name in ("a", "b", "whole"))
     for folder in (first, second):
         folder.mkdir()
-        (folder / keep.TRAININGS).write_text('{"key": "shared"}\n')
-        (folder / keep.USED).write_text("not a result\n")
+        (folder / keep.TRAININGS_FILE).write_text('{"key": "shared"}\n')
+        (folder / keep.USED_FILE).write_text("not a result\n")
     (first / "panel.csv").write_text("encoder,mean\nbase,0.30000000000000004\nseen,\n")
     (second / "panel.csv").write_text("encoder,mean,also\nbase,0.30000000000000004,\nnew,1e-3,x\n")
     (second / "facts.json").write_text("{}\n")
-    with (second / keep.TRAININGS).open("a") as file:
+    with (second / keep.TRAININGS_FILE).open("a") as file:
         file.write('{"key": "own"}\n')
     kept.merge([first, second], target)
     assert (target / "panel.csv").read_text() == (
         "encoder,mean,also\nbase,0.30000000000000004,\nseen,,\nnew,1e-3,x\n"
     )
     assert (target / "facts.json").read_text() == "{}\n"
-    assert (target / keep.TRAININGS).read_text() == '{"key": "shared"}\n{"key": "own"}\n'
-    assert not (target / keep.USED).exists()
+    assert (target / keep.TRAININGS_FILE).read_text() == '{"key": "shared"}\n{"key": "own"}\n'
+    assert not (target / keep.USED_FILE).exists()
     third = tmp_path / "c"
     third.mkdir()
     (third / "headlines.csv").write_text("a\n1\n")

@@ -17,22 +17,22 @@ from sklearn.metrics import roc_auc_score
 
 import run_all
 from siamese_utils import settings
-from siamese_utils.images.dataset import SETS
-from siamese_utils.learning import machine, plans, store, training
-from siamese_utils.learning.experiment import Experiment
-from siamese_utils.measuring import distances, verdicts
-from siamese_utils.report import build, publish, series
-from siamese_utils.telling import claims, results
+from siamese_utils.data.dataset import SETS
+from siamese_utils.evaluation import pair_distances, verdicts
+from siamese_utils.publishing import build, chapters, publish
+from siamese_utils.reporting import claims, results
+from siamese_utils.training import cache, machine, study_plan, trainer
+from siamese_utils.training.config import TrainingConfig
 
 SEEDS = 2  # as in conftest.QUICK
-CHAPTERS = [chapter.number for chapter in series.chapters()]
+CHAPTERS = [chapter.number for chapter in chapters.list_chapters()]
 
 
 def planned():
     """All that a quick run on digits trains, and what of it longer trainings pass through."""
-    plan = plans.make_plan("quick", "digits", SEEDS)
+    plan = study_plan.make_plan("quick", "digits", SEEDS)
     steps = {step for chapter in CHAPTERS for step in plan.steps(chapter)}
-    studied = {s for s in steps if isinstance(s, Experiment)}
+    studied = {s for s in steps if isinstance(s, TrainingConfig)}
     on_the_way = {replace(e, epochs=n) for e in studied for n in plan.on_the_way(e) if n < e.epochs}
     return steps, on_the_way
 
@@ -43,7 +43,7 @@ def test_a_run_says_what_it_does_and_what_it_found(whole_run):
     assert len(re.findall("trained: ", whole_run.said)) == len(steps - on_the_way)
     assert f"{len(steps - on_the_way)} trainings to do" in whole_run.said
     end = whole_run.said[whole_run.said.index("Done in") :]
-    assert re.search(r"\d+ pages, \d+ figures, report.pdf, in ", end)
+    assert re.search(r"\d+ pages, \d+ figures, publishing.pdf, in ", end)
     assert re.search(r"base model, AUC on unseen classes: 0\.\d+ ±", end)
     assert "index.html" in end
 
@@ -51,8 +51,8 @@ def test_a_run_says_what_it_does_and_what_it_found(whole_run):
 def test_the_report_is_whole(report):
     pages = {path.name for path in report.glob("*.html")}
     names = [path.stem for path in settings.NOTEBOOKS.glob("*.ipynb")]
-    assert pages == {"index.html", *(f"{name}.html" for name in names if name != series.SUMMARY)}
-    assert (report / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert pages == {"index.html", *(f"{name}.html" for name in names if name != chapters.SUMMARY)}
+    assert (report / "publishing.pdf").read_bytes().startswith(b"%PDF-")
     assert not [path for path in report.iterdir() if path.name.startswith(".")]
 
 
@@ -98,16 +98,16 @@ def test_every_figure_and_link_speaks(report):
 
 def test_accuracy_csv_holds_what_the_store_holds(report, whole_run, monkeypatch):
     table = pd.read_csv(report / "results" / "accuracy.csv")
-    assert not table.duplicated([*results.EXPERIMENT, "set", "rule"]).any()
+    assert not table.duplicated([*results.CONFIG_COLUMNS, "set", "rule"]).any()
     assert table["accuracy"].between(0, 100).all()
     assert table["seed"].nunique() == SEEDS
-    monkeypatch.setenv(settings.STORE_VARIABLE, str(whole_run.store))
+    monkeypatch.setenv(settings.CACHE_VARIABLE, str(whole_run.store))
     steps, _ = planned()
-    assert all(store.load(plans.key_of(step)) for step in steps)
-    run = training.train(replace(plans.make_plan("quick", "digits").experiment(), seed=1))
+    assert all(cache.load(study_plan.key_of(step)) for step in steps)
+    run = trainer.train(replace(study_plan.make_plan("quick", "digits").experiment(), seed=1))
     rows = table[(table["model"] == "base") & (table["epochs"] == 3) & (table["seed"] == 1)]
     rows = rows[(rows["margin"] == 1) & (rows["rule"] == "0.5")].set_index("set")
-    [found] = distances.of_runs([run])
+    [found] = pair_distances.of_trained([run])
     for pair_set in SETS:
         distance, different = found.judged(pair_set)
         right = 100 * ((distance > 0.5) == different).mean()
@@ -158,7 +158,7 @@ def test_results_hold_numbers_and_names_and_no_text(report):
 
 def test_a_list_names_what_there_is_to_do(whole_run, start):
     process = start(
-        *whole_run.arguments, "--list", **{settings.STORE_VARIABLE: str(whole_run.store)}
+        *whole_run.arguments, "--list", **{settings.CACHE_VARIABLE: str(whole_run.store)}
     )
     out, err = process.communicate()
     assert process.returncode == 0, err
@@ -170,7 +170,7 @@ def test_a_list_names_what_there_is_to_do(whole_run, start):
 def test_a_list_of_a_fresh_run_has_all_to_do_and_does_nothing(store, tmp_path, capsys):
     options = ["--profile", "quick", "--dataset", "digits", "--only", "10", "--seeds", "1"]
     output = tmp_path / "report"
-    plan = plans.make_plan("quick", "digits", 1)
+    plan = study_plan.make_plan("quick", "digits", 1)
     plan.train(plan.experiment())
     assert run_all.main([*options, "--output", str(output), "--list"]) == 0
     assert "0 to do, about" in capsys.readouterr().out
@@ -197,12 +197,12 @@ for notebook in map(Path, sys.argv[2:]):
 def test_with_all_in_the_store_tensorflow_is_loaded_by_pages_that_show_a_network_alone(
     whole_run, tmp_path
 ):
-    folders = {settings.STORE_VARIABLE: str(whole_run.store)}
-    folders[settings.REPORT_VARIABLE] = str(whole_run.report / "results")
-    paths = [str(c.path) for c in series.chapters() if c.number not in ("02", "03")]
+    folders = {settings.CACHE_VARIABLE: str(whole_run.store)}
+    folders[settings.REPORT_RESULTS_VARIABLE] = str(whole_run.report / "results")
+    paths = [str(c.path) for c in chapters.list_chapters() if c.number not in ("02", "03")]
     done = subprocess.run(
         [sys.executable, "-c", RUN_AS_SCRIPTS, str(tmp_path), *paths],
-        env={**os.environ, **build.SAME_FOR_ALL, **folders},
+        env={**os.environ, **build.COMMON_ENVIRONMENT, **folders},
         cwd=settings.NOTEBOOKS,
         capture_output=True,
         text=True,
@@ -219,7 +219,7 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
         return {path.name: path.stat().st_mtime for path in whole_run.store.iterdir()}
 
     before = pages(), stored()
-    process = start(*whole_run.arguments, **{settings.STORE_VARIABLE: str(whole_run.store)})
+    process = start(*whole_run.arguments, **{settings.CACHE_VARIABLE: str(whole_run.store)})
     out, _ = process.communicate()
     assert process.returncode == 0
     assert "trained: " not in out
@@ -237,7 +237,7 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start,
     process = start(
         *["--profile", "quick", "--dataset", "digits", "--seeds", "9", "--workers", "1"],
         *["--output", str(output), "--no-pdf"],
-        **{settings.STORE_VARIABLE: str(folder)},
+        **{settings.CACHE_VARIABLE: str(folder)},
     )
     deadline = time.monotonic() + 120
     while not (folder.is_dir() and list(folder.glob("[!.]*.npz"))):
@@ -250,8 +250,8 @@ def test_ctrl_c_keeps_the_store_and_the_old_report(tmp_path, monkeypatch, start,
     assert err.strip().count("\n") == 0
     assert sorted(path.name for path in output.iterdir()) == ["index.html", "results"]
     assert (output / "index.html").read_text() == "the old report"
-    monkeypatch.setenv(settings.STORE_VARIABLE, str(folder))
-    assert all(store.load_arrays(path.stem) for path in folder.glob("[!.]*.npz"))
+    monkeypatch.setenv(settings.CACHE_VARIABLE, str(folder))
+    assert all(cache.load_arrays(path.stem) for path in folder.glob("[!.]*.npz"))
 
 
 @pytest.mark.fault("`--only` into the folder of a whole report", "one line, exit 2")
@@ -266,7 +266,7 @@ def test_a_part_never_replaces_a_whole_report_whose_move_was_interrupted(store, 
     staging = publish.open_staging(tmp_path)
     (staging / "index.html").write_text("a whole report")
     (staging / "results" / publish.MANIFEST).write_text('{"files": ["index.html", "results"]}')
-    staging.rename(tmp_path / publish.WHOLE)  # and here the plug was pulled
+    staging.rename(tmp_path / publish.COMPLETE)  # and here the plug was pulled
     status = run_all.main(["--dataset", "digits", "--only", "3", "--output", str(tmp_path)])
     assert status == 2
     assert "holds a whole report" in capsys.readouterr().err
@@ -276,11 +276,11 @@ def test_a_part_never_replaces_a_whole_report_whose_move_was_interrupted(store, 
 @pytest.mark.fault("two runs into one folder", "the second is refused, exit 2")
 def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(build, "build", lambda *_: pytest.fail("work was begun"))
-    with publish.alone_in(tmp_path):
+    with publish.lock_output(tmp_path):
         status = run_all.main(["--dataset", "digits", "--output", str(tmp_path)])
     assert status == 2
     assert "another run writes to" in capsys.readouterr().err
-    with publish.alone_in(tmp_path):
+    with publish.lock_output(tmp_path):
         pass  # it is free again
     assert not list(tmp_path.iterdir())
 
@@ -334,7 +334,7 @@ def test_folders_may_be_relative_and_hold_braces(tmp_path, monkeypatch, make_not
     told = "from siamese_utils import settings; (settings.results_dir() / 'told.txt').write_text("
     make_notebook(tmp_path / "my {notebooks}", f"{told}str(settings.store_dir()))")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(settings.STORE_VARIABLE, "store")
+    monkeypatch.setenv(settings.CACHE_VARIABLE, "store")
     status = run_all.main(["--dataset", "digits", "--output", "my {report}", "--no-pdf"])
     assert status == 0
     found = (tmp_path / "my {report}" / "results" / "told.txt").read_text()
@@ -358,7 +358,7 @@ def test_a_failing_notebook_ends_with_exit_1_and_says_where(
 def test_a_failed_check_costs_a_line_and_not_the_report(tmp_path, store, capsys, make_notebook):
     make_notebook(
         tmp_path,
-        "from siamese_utils.telling import show; show.check('1 is 2', 1 == 2); print('end')",
+        "from siamese_utils.reporting import show; show.check('1 is 2', 1 == 2); print('end')",
     )
     output = tmp_path / "report"
     assert run_all.main(["--dataset", "digits", "--output", str(output)]) == 1
@@ -393,7 +393,7 @@ def test_a_precision_that_cannot_run_ends_with_one_line(start, tmp_path):
 
 def test_the_precision_is_that_of_all_processes(tmp_path, store, make_notebook):
     make_notebook(
-        tmp_path, "from siamese_utils.learning import machine; print(machine.best_precision())"
+        tmp_path, "from siamese_utils.training import machine; print(machine.best_precision())"
     )
     output = tmp_path / "report"
     options = ["--dataset", "digits", "--no-pdf", "--precision", "float32", "--output", str(output)]
@@ -412,14 +412,14 @@ def test_trouble_with_the_pdf_costs_the_pdf_alone(
 
     make_notebook(tmp_path, "print('done')")
     output = tmp_path / "report"
-    (publish.open_staging(output) / "report.pdf").write_text("the old one")
+    (publish.open_staging(output) / "publishing.pdf").write_text("the old one")
     publish.publish(output, {})
     monkeypatch.setattr(typst, "compile", refuse)
     status = run_all.main(["--dataset", "digits", "--output", str(output)])
     assert status == 1
     assert "without a PDF: no fonts" in capsys.readouterr().err
-    assert "report.pdf" not in (output / "01-a.html").read_text()
-    assert not (output / "report.pdf").exists()
+    assert "publishing.pdf" not in (output / "01-a.html").read_text()
+    assert not (output / "publishing.pdf").exists()
 
 
 @pytest.mark.parametrize("engine", ["typst", "pypandoc"])

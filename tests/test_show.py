@@ -11,14 +11,14 @@ from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
 from IPython.display import HTML, SVG, Markdown
 
-from siamese_utils.images.pairs import Pairs
-from siamese_utils.measuring.intervals import Interval, Measured, measured
-from siamese_utils.report.html import MarkdownWithMath, MathRenderer
-from siamese_utils.telling import glossary, plots, show, tables
-from siamese_utils.telling import results as kept
+from siamese_utils.data.pairs import Pairs
+from siamese_utils.evaluation.intervals import Interval, Measurement, measurement
+from siamese_utils.publishing.html import MarkdownWithMath, MathRenderer
+from siamese_utils.reporting import glossary, plots, show, tables
+from siamese_utils.reporting import results as kept
 
-CLEAR = measured([2.0, 2.1, 1.9], "points", signed=True)  # 2 ± 0.25
-UNCLEAR = measured([2.0, -2.0, 0.0], "points", signed=True)
+CLEAR = measurement([2.0, 2.1, 1.9], "points", signed=True)  # 2 ± 0.25
+UNCLEAR = measurement([2.0, -2.0, 0.0], "points", signed=True)
 POINTS = pd.DataFrame(
     [("seen", "base", 1, 0.5), ("seen", "base", 2, 1 / 3), ("all", "base", 1, 0.25)],
     columns=["subplot", "series", "x", "y"],
@@ -90,10 +90,10 @@ def test_words_stand_to_the_left_and_figures_to_the_right(table):
         {
             "word": ["a", "b"],
             "list": [[1, 2], []],
-            "link": [show.Link("a", "a.html")] * 2,
+            "link": [show.LinkCell("a", "a.html")] * 2,
             "whole": [1, 2],
             "part": [0.5, 0.25],
-            "figure": [measured([1, 1]), CLEAR],
+            "figure": [measurement([1, 1]), CLEAR],
             "both": ["a", 1],
             "yes or no": [True, np.False_],
         }
@@ -119,9 +119,9 @@ def test_words_stand_to_the_left_and_figures_to_the_right(table):
         (0, "0"),
         (math.nan, "–"),
         (None, "–"),
-        (measured([math.nan, math.nan]), "–"),
-        (measured([69, 71], "%"), "70.00 ± 12.71"),
-        (measured([0.5]), "0.500"),
+        (measurement([math.nan, math.nan]), "–"),
+        (measurement([69, 71], "%"), "70.00 ± 12.71"),
+        (measurement([0.5]), "0.500"),
         (Interval(-1.5, -2.0, -1.0, 3, "points", signed=True), "−1.50 (−2.00 to −1.00)"),
         ("99.85 / 99.73", "99.85 / 99.73"),
     ],
@@ -139,10 +139,10 @@ def test_cells_as_text(table, value, text):
         (CLEAR * -1, True),
         (UNCLEAR, False),
         (UNCLEAR.interval, False),
-        (measured([2.0], signed=True), False),  # no interval
-        (measured([2.0, 2.1, 1.9], "%"), False),  # no difference
+        (measurement([2.0], signed=True), False),  # no interval
+        (measurement([2.0, 2.1, 1.9], "%"), False),  # no difference
         (Interval(1.0, 0.0, 2.0, 3, signed=True), False),  # it reaches 0
-        (measured([math.nan] * 3, signed=True), False),
+        (measurement([math.nan] * 3, signed=True), False),
         (2.0, False),
     ],
 )
@@ -154,8 +154,8 @@ def test_a_difference_whose_interval_does_not_contain_0_stands_in_bold(table, va
 
 
 def test_rows_of_the_study_are_marked(table):
-    panel = pd.Series({("seen", f): measured([80, 82], "%") for f in tables.RULES.values()})
-    panel["seen", "AUC"] = measured([0.9, 0.9])
+    panel = pd.Series({("seen", f): measurement([80, 82], "%") for f in tables.RULES.values()})
+    panel["seen", "AUC"] = measurement([0.9, 0.9])
     for other in ("train", "all", "unseen"):
         panel = pd.concat(
             [panel, panel["seen"].set_axis([(other, f) for f in panel["seen"].index])]
@@ -175,7 +175,7 @@ def test_rows_of_the_study_are_marked(table):
 
 
 def test_links_lead_to_other_pages(table):
-    link = show.Link("a < b & c", "03-base-model.ipynb#claim-1a")
+    link = show.LinkCell("a < b & c", "03-base-model.ipynb#claim-1a")
     soup = table(pd.DataFrame({"page": [link]}))
     assert soup.a["href"] == "03-base-model.ipynb#claim-1a"
     assert soup.a.text == "a < b & c"
@@ -215,18 +215,18 @@ def test_the_caption_says_what_the_figures_are(table):
         frame = pd.DataFrame({name: [value] for name, value in columns.items()})
         return table(frame).caption.text.removeprefix("A table.")
 
-    groups = Measured(np.ones(3), np.ones((3, 2)))
+    groups = Measurement(np.ones(3), np.ones((3, 2)))
     assert caption(a=1, b="word") == ""
-    assert caption(a=measured([1.0])) == " One seed, so no interval."
+    assert caption(a=measurement([1.0])) == " One seed, so no interval."
     means = " Means over 3 seeds ± half the width of the 95 % interval"
-    assert caption(a=measured([1, 2, 3])) == f"{means}."
+    assert caption(a=measurement([1, 2, 3])) == f"{means}."
     assert caption(a=groups) == f"{means}, over seeds and images."
     differences = (
         " Differences: means over 3 seeds (95 % interval); bold where it does not contain 0."
     )
     assert caption(a=CLEAR) == differences
-    assert caption(a=CLEAR.interval, b=measured([1, 2, 3])) == f"{means}.{differences}"
-    assert "over the seeds ±" in caption(a=measured([1, 2]), b=measured([1, 2, 3]))
+    assert caption(a=CLEAR.interval, b=measurement([1, 2, 3])) == f"{means}.{differences}"
+    assert "over the seeds ±" in caption(a=measurement([1, 2]), b=measurement([1, 2, 3]))
 
 
 def test_a_shown_table_can_be_kept_as_numbers(table, results):
@@ -336,7 +336,7 @@ def test_an_answer_leaves_out_what_is_empty(shown):
 
 def test_sentences_and_source_are_markdown(shown):
     show.text("Some *words*.")
-    show.source("images.pairs.draw_pairs")
+    show.source("data.pairs.sample_pairs")
     words, code = (item.data for item, _ in shown)
     assert words == "Some *words*."
     assert code.startswith("```python\ndef draw_pairs(")
@@ -369,7 +369,7 @@ def test_parameters_are_checked_against_the_notebooks_own(monkeypatch, cells, me
 
 
 def test_a_cell_can_be_a_place_that_links_lead_to(table):
-    rows = pd.DataFrame({"word": [show.Place("a < b", "term-a")], "meaning": ["less"]})
+    rows = pd.DataFrame({"word": [show.AnchorCell("a < b", "term-a")], "meaning": ["less"]})
     shown = table(rows)
     cell = shown.find("td", id="term-a")
     assert cell.text == "a < b"

@@ -4,24 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from siamese_utils.images.dataset import SETS, TEST_SETS
-from siamese_utils.learning.store import Run
-from siamese_utils.measuring import lottery, trials
-from siamese_utils.measuring.counts import PairCounts
-from siamese_utils.measuring.distances import Distances
-from siamese_utils.measuring.intervals import Interval, measured
-from siamese_utils.measuring.panel import panel_of_drawn
-from siamese_utils.telling import embedded, frames, tables
+from siamese_utils.data.dataset import SETS, TEST_SETS
+from siamese_utils.evaluation import class_splits, verifier_trials
+from siamese_utils.evaluation.intervals import Interval, measurement
+from siamese_utils.evaluation.metrics import sampled_metrics
+from siamese_utils.evaluation.pair_distances import PairDistances
+from siamese_utils.evaluation.pair_histogram import PairHistogram
+from siamese_utils.reporting import embedding_plots, plot_data, tables
+from siamese_utils.training.cache import TrainingResult
 
 BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
 MARGIN_5 = {"seen": 81.96, "all": 67.78, "unseen": 55.43}
-NO_COUNTS = PairCounts(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
+NO_COUNTS = PairHistogram(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
 
 
 def make_distances(distance=(0.1, 0.6, 0.4, 0.9), margin=1.0):
     """As many same pairs as different ones in each set, the same ones first; distances in margins."""
     drawn = dict.fromkeys(SETS, np.float32(distance) * margin)
-    return Distances(drawn, NO_COUNTS, np.zeros(0), 0.5, margin)
+    return PairDistances(drawn, NO_COUNTS, np.zeros(0), 0.5, margin)
 
 
 def drawn_panel(accuracies, margin=1.0):
@@ -30,12 +30,12 @@ def drawn_panel(accuracies, margin=1.0):
     for name in SETS:
         for figure in (*tables.RULES.values(), "AUC"):
             unit = "" if figure == "AUC" else "%"
-            figures[name, figure] = measured(np.divide(accuracies, 1 if unit else 100), unit)
+            figures[name, figure] = measurement(np.divide(accuracies, 1 if unit else 100), unit)
     return pd.Series(figures, dtype=object)
 
 
 def test_the_table_of_an_encoder_by_hand():
-    drawn = panel_of_drawn([make_distances(margin=5.0)] * 3)
+    drawn = sampled_metrics([make_distances(margin=5.0)] * 3)
     table = tables.accuracy(drawn, 5.0, {})
     assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC"]
     assert table.index.name == "threshold"
@@ -72,8 +72,8 @@ def test_gaps_to_the_study_by_hand():
         "all": [79, 79, 79],  # -0.85
         "unseen": [64, 65, 66],  # 3.57 ± 2.48
     }.items():
-        drawn[pair_set, "accuracy, 0.5"] = measured(values, "%")
-    gaps = tables.gaps(drawn, BASE)
+        drawn[pair_set, "accuracy, 0.5"] = measurement(values, "%")
+    gaps = tables.differences_from_study(drawn, BASE)
     assert gaps.index.tolist() == ["seen", "all", "unseen"]
     assert gaps["2019"].tolist() == [95.99, 79.85, 61.43]
     assert [gap.interval.mean for gap in gaps["ours minus 2019"]] == pytest.approx(
@@ -98,27 +98,37 @@ def test_gaps_to_the_study_by_hand():
     ],
 )
 def test_within_2_points_of_the_study_or_not(values, word):
-    gaps = tables.gaps(drawn_panel(values), {"all": 79.85})
+    gaps = tables.differences_from_study(drawn_panel(values), {"all": 79.85})
     assert gaps["within 2 points"].tolist() == [word]
 
 
 def test_gaps_are_said_in_a_short_answer():
-    assert tables.say_gaps(tables.gaps(drawn_panel([50, 50]), {})) == (
+    assert tables.describe_differences(
+        tables.differences_from_study(drawn_panel([50, 50]), {})
+    ) == (
         "The study has no figures for this.",
         "",
     )
     near = {"seen": 80.5, "all": 79.5, "unseen": 81.0}
-    first, where = tables.say_gaps(tables.gaps(drawn_panel([80] * 3), near))
+    first, where = tables.describe_differences(
+        tables.differences_from_study(drawn_panel([80] * 3), near)
+    )
     assert (first, where) == (
         "Yes.",
         "On all three sets that is within 2 points of the study's single run.",
     )
-    first, where = tables.say_gaps(tables.gaps(drawn_panel([80] * 3), near | {"unseen": 61.43}))
+    first, where = tables.describe_differences(
+        tables.differences_from_study(drawn_panel([80] * 3), near | {"unseen": 61.43})
+    )
     assert first == "Only on seen and all classes."
     assert where == "Ours minus the study's is +18.6 points on unseen."
-    first, where = tables.say_gaps(tables.gaps(drawn_panel([55] * 3), BASE | {"all": 54.0}))
+    first, where = tables.describe_differences(
+        tables.differences_from_study(drawn_panel([55] * 3), BASE | {"all": 54.0})
+    )
     assert first == "Only on all classes."
-    first, where = tables.say_gaps(tables.gaps(drawn_panel([50] * 3), BASE | {"all": 79.8}))
+    first, where = tables.describe_differences(
+        tables.differences_from_study(drawn_panel([50] * 3), BASE | {"all": 79.8})
+    )
     assert first == "On no set."
     assert where == (
         "Ours minus the study's is −46.0 points on seen, −29.8 points on all, −11.4 points on unseen."
@@ -126,9 +136,11 @@ def test_gaps_are_said_in_a_short_answer():
 
 
 def test_an_open_gap_is_said_to_be_open():
-    wide = tables.gaps(drawn_panel([80, 80, 80]), {"seen": 80.0, "all": 80.0, "unseen": 80.0})
+    wide = tables.differences_from_study(
+        drawn_panel([80, 80, 80]), {"seen": 80.0, "all": 80.0, "unseen": 80.0}
+    )
     wide.loc["unseen", "within 2 points"] = "open"
-    first, where = tables.say_gaps(wide)
+    first, where = tables.describe_differences(wide)
     assert first == "Surely only on seen and all classes."
     assert where.endswith(
         "+0.0 points on unseen. Where the interval reaches farther than 2 points, that stays open."
@@ -145,9 +157,15 @@ def test_layers_of_an_encoder():
 
 def test_rows_are_ranked_by_their_means():
     figures = pd.DataFrame(
-        {("seen", "AUC"): {"a": measured([0, 2]), "b": measured([3]), "c": measured([1, 1])}}
+        {
+            ("seen", "AUC"): {
+                "a": measurement([0, 2]),
+                "b": measurement([3]),
+                "c": measurement([1, 1]),
+            }
+        }
     )
-    assert tables.ranked(figures, ("seen", "AUC")).index.tolist() == ["b", "a", "c"]
+    assert tables.rank(figures, ("seen", "AUC")).index.tolist() == ["b", "a", "c"]
 
 
 def test_the_worst_pairs_by_hand():
@@ -160,8 +178,8 @@ def test_the_worst_pairs_by_hand():
 FIGURES = (
     pd.DataFrame(
         {
-            ("seen", "AUC"): {"base": measured([0.8, 1.0]), "pixels": measured([0.5])},
-            ("all", "AUC"): {"base": measured([0.6, 0.6]), "pixels": measured([0.4])},
+            ("seen", "AUC"): {"base": measurement([0.8, 1.0]), "pixels": measurement([0.5])},
+            ("all", "AUC"): {"base": measurement([0.6, 0.6]), "pixels": measurement([0.4])},
         }
     )
     .rename_axis("encoder")
@@ -170,7 +188,7 @@ FIGURES = (
 
 
 def test_figures_become_points_for_rows_of_dots():
-    frame = frames.tidy(FIGURES, series="encoder", subplot="set")
+    frame = plot_data.tidy(FIGURES, series="encoder", subplot="set")
     assert frame.columns.tolist() == ["subplot", "series", "x", "low", "high"]
     assert frame[["subplot", "series", "x"]].to_numpy().tolist() == [
         ["seen", "base", 0.9],
@@ -181,30 +199,30 @@ def test_figures_become_points_for_rows_of_dots():
     # 0.9 ± 12.7062 x 0.1
     assert frame.loc[0, ["low", "high"]].tolist() == pytest.approx([-0.37062, 2.17062], abs=1e-5)
     assert frame.loc[2:, ["low", "high"]].isna().all(axis=None)
-    assert set(frames.tidy(FIGURES["seen", "AUC"], series="encoder")["subplot"]) == {""}
+    assert set(plot_data.tidy(FIGURES["seen", "AUC"], series="encoder")["subplot"]) == {""}
 
 
 def test_figures_become_points_above_what_they_are_of():
-    by_number = pd.Series({("base", 5): measured([1, 3]), ("base", 50): measured([2, 2])})
-    frame = frames.tidy(by_number.rename_axis(["encoder", "pairs"]), series="encoder", x="pairs")
+    by_number = pd.Series({("base", 5): measurement([1, 3]), ("base", 50): measurement([2, 2])})
+    frame = plot_data.tidy(by_number.rename_axis(["encoder", "pairs"]), series="encoder", x="pairs")
     assert frame[["series", "x", "y"]].to_numpy().tolist() == [["base", "5", 2], ["base", "50", 2]]
     assert frame.columns.tolist() == ["subplot", "series", "x", "y", "low", "high"]
 
 
 def test_the_studys_figures_stand_beside():
-    frame = frames.tidy(FIGURES, series="encoder", subplot="set")
-    both = frames.with_published(frame, {"base": {"seen": 0.95, "all": 0.7}, "pixels": {}})
+    frame = plot_data.tidy(FIGURES, series="encoder", subplot="set")
+    both = plot_data.with_published(frame, {"base": {"seen": 0.95, "all": 0.7}, "pixels": {}})
     assert both.iloc[4:][["subplot", "series", "x"]].to_numpy().tolist() == [
         ["seen", "base, 2019", 0.95],
         ["all", "base, 2019", 0.7],
     ]
     assert both.iloc[4:]["low"].isna().all()
-    assert frames.with_published(frame, {"base": {}}) is frame
+    assert plot_data.with_published(frame, {"base": {}}) is frame
 
 
 def test_figures_become_a_point_for_each_seed():
-    columns = {("AUC", "seen"): [measured([0.5, 0.6]), measured([0.7, 0.8])]}
-    frame = frames.by_seed(pd.DataFrame(columns), x=[0, 20])
+    columns = {("AUC", "seen"): [measurement([0.5, 0.6]), measurement([0.7, 0.8])]}
+    frame = plot_data.by_seed(pd.DataFrame(columns), x=[0, 20])
     assert frame.columns.tolist() == ["subplot", "series", "x", "y", "seed"]
     assert frame.to_numpy().tolist() == [
         ["AUC", "seen", "0", 0.5, 0],
@@ -213,18 +231,18 @@ def test_figures_become_a_point_for_each_seed():
         ["AUC", "seen", "20", 0.8, 1],
     ]
     with pytest.raises(ValueError, match="zip"):
-        frames.by_seed(pd.DataFrame(columns), x=[0])
+        plot_data.by_seed(pd.DataFrame(columns), x=[0])
 
 
 def test_lines_become_points():
-    frame = frames.points({("p", "a"): ([0, 1], [2, 3]), ("q", "a"): ([5], [6])})
+    frame = plot_data.points({("p", "a"): ([0, 1], [2, 3]), ("q", "a"): ([5], [6])})
     assert frame.to_numpy().tolist() == [["p", "a", 0, 2], ["p", "a", 1, 3], ["q", "a", 5, 6]]
 
 
 def test_learning_curves_have_a_point_an_epoch_and_seed():
-    runs = [Run({}, {"a": [3.0, 1.0], "val_a": [3.0, 2.0]}, []) for _ in range(2)]
+    runs = [TrainingResult({}, {"a": [3.0, 1.0], "val_a": [3.0, 2.0]}, []) for _ in range(2)]
     runs[1].history.update(a=[9.0], val_a=[4.0])
-    frame = frames.learning_curves({"base": runs}, {"a": "loss"})
+    frame = plot_data.learning_curves({"base": runs}, {"a": "loss"})
     assert frame.columns.tolist() == ["subplot", "series", "seed", "x", "y"]
     assert frame.to_numpy().tolist() == [
         ["loss", "base, training", 0, 1, 3.0],
@@ -234,15 +252,15 @@ def test_learning_curves_have_a_point_an_epoch_and_seed():
         ["loss", "base, validation", 0, 2, 2.0],
         ["loss", "base, validation", 1, 1, 4.0],
     ]
-    alone = frames.learning_curves({"base": runs}, {"a": "loss"}, ["validation"])
+    alone = plot_data.learning_curves({"base": runs}, {"a": "loss"}, ["validation"])
     assert set(alone["series"]) == {"base"}  # of one part, which needs no name
     assert alone["y"].tolist() == [3, 2, 4]
 
 
 def test_histograms_hold_shares_that_sum_to_1():
     distance, different = np.array([0.1, 0.1, 0.9, 0.9]), np.array([False, False, True, True])
-    frame = frames.histogram({"seen": (distance, different), "all": (2 * distance, different)})
-    assert len(frame) == 2 * 2 * frames.BINS
+    frame = plot_data.histogram({"seen": (distance, different), "all": (2 * distance, different)})
+    assert len(frame) == 2 * 2 * plot_data.BINS
     shares = frame.groupby(["subplot", "series"])["y"].sum()
     assert shares.tolist() == pytest.approx([1] * 4)
     same = frame[(frame["subplot"] == "all") & (frame["series"] == "same")]
@@ -257,13 +275,13 @@ def test_histograms_hold_shares_that_sum_to_1():
 
 def test_of_many_distances_a_thousandth_is_left_out():
     distance = np.append(np.linspace(0, 1, 9999), 50.0)  # one pair far beyond
-    frame = frames.histogram({"": (distance, np.arange(10_000) % 2 == 1)})
+    frame = plot_data.histogram({"": (distance, np.arange(10_000) % 2 == 1)})
     assert frame["x"].max() < 1
     assert 0.998 < frame.groupby("series")["y"].sum().mean() < 1
 
 
 def test_a_roc_curve_by_hand():
-    frame = frames.roc({"base": make_distances()}, ["seen"])
+    frame = plot_data.roc({"base": make_distances()}, ["seen"])
     assert set(frame["subplot"]) == {"seen"}
     # from the threshold below all distances to that of the farthest: x same, y different beyond
     assert frame[["x", "y"]].to_numpy().tolist() == [
@@ -277,17 +295,17 @@ def test_a_roc_curve_by_hand():
 
 
 def test_a_long_roc_curve_is_thinned_but_for_its_ends():
-    frame = frames.roc({"a": make_distances(np.random.default_rng(0).random(3000))})
+    frame = plot_data.roc({"a": make_distances(np.random.default_rng(0).random(3000))})
     assert frame["subplot"].drop_duplicates().tolist() == list(TEST_SETS)
     one = frame[frame["subplot"] == "all"]
-    assert len(one) == frames.POINTS
+    assert len(one) == plot_data.POINTS
     assert one[["x", "y"]].iloc[[0, -1]].to_numpy().tolist() == [[1, 1], [0, 0]]
 
 
 def test_accuracies_by_threshold_by_hand():
     relative = np.array([0.0, 0.2, 0.5, 0.7])  # in margins
     seeds = [make_distances(margin=5.0), make_distances((0.6, 0.6, 0.9, 0.9), margin=5.0)]
-    frame = frames.accuracy_by_threshold({"m = 5": seeds}, relative)
+    frame = plot_data.accuracy_by_threshold({"m = 5": seeds}, relative)
     one = frame[frame["subplot"] == "unseen"]
     assert one["x"].tolist() == relative.tolist()
     # seed 0: half, one same more, one different less, one same more; seed 1: half, half, half, all
@@ -298,17 +316,17 @@ def test_accuracies_by_threshold_by_hand():
 def test_where_each_line_is_highest():
     curves = {("seen", "b"): ([0.5, 1, 2], [1, 3, 2]), ("seen", "a"): ([0.5, 1, 2], [4, 4, 1])}
     curves |= {("all", name): ([0.5, 1, 2], [0, 1, 2]) for name in "ab"}
-    found = frames.tops(frames.points(curves))
+    found = plot_data.best_thresholds(plot_data.points(curves))
     assert found.columns.tolist() == ["seen", "all"]  # as they are drawn
     assert found.loc["b"].tolist() == [1, 2]
     assert found.loc["a"].tolist() == [0.5, 2]  # the first of equals
 
 
 def test_the_lottery_becomes_points_by_choice():
-    found = pd.DataFrame({lottery.OWN: [True, True, False, False]})
+    found = pd.DataFrame({class_splits.IS_STUDY_SPLIT: [True, True, False, False]})
     for shift, pair_set in enumerate(TEST_SETS):
         found[f"accuracy, {pair_set}"] = np.array([60.0, 62.0, 70.0, 50.0]) + shift
-    frame = frames.by_choice(found)
+    frame = plot_data.by_class_split(found)
     assert frame.columns.tolist() == ["subplot", "series", "x"]
     assert frame.loc[frame["series"] == "the study's", "x"].tolist() == [60, 62, 61, 63, 62, 64]
     assert len(frame) == 3 * 4
@@ -317,7 +335,7 @@ def test_the_lottery_becomes_points_by_choice():
 
 def test_spectra_become_points_by_direction():
     cloud = np.diag([3.0, 2.0, 1.0, 0.0])
-    frame = embedded.spectra({"seen": {"before": cloud}})
+    frame = embedding_plots.spectra({"seen": {"before": cloud}})
     assert frame["x"].tolist() == list(range(1, len(frame) + 1))
     assert frame["y"].sum() == pytest.approx(1)
     assert frame["y"].is_monotonic_decreasing
@@ -327,7 +345,7 @@ def test_spectra_become_points_by_direction():
 def test_maps_have_a_point_for_each_image(digits, store):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:8] for c in digits.classes])
     flat = np.float32(digits.images[rows].reshape(len(rows), -1)[:, 20:22])
-    frame = embedded.maps({"before": flat, "after": -flat}, rows, digits)
+    frame = embedding_plots.maps({"before": flat, "after": -flat}, rows, digits)
     assert frame["subplot"].drop_duplicates().tolist() == ["before", "after"]
     assert frame["series"].nunique() == 10
     assert {name for name in frame["series"] if "unseen" in name} == {
@@ -346,32 +364,34 @@ def figure(mean):
 def test_how_near_ours_are_is_said_in_a_sentence():
     near = pd.Series({("base, m = 1", "seen"): figure(-0.2), ("base, m = 1", "all"): figure(1.7)})
     told = "Its accuracies at margin 1 come out again."
-    assert tables.say_reproduction(near) == told
+    assert tables.describe_reproduction(near) == told
     far = near.copy()
     far["complex, m = 5", "all"] = figure(7.4)
     far["complex, m = 5", "seen"] = figure(0.4)
-    assert tables.say_reproduction(far) == f"{told} At margin 5 ours are up to 7 points higher."
+    assert (
+        tables.describe_reproduction(far) == f"{told} At margin 5 ours are up to 7 points higher."
+    )
     missed = pd.Series({("base, m = 1", "seen"): figure(-4.2)})
-    assert "missed by up to 4 points" in tables.say_reproduction(missed)
-    assert tables.say_reproduction(pd.Series()) == ""
+    assert "missed by up to 4 points" in tables.describe_reproduction(missed)
+    assert tables.describe_reproduction(pd.Series()) == ""
 
 
 def test_the_ends_of_a_ranking():
     rows = pd.DataFrame({"a": range(5)})
-    assert tables.ends(rows, 2)["a"].tolist() == [0, 1, 3, 4]
-    assert tables.ends(rows, 9)["a"].tolist() == [0, 1, 3, 4]
+    assert tables.first_and_last(rows, 2)["a"].tolist() == [0, 1, 3, 4]
+    assert tables.first_and_last(rows, 9)["a"].tolist() == [0, 1, 3, 4]
 
 
 def trial_of(sure, log_loss=0.4):
     """What `probabilities` returns: (images, confidence minus accuracy on seen classes) -> rows."""
     rows = {}
     for images, gap in sure.items():
-        for pairs in ("seen", "unseen", trials.AFRESH):
+        for pairs in ("seen", "unseen", verifier_trials.RECALIBRATED):
             rows[images, pairs] = {
-                "log-loss": measured([log_loss] * 2),
-                "confidence": measured([0.8 + gap] * 2),
-                "accuracy": measured([0.8] * 2),
-                "too sure by": measured([gap] * 2, signed=True),
+                "log-loss": measurement([log_loss] * 2),
+                "confidence": measurement([0.8 + gap] * 2),
+                "accuracy": measurement([0.8] * 2),
+                "too sure by": measurement([gap] * 2, signed=True),
             }
     return pd.DataFrame(rows).T.rename_axis(["images", "pairs"])
 
@@ -399,7 +419,7 @@ def trial_of(sure, log_loss=0.4):
     ],
 )
 def test_how_sure_a_verifier_may_be(sure, first):
-    said = tables.say_sure(trial_of(sure), 96)
+    said = tables.describe_confidence(trial_of(sure), 96)
     assert said[0] == first
     told = (
         f"Fitted to {max(sure):,} images it is {80 + 100 * sure[max(sure)]:.0f} % sure on average"
@@ -407,7 +427,7 @@ def test_how_sure_a_verifier_may_be(sure, first):
     assert said[1] == f"{told}, and right in 80 % of its answers on these."
     assert "set anew by 96 pairs of them" in said[2]
     assert said[-1] == "Its log-loss is nowhere worse than a coin's."
-    dear = tables.say_sure(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
+    dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == (
         "Its log-loss is worse than a coin's with 100 images on seen classes, with 100 images on unseen classes."
     )
@@ -427,16 +447,17 @@ def test_how_sure_a_verifier_may_be(sure, first):
 )
 def test_whether_it_works_on_images_of_ones_own(gains, first):
     gain = {
-        s: measured([g, g + 0.1, g - 0.1]) for s, g in zip(("seen", "unseen"), gains, strict=True)
+        s: measurement([g, g + 0.1, g - 0.1])
+        for s, g in zip(("seen", "unseen"), gains, strict=True)
     }
-    accuracy = {"seen": measured([90.0] * 3, "%"), "unseen": measured([70.0] * 3, "%")}
+    accuracy = {"seen": measurement([90.0] * 3, "%"), "unseen": measurement([70.0] * 3, "%")}
     names = ("base model", "raw pixels", "recipe")
     found = {"raw pixels": [make_distances()], "recipe": [make_distances((0.1, 0.2, 0.8, 0.9))]}
     accuracies = pd.DataFrame(dict.fromkeys(names, accuracy)).T
     differences = pd.DataFrame({"base model": gain}).T
-    said = tables.say_own(accuracies, differences, found, "cats, dogs", 30)
+    said = tables.describe_user_images(accuracies, differences, found, "cats, dogs", 30)
     assert first in said[0]
     assert "(cats, dogs) it is 70 and 70, and by the recipe 70" in said[2]
     assert said[3].endswith("the best way is: recipe.")
-    few = tables.say_own(accuracies, differences, found, "cats, dogs", 29)[3]
+    few = tables.describe_user_images(accuracies, differences, found, "cats, dogs", 29)[3]
     assert few == "Its 29 validation images are too few to say which way is best."

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from siamese_utils.images import pairs
-from siamese_utils.learning import losses, models, training, transfer
-from siamese_utils.learning import store as keep
-from siamese_utils.learning.transfer import Pretraining, Transfer
+from siamese_utils.data import pairs
+from siamese_utils.training import cache as keep
+from siamese_utils.training import losses, models, trainer, transfer
+from siamese_utils.training.transfer import Pretraining, Transfer
 
 FEW = Transfer(num_pairs=6, start="scratch", epochs=2)
 
@@ -50,7 +50,7 @@ def test_a_transfer_does_not_depend_on_those_before_it(store, objective):
     first = transfer.train(plan)
     transfer.train(replace(plan, seed=1))
     # nor on one that left nothing but what is no number
-    with pytest.raises(training.TrainingDivergedError):
+    with pytest.raises(trainer.TrainingDivergedError):
         transfer.train(replace(plan, learning_rate=1e30))
     for path in store.iterdir():
         path.unlink()
@@ -62,7 +62,7 @@ def test_a_transfer_does_not_depend_on_those_before_it(store, objective):
 @pytest.mark.parametrize("objective", ["contrastive", "triplet"])
 @pytest.mark.fault("a learning rate of 1e30 in a transfer", "an error; nothing is stored")
 def test_a_transfer_that_diverges_raises_and_stores_nothing(store, objective):
-    with pytest.raises(training.TrainingDivergedError, match="number"):
+    with pytest.raises(trainer.TrainingDivergedError, match="number"):
         transfer.train(replace(FEW, objective=objective, learning_rate=1e30))
     assert not store.exists() or not list(store.iterdir())
 
@@ -97,7 +97,7 @@ def test_a_transfer_starts_where_it_should(store):
 
 def test_distances_are_those_of_the_networks():
     encoder = transfer.build_encoder(FEW)
-    images, _, drawn = transfer.draw_pairs(FEW, "validation")
+    images, _, drawn = transfer.sample_pairs(FEW, "validation")
     embeddings = np.asarray(encoder(images))
     expected = losses.euclidean_distance(embeddings[drawn.first], embeddings[drawn.second])
     assert np.allclose(pairs.distances(embeddings, drawn), expected, rtol=1e-5)
@@ -106,7 +106,7 @@ def test_distances_are_those_of_the_networks():
 
 
 def test_sets_of_a_seed_share_no_image():
-    drawn = [transfer.draw_pairs(FEW, name)[0] for name in ("train", "validation", "test")]
+    drawn = [transfer.sample_pairs(FEW, name)[0] for name in ("train", "validation", "test")]
     images = np.concatenate(drawn).reshape(-1, 32 * 32)
     assert len(images) == 2 * (6 + transfer.VALIDATION_PAIRS + transfer.TEST_PAIRS)
     assert len(np.unique(images, axis=0)) == len(images)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from siamese_utils.measuring import verdicts
-from siamese_utils.measuring.intervals import Interval, Measured, measured
+from siamese_utils.evaluation import verdicts
+from siamese_utils.evaluation.intervals import Interval, Measurement, measurement
 
 
 @pytest.mark.parametrize(
@@ -15,14 +15,14 @@ from siamese_utils.measuring.intervals import Interval, Measured, measured
     ],
 )
 def test_verdicts_on_a_sign(differences, claimed, verdict):
-    assert verdicts.judge(measured(differences), claimed) == verdict
-    assert verdicts.judge(measured(differences).interval, claimed) == verdict
+    assert verdicts.judge(measurement(differences), claimed) == verdict
+    assert verdicts.judge(measurement(differences).interval, claimed) == verdict
     assert verdict in verdicts.VERDICTS
 
 
 def test_a_claim_has_a_direction():
     with pytest.raises(ValueError, match="claimed"):
-        verdicts.judge(measured([1.0, 2.0]), 0)
+        verdicts.judge(measurement([1.0, 2.0]), 0)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_claim_has_a_direction():
 )
 def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, area, verdict):
     fixed, tuned, area = (
-        Measured(np.array(values), np.outer(values, [1, 1])) for values in (fixed, tuned, area)
+        Measurement(np.array(values), np.outer(values, [1, 1])) for values in (fixed, tuned, area)
     )
     assert verdicts.judge_threshold(fixed, tuned, area, +1) == verdict
     assert verdicts.judge_threshold(fixed * -1, tuned * -1, area * -1, -1) == verdict
@@ -55,8 +55,8 @@ def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, area, verd
     [([1.0, 1.1], "better"), ([-1.0, -1.1], "worse"), ([1, -1], "unclear"), ([1.0], "unclear")],
 )
 def test_the_first_of_two_is_better_or_worse_or_neither_is_clear(differences, word):
-    assert verdicts.compare(measured(differences)) == word
-    assert verdicts.compare(measured(differences).interval) == word
+    assert verdicts.compare(measurement(differences)) == word
+    assert verdicts.compare(measurement(differences).interval) == word
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_verdicts_on_a_range_by_hand(low, high, verdict):
 
 def test_verdicts_on_a_value_by_hand():
     # 2 ± 4.302653 / sqrt(3) = 2 ± 2.484: from -0.484 to 4.484
-    found = measured([1, 2, 3])
+    found = measurement([1, 2, 3])
     assert verdicts.judge_value(found, 2, 2, 2.5) == "holds"
     assert verdicts.judge_value(found, 2, 2, 2.4) == "not decidable"
     assert verdicts.judge_value(found, 5, 5, 0.6) == "not decidable"
@@ -92,7 +92,7 @@ def test_verdicts_on_a_value_by_hand():
 
 
 def test_a_noisier_result_of_the_same_mean_does_not_hold_the_better():
-    calm, noisy = [measured(60 + spread * np.array([-1, 0, 1])) for spread in (0.1, 10)]
+    calm, noisy = [measurement(60 + spread * np.array([-1, 0, 1])) for spread in (0.1, 10)]
     assert calm.interval.mean == noisy.interval.mean
     assert verdicts.judge_value(calm, 60, 60, 1) == "holds"
     assert verdicts.judge_value(noisy, 60, 60, 1) == "not decidable"
@@ -103,14 +103,14 @@ def test_a_noisier_result_of_the_same_mean_does_not_hold_the_better():
 
 def test_one_seed_meets_no_value():
     for value in (2.0, 99.0):
-        assert verdicts.judge_value(measured([2]), value, value, 0.5) == "not decidable"
-    one_seed = Measured(np.array([2.0]), np.full((1, 20), 2.0))
+        assert verdicts.judge_value(measurement([2]), value, value, 0.5) == "not decidable"
+    one_seed = Measurement(np.array([2.0]), np.full((1, 20), 2.0))
     assert verdicts.judge_value(one_seed, 2, 2, 0.5) == "not decidable"
 
 
 def test_equal_values_of_every_seed_are_judged():
-    assert verdicts.judge_value(measured([0, 0, 0]), 0, 0, 0.5) == "holds"
-    assert verdicts.judge_value(measured([1, 1, 1]), 0, 0, 0.5) == "does not hold"
+    assert verdicts.judge_value(measurement([0, 0, 0]), 0, 0, 0.5) == "holds"
+    assert verdicts.judge_value(measurement([1, 1, 1]), 0, 0, 0.5) == "does not hold"
 
 
 @pytest.mark.parametrize(

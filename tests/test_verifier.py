@@ -15,8 +15,8 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from siamese_utils import settings, verifier
-from siamese_utils.learning import machine
-from siamese_utils.measuring import probability
+from siamese_utils.evaluation import calibration
+from siamese_utils.training import machine
 from siamese_utils.verifier import SiameseVerifier
 
 
@@ -502,7 +502,7 @@ def test_pairs_of_ones_own_set_the_probability(plain, digits):
     judge.calibrate(digits.images[a], digits.images[b], same)
     assert judge.probability_ != before
     distance = judge.distance(digits.images[a], digits.images[b])
-    wanted = probability.fit(distance, same, same.sum())
+    wanted = calibration.fit(distance, same, same.sum())
     assert judge.probability_ == wanted
     with pytest.raises(ValueError, match="some of each kind"):
         judge.calibrate(digits.images[a], digits.images[b], np.ones(300))

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from siamese_utils.images import pairs
-from siamese_utils.learning import objectives, plans, training
-from siamese_utils.measuring import speed
+from siamese_utils.data import pairs
+from siamese_utils.evaluation import benchmark_results
+from siamese_utils.training import study_plan, tasks, trainer
 
 BATCH_2019 = 128  # pairs
 TORCH = importlib.util.find_spec("torch") is not None
@@ -33,7 +33,7 @@ def contenders() -> list[Contender]:
     once = {"pairs_in_step": 120, "images_in_step": 66}
     twice = {"pairs_in_step": BATCH_2019, "images_in_step": 2 * BATCH_2019}
     found = [
-        Contender(speed.THEN, two_towers, **twice),
+        Contender(benchmark_results.STUDY_CODE, two_towers, **twice),
         Contender("ours, float32", partial(ours, "float32"), **once),
         Contender("ours, bfloat16", partial(ours, "mixed_bfloat16"), **once),
     ]
@@ -48,17 +48,17 @@ def contenders() -> list[Contender]:
 
 
 def _study():
-    experiment = plans.make_plan("full", "fashion-mnist").experiment(epochs=1)
-    dataset = training.load_data(experiment)
+    experiment = study_plan.make_plan("full", "fashion-mnist").experiment(epochs=1)
+    dataset = trainer.load_data(experiment)
     return experiment, dataset, dataset.split(0)
 
 
 def ours(precision: str) -> Run:
-    """The report's own training step; `training.fit` returns to Python still less often."""
+    """The report's own training step; `trainer.fit` returns to Python still less often."""
     experiment, dataset, split = _study()
     experiment = replace(experiment, precision=precision)
-    encoder = training._begin(experiment, dataset)
-    model, steps, _ = training.prepare(experiment, encoder, dataset, split)
+    encoder = trainer._build_seeded_encoder(experiment, dataset)
+    model, steps, _ = trainer.prepare(experiment, encoder, dataset, split)
     model.steps_per_execution = 10
     return lambda number: model.fit(steps.take(number), verbose=0, shuffle=False)
 
@@ -68,7 +68,7 @@ def two_towers() -> Run:
     import keras
     from keras import layers, ops
 
-    from siamese_utils.learning import losses
+    from siamese_utils.training import losses
 
     tower = keras.Sequential(
         [
@@ -98,7 +98,7 @@ def _copied_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the study's training pairs as it keeps them: both images of each, in float32."""
     _, dataset, split = _study()
     rng = np.random.default_rng(0)
-    drawn = pairs.draw_pairs(split.train, dataset.labels, rng)
+    drawn = pairs.sample_pairs(split.train, dataset.labels, rng)
     order = rng.permutation(len(drawn))
     a, b = (np.float32(dataset.images[i[order]]) / 255 for i in (drawn.first, drawn.second))
     return a, b, np.float32(drawn.different[order])
@@ -145,7 +145,7 @@ def torch_once(kind: str, compiled: bool) -> Run:
     import torch
 
     experiment, dataset, split = _study()
-    drawn = objectives.draw_epochs(experiment, dataset, split)
+    drawn = tasks.sample_training_batches(experiment, dataset, split)
     encoder, optimizer = _torch_encoder()
     passes = torch.compile(encoder) if compiled else encoder
     images = torch.from_numpy(dataset.images).permute(0, 3, 1, 2)

@@ -21,9 +21,9 @@ import pandas as pd
 from contenders import Contender, contenders
 
 from siamese_utils import settings
-from siamese_utils.images import sources
-from siamese_utils.learning import machine, objectives, plans, training
-from siamese_utils.measuring import counts, speed
+from siamese_utils.data import datasets
+from siamese_utils.evaluation import benchmark_results, pair_histogram
+from siamese_utils.training import machine, study_plan, tasks, trainer
 
 EPOCH = 66_684  # pairs, of the study, which holds out no images; ours are scaled to it
 ROUNDS, STEPS = 5, 60
@@ -66,7 +66,9 @@ def measure_epochs(competing: list[Contender], rounds: int, steps: int) -> pd.Da
     limit = ProcessPoolExecutor(1, context)
     try:
         for of_round in range(-1, rounds):  # the first one warms up
-            peaks = {kind: limit.submit(_peak, kind).result() for kind in speed.PRECISIONS}
+            peaks = {
+                kind: limit.submit(_peak, kind).result() for kind in benchmark_results.PRECISIONS
+            }
             for contender in competing:
                 seconds, memory = pools[contender.name].submit(_run, steps).result()
                 epoch = seconds / steps * EPOCH / contender.pairs_in_step
@@ -100,36 +102,36 @@ def measure_sizes() -> pd.DataFrame:
 
 def _train_epoch(images_per_class: int | None, classes: int) -> dict[str, object]:
     """Train two epochs and time the second one: steps and validation."""
-    seen = sources.load("fashion-mnist").seen[:classes]
-    experiment = plans.make_plan("full", "fashion-mnist").experiment(
+    seen = datasets.load("fashion-mnist").seen[:classes]
+    experiment = study_plan.make_plan("full", "fashion-mnist").experiment(
         epochs=2, images_per_class=images_per_class, seen=seen
     )
-    experiment = training.settle(experiment)
-    dataset = training.load_data(experiment)
+    experiment = trainer.resolve(experiment)
+    dataset = trainer.load_data(experiment)
     split = dataset.split(0)
-    encoder = training._begin(experiment, dataset)
-    prepared = training.prepare(experiment, encoder, dataset, split)
-    drawn = objectives.draw_epochs(experiment, dataset, split)
+    encoder = trainer._build_seeded_encoder(experiment, dataset)
+    prepared = trainer.prepare(experiment, encoder, dataset, split)
+    drawn = tasks.sample_training_batches(experiment, dataset, split)
     pairs = len(drawn) * len(drawn.different) // experiment.epochs
     ends: list[float] = []
-    training.fit(prepared, experiment.epochs, lambda _: ends.append(time.perf_counter()))
+    trainer.fit(prepared, experiment.epochs, lambda _: ends.append(time.perf_counter()))
     row = {"what": "an epoch", "images": len(split.train), "classes": classes, "pairs": pairs}
     return row | {"seconds": ends[1] - ends[0], "memory": _memory()}
 
 
 def _count_all(share: float, classes: int) -> dict[str, object]:
     """Count all pairs of test images: a share of them, or those of fewer classes."""
-    from siamese_utils.learning.models import EMBEDDING_SIZE  # TensorFlow, and not beside PyTorch
+    from siamese_utils.training.models import EMBEDDING_SIZE  # TensorFlow, and not beside PyTorch
 
-    dataset = sources.load("fashion-mnist")
+    dataset = datasets.load("fashion-mnist")
     chosen = dataset.split(0).all
     rng = np.random.default_rng(0)
     kept = rng.permutation(chosen[dataset.labels[chosen] < classes])
     kept = kept[: int(share * len(kept))]
     embeddings = rng.normal(size=(len(kept), EMBEDDING_SIZE)).astype("float32")
-    step = counts.choose_step(embeddings)
+    step = pair_histogram.choose_bin_width(embeddings)
     of = embeddings, dataset.labels[kept], step
-    seconds = float(np.median([_time(counts.count_pairs, *of) for _ in range(3)]))
+    seconds = float(np.median([_time(pair_histogram.count_pairs, *of) for _ in range(3)]))
     row = {"what": "an exact count", "images": len(kept), "classes": classes}
     row |= {"pairs": len(kept) * (len(kept) - 1) // 2}
     return row | {"seconds": seconds, "memory": _memory()}
@@ -156,7 +158,7 @@ def simulate_schedules(seconds: float) -> pd.DataFrame:
 
 def operations_of_an_image() -> float:
     """Return the floating-point operations of a training pass: three times those of a forward one."""
-    encoder = training.untrained_encoder("base", 0, (28, 28, 1))
+    encoder = trainer.build_untrained_encoder("base", 0, (28, 28, 1))
     forward = 0
     for layer in encoder.layers:
         if layer.weights:

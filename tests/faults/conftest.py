@@ -30,7 +30,7 @@ def start_series(tmp_path, write_notebook):
         own = ["--dataset", "digits", "--output", str(tmp_path / "report")]
         own += [] if with_pdf else ["--no-pdf"]
         command = [sys.executable, "-c", RUN, str(settings.ROOT), str(folder), *own, *arguments]
-        variables = {settings.STORE_VARIABLE: str(tmp_path / "store")} | how.pop("env", {})
+        variables = {settings.CACHE_VARIABLE: str(tmp_path / "store")} | how.pop("env", {})
         return subprocess.Popen(command, env=os.environ | variables, **how)
 
     return start

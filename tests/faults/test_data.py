@@ -12,8 +12,8 @@ import pytest
 
 import run_all
 from siamese_utils import settings
-from siamese_utils.images import fashion_mnist as files
-from siamese_utils.report import build
+from siamese_utils.data import fashion_mnist as files
+from siamese_utils.publishing import build
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
 
@@ -39,7 +39,7 @@ def test_the_data_variable_names_no_folder(
 def test_a_pipe_is_no_data_file(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / LABELS)
     monkeypatch.setenv(settings.DATA_VARIABLE, str(tmp_path))
-    found = files.find_own_file(LABELS)
+    found = files.find_local_file(LABELS)
     assert found is None or found.parent != tmp_path
 
 
@@ -51,7 +51,7 @@ def test_a_file_that_would_unpack_to_a_gigabyte(tmp_path, monkeypatch):
     tracemalloc.start()
     try:
         with pytest.raises(files.DataError, match="is not the official file"):
-            files.fetch() if files.find_own_file(LABELS) else None
+            files.fetch() if files.find_local_file(LABELS) else None
         assert tracemalloc.get_traced_memory()[1] < 2**24
     finally:
         tracemalloc.stop()
@@ -61,8 +61,8 @@ LOADS = """
 import sys
 opened = []
 sys.addaudithook(lambda event, _: opened.append(event) if event.startswith("socket.") else None)
-from siamese_utils.images import sources
-assert sources.load("fashion-mnist").labels.size == 70000
+from siamese_utils.data import datasets
+assert datasets.load("fashion-mnist").labels.size == 70000
 assert not opened, opened
 """
 
@@ -74,7 +74,7 @@ def test_with_data_no_network_is_touched(fashion_mnist):
 
 FETCHES = """
 import sys
-from siamese_utils.images import fashion_mnist as files
+from siamese_utils.data import fashion_mnist as files
 files.SOURCES = (sys.argv[1],)
 files.TIMEOUT_SECONDS = 60
 print(files._download("t10k-labels-idx1-ubyte.gz"))
@@ -96,7 +96,7 @@ def fetch(address, cache):
     "kill -9 while a data file is downloaded", "no half of it is taken; it is fetched again"
 )
 def test_a_killed_download_is_begun_again(fashion_mnist, tmp_path):
-    whole = files.find_own_file(LABELS).read_bytes()
+    whole = files.find_local_file(LABELS).read_bytes()
     half_sent, go_on, stalls = threading.Event(), threading.Event(), [True]
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from siamese_utils import settings
-from siamese_utils.images import dataset as data
-from siamese_utils.images import sources
-from siamese_utils.learning import manyclasses, training
-from siamese_utils.learning.experiment import Experiment
-from siamese_utils.learning.manyclasses import ManyClasses
-from siamese_utils.measuring import distances, recipe, unseen
-from siamese_utils.telling import show
+from siamese_utils.data import dataset as data
+from siamese_utils.data import datasets
+from siamese_utils.evaluation import ensemble, pair_distances, unseen_classes
+from siamese_utils.reporting import show
+from siamese_utils.training import small_encoder, trainer
+from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.small_encoder import SmallEncoderConfig
 
-SHORT = Experiment(dataset="digits", images_per_class=60, epochs=1)
-STEP = ManyClasses(dataset="digits", images_per_class=60, steps=10)
+SHORT = TrainingConfig(dataset="digits", images_per_class=60, epochs=1)
+STEP = SmallEncoderConfig(dataset="digits", images_per_class=60, steps=10)
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def spoil(monkeypatch):
     """A function that puts noise in the place of all test images, seen and unseen."""
 
     def spoil_it():
-        whole = sources.load("digits", SHORT.images_per_class)
+        whole = datasets.load("digits", SHORT.images_per_class)
         split = whole.split(0)
         images = whole.images.copy()
         shape = images[split.all].shape
         images[split.all] = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        monkeypatch.setattr(sources, "load", lambda *_: replace(whole, images=images))
+        monkeypatch.setattr(datasets, "load", lambda *_: replace(whole, images=images))
         monkeypatch.setattr(data, "_split", lambda *_: split)  # or copies would be dealt otherwise
 
     return spoil_it
@@ -41,8 +41,8 @@ def spoil(monkeypatch):
 )
 def test_a_training_and_its_threshold_know_no_test_image(store, spoil):
     def learn():
-        run = training.train(SHORT)
-        [found] = distances.of_runs([run])
+        run = trainer.train(SHORT)
+        [found] = pair_distances.of_trained([run])
         return run, found
 
     run, found = learn()
@@ -68,13 +68,13 @@ def test_a_training_and_its_threshold_know_no_test_image(store, spoil):
 )
 def test_the_recipe_knows_no_unseen_image(store, spoil):
     def learn():
-        images, labels = manyclasses.taught(STEP)
-        networks = [unseen._network(STEP, unseen.LAYERS[0])]
-        return manyclasses.train(STEP).weights, recipe.fit(images, labels, networks)
+        images, labels = small_encoder.training_data(STEP)
+        networks = [unseen_classes._network(STEP, unseen_classes.LAYERS[0])]
+        return small_encoder.train(STEP).weights, ensemble.fit(images, labels, networks)
 
     weights, fitted = learn()
     spoil()
-    unseen._by_network.cache_clear()
+    unseen_classes._by_network.cache_clear()
     others, again = learn()
     assert all(np.array_equal(*both) for both in zip(weights, others, strict=True))
     for one, other in zip(fitted, again, strict=True):
@@ -97,7 +97,7 @@ def run_cells(name):
 )
 @pytest.mark.parametrize("planted", ["seen", "unseen"])
 def test_planted_images_end_the_page_on_splits(store, results, monkeypatch, planted):
-    whole = sources.load("digits")
+    whole = datasets.load("digits")
     split = whole.split(0)
     train = np.append(split.train, getattr(split, planted)[:50])
     monkeypatch.setattr(data, "_split", lambda *_: replace(split, train=train))

@@ -8,7 +8,7 @@ import pytest
 
 import run_all
 from siamese_utils import settings
-from siamese_utils.report import build, publish
+from siamese_utils.publishing import build, publish
 
 
 def refused(capsys, *arguments):
@@ -62,11 +62,11 @@ def test_a_folder_in_place_of_a_page(tmp_path, capsys, make_old_report):
 )
 def test_a_link_in_the_way_of_an_interrupted_move(tmp_path):
     (publish.open_staging(tmp_path) / "figures").mkdir()
-    (tmp_path / publish.STAGING).rename(tmp_path / publish.WHOLE)
+    (tmp_path / publish.STAGING).rename(tmp_path / publish.COMPLETE)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis").write_text("mine")
     (tmp_path / "figures").symlink_to(tmp_path / "mine")
-    publish.finish(tmp_path)
+    publish.finish_move(tmp_path)
     assert (tmp_path / "figures").is_dir()
     assert not (tmp_path / "figures").is_symlink()
     assert (tmp_path / "mine" / "thesis").read_text() == "mine"
@@ -81,8 +81,8 @@ def test_an_output_that_cannot_be_written(capsys):
 HOLDS = """
 import sys, time
 from pathlib import Path
-from siamese_utils.report import publish
-with publish.alone_in(Path(sys.argv[1])):
+from siamese_utils.publishing import publish
+with publish.lock_output(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -94,10 +94,10 @@ def test_a_stale_lock(tmp_path):
         [sys.executable, "-c", HOLDS, str(tmp_path)], cwd=settings.ROOT, stdout=subprocess.PIPE
     )
     assert process.stdout.readline() == b"held\n"
-    with pytest.raises(ValueError, match="another run writes"), publish.alone_in(tmp_path):
+    with pytest.raises(ValueError, match="another run writes"), publish.lock_output(tmp_path):
         pass
     process.kill()
     process.communicate()
     assert (tmp_path / publish.LOCK).exists()
-    with publish.alone_in(tmp_path):
+    with publish.lock_output(tmp_path):
         assert (tmp_path / publish.LOCK).exists()

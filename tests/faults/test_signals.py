@@ -7,7 +7,7 @@ import time
 import pytest
 from test_kernels import is_running, wait_for
 
-from siamese_utils.terminal import known_signals
+from siamese_utils.cli_utils import known_signals
 
 CELL = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep({seconds})"
 SIGNALS = [one.name for one in known_signals("SIGINT", "SIGTERM", "SIGHUP")]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from siamese_utils import settings
-from siamese_utils.learning import store
-from siamese_utils.report import publish
+from siamese_utils.publishing import publish
+from siamese_utils.training import cache
 
 KILLS = int(os.environ.get("SIAMESE_KILLS", "10"))  # more of them for a longer soak
 OPTIONS = ["--profile", "quick", "--dataset", "digits", "--seeds", "1", "--no-pdf"]
@@ -22,7 +22,7 @@ UNLIKE = {"trainings.jsonl", "report.json"}  # they tell times
 
 def start(folder):
     command = [sys.executable, str(settings.ROOT / "run_all.py"), *OPTIONS]
-    variables = {settings.STORE_VARIABLE: str(folder / "store")}
+    variables = {settings.CACHE_VARIABLE: str(folder / "store")}
     return subprocess.Popen(
         [*command, "--output", str(folder / "report")],
         env=os.environ | variables,
@@ -47,10 +47,10 @@ def results_of(folder):
 
 def look_at(folder, monkeypatch):
     """What a reader and the next run find after a kill: whole files, and a whole report or none."""
-    monkeypatch.setenv(settings.STORE_VARIABLE, str(folder / "store"))
+    monkeypatch.setenv(settings.CACHE_VARIABLE, str(folder / "store"))
     for path in (folder / "store").glob("*.npz"):
-        assert store.load_arrays(path.stem) is not None, path
-    if (folder / "report" / publish.WHOLE).exists():
+        assert cache.load_arrays(path.stem) is not None, path
+    if (folder / "report" / publish.COMPLETE).exists():
         return  # on its way; the next run finishes it
     for name in publish.list_files(folder / "report"):
         assert (folder / "report" / name).exists()
@@ -83,7 +83,7 @@ def test_a_run_killed_at_any_instant_and_begun_again(tmp_path, monkeypatch):
     assert results_of(tmp_path / "killed") == clean
     # as if killed between each training and its measuring, which a kernel then does
     for path in (tmp_path / "killed" / "store").glob("*.npz"):
-        if store.load(path.stem) is None:
+        if cache.load(path.stem) is None:
             path.unlink()
     finish(tmp_path / "killed")
     assert results_of(tmp_path / "killed") == clean

@@ -1,0 +1,149 @@
+"""What run_all.py is asked for, checked as far as the words go."""
+
+import os
+from argparse import Namespace
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from siamese_utils import settings
+from siamese_utils.data import datasets, image_folder, user_images
+from siamese_utils.publishing import chapters as series
+from siamese_utils.publishing import pdf, publish, search
+from siamese_utils.publishing.chapters import SUMMARY, Chapter
+from siamese_utils.publishing.worker_pool import process_pool
+from siamese_utils.training import machine
+from siamese_utils.training.study_plan import StudyPlan
+
+MAX_CELL_HOURS = 1000  # that a cell may take
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What run_all.py was asked for, checked."""
+
+    profile: settings.Profile
+    dataset: str  # a name; `auto` until it is known which one it stands for
+    chapters: list[Chapter]  # in the order of the report
+    is_part: bool  # not all of the series
+    output: Path
+    with_pdf: bool
+    fresh: bool
+    workers: int = 1  # processes that train, where there is no scheduler
+    cell_hours: float = settings.CELL_HOURS  # that a cell may take
+    precision: str = "float32"  # of trainings, a Keras dtype policy
+    scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
+
+    @property
+    def in_running_order(self) -> list[Chapter]:
+        """The notebooks as they run: the summary last, since it reads the others' results."""
+        return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
+
+    @property
+    def plan(self) -> StudyPlan:
+        """What is to be trained."""
+        return StudyPlan(self.profile, datasets.resolve_name(self.dataset))
+
+    @property
+    def pdfs(self) -> list[str]:
+        """Its documents; a part has no handout and no slides."""
+        documents = ["publishing.pdf"] if self.is_part else list(pdf.DOCUMENTS)
+        return documents if self.with_pdf else []
+
+    @property
+    def names(self) -> list[str]:
+        """The files and folders of the report."""
+        pages = [chapter.page for chapter in self.chapters]
+        return [*pages, *self.pdfs, search.FILE, *publish.FOLDERS]
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What readers must know of the report's making."""
+        versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
+        made = {"dataset": self.plan.images.name, "precision": self.precision}
+        return self.parameters | made | {"versions": versions}
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What every notebook is told."""
+        profile = self.profile
+        return {"profile": profile.name, "dataset": self.dataset, "seeds": profile.seeds}
+
+
+def from_command_line(options: Namespace) -> RunOptions:
+    """Turn options into an order; a folder of images is read. Raises ValueError, OSError, DataError."""
+    if options.workers < 1:
+        raise ValueError(f"--workers must be 1 or more, not {options.workers}")
+    if not 0 < options.cell_hours <= MAX_CELL_HOURS:  # neither is what is no number
+        raise ValueError(
+            f"--cell-hours must be above 0 and {MAX_CELL_HOURS} at most, not {options.cell_hours:g}"
+        )
+    profile = settings.get_profile(options.profile, options.seeds)
+    is_own = options.dataset not in ("auto", *datasets.DATASETS)
+    chapters = [series.user_images_chapter()] if is_own else _choose_chapters(options)
+    default = settings.REPORTS / ("own" if is_own else "partial" if options.only else "")
+    return RunOptions(
+        profile=profile,
+        dataset=_import_images(options) if is_own else options.dataset,
+        chapters=chapters,
+        is_part=is_own or bool(options.only),
+        # absolute: papermill changes folder while it works
+        output=(options.output or default).resolve(),
+        with_pdf=not options.no_pdf,
+        fresh=options.fresh,
+        workers=options.workers,
+        cell_hours=options.cell_hours,
+        precision=_choose_precision(options.precision),
+        scheduler=options.scheduler,
+    )
+
+
+def _choose_precision(choice: str) -> str:
+    """Return the Keras dtype policy of the run. Raises ValueError where it cannot run here.
+
+    It is tried in another process, which TensorFlow may load into, or crash.
+    """
+    choice = choice or os.environ.get(settings.PRECISION_VARIABLE) or "auto"
+    if choice == "float32" or (choice == "auto" and not machine.prefers_bfloat16()):
+        return machine.choose_precision(choice)
+    try:
+        with process_pool(1) as process:
+            return process.submit(machine.choose_precision, choice).result()
+    except BrokenProcessPool:
+        if choice == "auto":
+            return "float32"
+        raise ValueError(f"precision {choice}: TensorFlow crashed when it was tried") from None
+
+
+def _choose_chapters(options: Namespace) -> list[Chapter]:
+    """Return the notebooks of the series that the options ask for. Raises ValueError."""
+    if options.image_size is not None or options.unseen:
+        raise ValueError("--image-size and --unseen are for --dataset FOLDER, your own images")
+    chapters = series.list_chapters()
+    if options.only:
+        numbers = [chapter.number for chapter in chapters]
+        wanted = {number.zfill(2) for number in options.only}
+        if unknown := sorted(wanted - set(numbers)):
+            raise ValueError(
+                f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
+            )
+        if needy := sorted(wanted & {name[:2] for name in series.RESULT_READERS}):
+            raise ValueError(
+                f"--only: {', '.join(needy)} reads what all others find; run without --only"
+            )
+        chapters = [chapter for chapter in chapters if chapter.number in wanted]
+    return chapters
+
+
+def _import_images(options: Namespace) -> str:
+    """Read a folder of images and return its name as a data set. Raises ValueError, OSError."""
+    if not Path(options.dataset).is_dir():
+        known = ", ".join(("auto", *datasets.DATASETS))
+        raise ValueError(f"--dataset: {options.dataset!r} is none of {known}, and no folder")
+    if options.only:
+        raise ValueError("--only chooses from the series; a report on a folder is one notebook")
+    if options.scheduler:
+        raise ValueError("--scheduler: a cluster's workers have no copy of your own images")
+    size = user_images.DEFAULT_SIDE if options.image_size is None else options.image_size
+    return image_folder.import_folder(Path(options.dataset), size, options.unseen or ())

@@ -1,0 +1,41 @@
+"""The published figures of Study A. Source: Hou 2019, Tables 1 to 5."""
+
+import pandas as pd
+
+from siamese_utils.data.dataset import TEST_SETS, Dataset
+from siamese_utils.training.config import TrainingConfig
+
+SET_SIZES = {"train": 33600, "seen": 8400, "all": 36400, "unseen": 28000}  # Table 1
+# Accuracy in % at distance 0.5, one training each.
+TEST_ACCURACY = pd.DataFrame(
+    [
+        ("Table 2", "base", 1.0, 95.99, 79.85, 61.43),
+        ("Tables 3, 4", "complex", 1.0, 96.18, 81.69, 65.32),
+        ("Table 5", "complex", 5.0, 81.96, 67.78, 55.43),
+    ],
+    columns=["table", "model", "margin", *TEST_SETS],
+)
+# The training accuracy of the three networks behind each row: one for each test set.
+TRAINING_ACCURACY = {
+    ("base", 1.0): (99.85, 99.73, 99.70),
+    ("complex", 1.0): (96.75, 96.84, 95.10),
+    ("complex", 5.0): (82.58, 78.84, 79.32),
+}
+BUMP_EPOCHS = (5, 10, 17, 18)  # epochs near which the complex model's loss has bumps
+
+
+def published_accuracy(experiment: TrainingConfig, dataset: Dataset) -> dict[str, float]:
+    """Return the study's accuracy in % of each test set, or {} where this is not what it trained."""
+    as_trained = TrainingConfig(
+        model=experiment.model,
+        margin=experiment.margin,
+        seed=experiment.seed,
+        dataset=experiment.dataset,
+    )
+    rows = TEST_ACCURACY[
+        (TEST_ACCURACY["model"] == experiment.model)
+        & (TEST_ACCURACY["margin"] == experiment.margin)
+    ]
+    if experiment != as_trained or not dataset.has_study_figures or rows.empty:
+        return {}
+    return rows.iloc[0][list(TEST_SETS)].to_dict()

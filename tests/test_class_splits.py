@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from siamese_utils.evaluation import class_splits, metrics, pair_distances
+from siamese_utils.training import trainer
+from siamese_utils.training.config import TrainingConfig
+
+SHORT = TrainingConfig(dataset="digits", epochs=1, precision="float32", images_per_class=60)
+
+
+def made(own, others, pixels=0.5):
+    """Outcomes with these values of every figure, in the order of the study's choice and others."""
+    values = np.array([*own, *others], dtype=float)
+    table = pd.DataFrame({figure: values for figure in class_splits.METRICS})
+    table[class_splits.UNSEEN_CLASSES] = [f"choice {i}" for i in range(len(values))]
+    table[class_splits.IS_STUDY_SPLIT] = np.arange(len(values)) < len(own)
+    table[class_splits.PIXELS_AUC] = pixels
+    return table
+
+
+def test_a_training_comes_to_what_scikit_learn_says(store):
+    runs = [trainer.train(replace(SHORT, seen=seen)) for seen in (None, (0, 1, 2, 3, 4, 5))]
+    found = class_splits.outcomes(runs)
+    assert found[class_splits.IS_STUDY_SPLIT].tolist() == [True, False]
+    assert found[class_splits.UNSEEN_CLASSES].tolist() == ["3, 6, 7, 8", "6, 7, 8, 9"]
+    [one] = pair_distances.of_trained([runs[1]])
+    distance, different = one.judged("unseen")
+    row = found.iloc[1]
+    assert row["AUC, unseen"] == pytest.approx(roc_auc_score(different, distance))
+    expected = 100 * accuracy_score(different, distance > 0.5)
+    assert row["accuracy, unseen"] == pytest.approx(expected)
+    # raw pixels by cosine, on the same pairs
+    dataset = trainer.load_data(trainer.config_of(runs[1]))
+    drawn = pair_distances.sample_test_pairs(dataset, dataset.split(0), 0)["unseen"]
+    flat = dataset.images.reshape(len(dataset.images), -1) / 255
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    cosine = np.sum(flat[drawn.first] * flat[drawn.second], axis=1)
+    assert row[class_splits.PIXELS_AUC] == pytest.approx(
+        roc_auc_score(drawn.different, -cosine), abs=1e-4
+    )
+
+
+def test_trained_networks_stand_beside_ways_without_training(store):
+    run = trainer.train(replace(SHORT, seen=(0, 1, 2, 3, 4, 5), seed=1))
+    [(name, row)] = class_splits.fully_trained([run]).iterrows()
+    assert name == "6, 7, 8, 9"
+    [one] = pair_distances.of_trained([run])
+    assert row[class_splits.TRAINED] == one.curve((6, 7, 8, 9)).auc
+    dataset = trainer.load_data(trainer.config_of(run))
+    tested = dataset.split(1).unseen
+    flat = dataset.images[tested].reshape(len(tested), -1) / 255
+    flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    labels = dataset.labels[tested]
+    different = labels[:, np.newaxis] != labels
+    above = np.triu_indices(len(tested), 1)
+    classes = np.sort(np.stack([labels[i] for i in above]), axis=0)
+    _, kind, size = np.unique(classes, axis=1, return_inverse=True, return_counts=True)
+    expected = roc_auc_score(
+        different[above], -(flat @ flat.T)[above], sample_weight=1 / size[kind.ravel()]
+    )
+    assert row["raw pixels"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_gains_over_the_choices_by_hand():
+    ways = {class_splits.TRAINED: [0.7, 0.8, 0.9], "raw pixels": [0.6, 0.85, 0.8]}
+    found = metrics.auc_differences(pd.DataFrame(ways), class_splits.TRAINED, "trained", "choices")
+    gain = found.loc["raw pixels", "trained minus it"]
+    assert gain.whole == pytest.approx([0.1, -0.05, 0.1])
+    assert found.loc["raw pixels", "choices ahead"] == 2
+    assert found.index.tolist() == ["raw pixels"]
+
+
+def test_levels_by_hand():
+    found = class_splits.summarise(made(own=[60, 62], others=[50, 61, 61.5, 70]))
+    row = found.loc["accuracy, unseen"]
+    assert row["study's choice"].whole.tolist() == [60, 62]
+    assert row["other choices"].whole.tolist() == [50, 61, 61.5, 70]
+    assert (row["lowest of them"].mean, row["highest"].mean) == (50, 70)
+    assert row["below the study's"] == 1  # below the mean of 61
+    assert found.index.tolist() == list(class_splits.METRICS)
+    assert [found.loc[f, "highest"].unit for f in ("accuracy, seen", "AUC, seen")] == ["%", ""]
+
+
+def test_spreads_by_hand():
+    row = class_splits.standard_deviations(made(own=[60, 62], others=[50, 60, 70])).loc[
+        "accuracy, all"
+    ]
+    # (60, 62): standard deviation sqrt(2); (50, 60, 70): 10
+    assert row["SD of seeds"].mean == pytest.approx(np.sqrt(2))
+    assert row["SD of choices"].mean == pytest.approx(10)
+    assert (row["SD of seeds"].unit, row["SD of seeds"].has_ends) == ("points", False)
+    assert row["ratio"] == pytest.approx(10 / np.sqrt(2))
+    assert row["at least"] < row["ratio"] < row["at most"]
+
+
+def test_the_ratio_of_two_spreads_has_fishers_interval():
+    first, second = np.random.default_rng(0).normal(size=(2, 8)) * [[3], [1]]
+    ratio, low, high = class_splits.ratio_of_standard_deviations(first, second[:5])
+    assert ratio == pytest.approx(np.std(first, ddof=1) / np.std(second[:5], ddof=1))
+    # the ends are where the test of equal variances, at that ratio, is just refused
+    for end, probability in ((low, 0.975), (high, 0.025)):
+        assert stats.f.cdf((ratio / end) ** 2, 7, 4) == pytest.approx(probability)
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(1000):
+        _, low, high = class_splits.ratio_of_standard_deviations(
+            2 * rng.normal(size=8), rng.normal(size=5)
+        )
+        covered.append(low <= 2 <= high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_ranking_is_of_other_choices_alone():
+    found = class_splits.ranking(made(own=[99, 1], others=[61, 50, 62, 70]))
+    assert found.index.tolist() == ["choice 3", "choice 2", "choice 4", "choice 5"]
+    assert [area.mean for area in found["AUC, unseen"]] == [50, 61, 62, 70]
+
+
+def test_pixels_are_held_against_the_network_by_choice():
+    table = made(own=[0.1, 0.1], others=[0.6, 0.7, 0.4, 0.9], pixels=0.65)
+    lost, share, difference = class_splits.against_pixels(table)
+    assert lost == 2
+    # two of four: an exact interval (Clopper, Pearson 1934)
+    low, high = stats.beta.ppf([0.025, 0.975], [2, 3], [3, 2])
+    assert (share.mean, share.seeds, share.unit) == (50, 4, "%")
+    assert (share.low, share.high) == pytest.approx((100 * low, 100 * high))
+    assert difference.whole.tolist() == pytest.approx([0.05, -0.05, 0.25, -0.25])
+    assert difference.signed

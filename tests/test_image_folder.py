@@ -1,0 +1,249 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from PIL import Image
+
+from siamese_utils import settings
+from siamese_utils.data import datasets, image_folder, user_images
+from siamese_utils.data.fashion_mnist import DataError
+from siamese_utils.training import trainer
+from siamese_utils.training.config import TrainingConfig
+
+CLASSES = ("ant", "bee", "cat", "dog", "eel")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A folder of five classes with twenty images each, of other sizes, and one file that is none."""
+    folder = tmp_path_factory.mktemp("pets")
+    rng = np.random.default_rng(0)
+    for name in CLASSES:
+        (folder / name).mkdir()
+        for i in range(20):
+            image = Image.fromarray(rng.integers(0, 256, (9 + i, 12), dtype=np.uint8))
+            image.save(folder / name / f"{i}.png")
+    (folder / "ant" / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def pets(drawn, tmp_path, store, fresh):
+    return shutil.copytree(drawn, tmp_path / "pets")
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The numbers of files that are read as images, one for each time."""
+    numbers, read = [], image_folder.pictures.read
+
+    def count(paths, *how):
+        numbers.append(len(paths))
+        return read(paths, *how)
+
+    monkeypatch.setattr(image_folder.pictures, "read", count)
+    return numbers
+
+
+def test_a_folder_becomes_a_data_set(pets, capsys):
+    found = datasets.load(image_folder.import_folder(pets, 10))
+    assert found.name == "pets"
+    assert found.class_names == CLASSES
+    assert found.images.shape == (100, 10, 10, 1)
+    assert np.bincount(found.labels).tolist() == [20] * 5
+    [at] = [i for i, path in enumerate(sorted((pets / "bee").iterdir())) if path.name == "3.png"]
+    whole = Image.open(pets / "bee" / "3.png")  # 12 x 12, as it happens
+    expected = np.asarray(whole.resize((10, 10), Image.Resampling.BILINEAR), dtype=int)
+    assert np.abs(found.images[20 + at, ..., 0] - expected).max() <= 1
+    assert "notes.txt" in capsys.readouterr().err
+    assert found.banner == (
+        "Made from the images in “pets”: 100 images, 10 x 10, grey; "
+        "1 file cannot be read and is left out."
+    )
+    assert not found.has_study_figures
+
+
+def test_four_tenths_of_the_classes_are_unseen_or_those_that_are_named(pets):
+    drawn = datasets.load(image_folder.import_folder(pets))
+    assert len(drawn.unseen) == 2
+    assert sorted(drawn.seen + drawn.unseen) == [0, 1, 2, 3, 4]
+    named = datasets.load(image_folder.import_folder(pets, unseen=["dog", "bee", "dog"]))
+    assert named.names_of(named.unseen) == ["bee", "dog"]
+
+
+def test_a_second_time_nothing_is_read(pets, reads):
+    name = image_folder.import_folder(pets)
+    assert image_folder.import_folder(pets) == name
+    assert reads == [101]
+
+
+@pytest.mark.parametrize("change", ["content", "another file", "size", "unseen", "class"])
+def test_what_is_changed_is_read_again(pets, reads, change):
+    name = image_folder.import_folder(pets)
+    size, unseen = (30 if change == "size" else user_images.DEFAULT_SIDE), ()
+    if change == "content":  # of the same length, at the same time
+        path = pets / "cat" / "7.png"
+        before, content = path.stat(), bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        assert path.stat().st_size == before.st_size
+    elif change == "another file":
+        shutil.copy(pets / "cat" / "7.png", pets / "cat" / "more.png")
+    elif change == "unseen":
+        chosen = datasets.load(name).unseen
+        unseen = [c for i, c in enumerate(CLASSES) if i not in chosen][:2]
+    elif change == "class":
+        (pets / "dog").rename(pets / "fox")
+    assert image_folder.import_folder(pets, size, unseen) != name
+    assert len(reads) == 2
+
+
+@pytest.mark.fault("the kept copy of one's own images cut, changed or another's", "made anew")
+def test_a_damaged_copy_is_made_anew(pets, store, reads):
+    name = image_folder.import_folder(pets)
+    path = store / f"{name}.npz"
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:2000] + b"?" + whole[2001:], b"", whole[:-40]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="give the folder of the images again"):
+            image_folder.load(name)
+    assert image_folder.import_folder(pets) == name
+    assert path.read_bytes() == whole
+    path.rename(path.with_name(f"{image_folder.NAME_PREFIX}other.npz"))
+    with pytest.raises(DataError):  # another's content under this name
+        image_folder.load(f"{image_folder.NAME_PREFIX}other")
+
+
+def test_a_folder_can_be_named_where_a_data_set_can(pets, monkeypatch):
+    name = datasets.resolve_name(str(pets))
+    assert datasets.load(str(pets)) is datasets.load(name)
+    assert datasets.resolve_name(name) == name
+    monkeypatch.chdir(pets.parent)
+    assert datasets.resolve_name("pets") == name
+    with pytest.raises(ValueError, match="unknown data set 'pet'"):
+        datasets.resolve_name("pet")
+
+
+def test_a_quick_look_says_so(pets):
+    found = datasets.load(image_folder.import_folder(pets), 15)
+    assert len(found.labels) == 75
+    assert found.banner.endswith("left out. A quick look at 15 images of each class.")
+
+
+@pytest.mark.fault(
+    "a folder of images with too few classes or images, too many, or none", "one line, exit 2"
+)
+@pytest.mark.parametrize(
+    ("spoil", "how", "message"),
+    [
+        (lambda f: shutil.rmtree(f), {}, "is no folder"),
+        (lambda f: [shutil.rmtree(f / c) for c in CLASSES], {}, "holds no images"),
+        (
+            lambda f: [shutil.rmtree(f / c) for c in CLASSES[:2]],
+            {},
+            "3 subfolders .* wants 4 to 60",
+        ),
+        (lambda f: [_add(f, f"x{i}") for i in range(56)], {}, "61 subfolders .* wants 4 to 60"),
+        (lambda f: (f / "bee" / "9.png").unlink(), {}, "bee has 19 images; 20 are needed"),
+        (lambda f: (f / "bee" / "9.png").write_text("?"), {}, "bee has 19 images; 20 are needed"),
+        (lambda f: [p.write_text("?") for p in (f / "bee").iterdir()], {}, "bee has 0 images"),
+        (lambda f: None, {"size": 7}, "--image-size must be 8 to 48, not 7"),
+        (lambda f: None, {"size": 49}, "--image-size must be 8 to 48, not 49"),
+        (lambda f: None, {"unseen": ["bee"]}, "2 to 3 of 5 classes can be unseen, not 1"),
+        (lambda f: None, {"unseen": CLASSES[1:]}, "2 to 3 of 5 classes can be unseen, not 4"),
+        (
+            lambda f: None,
+            {"unseen": ["bee", "elk"]},
+            "no class elk to leave unseen; there are ant,",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(pets, store, spoil, how, message):
+    spoil(pets)
+    with pytest.raises(ValueError, match=message):
+        image_folder.import_folder(pets, **how)
+    assert not store.exists()
+
+
+def test_a_stray_file_or_another_place_retrains_nothing(pets):
+    before = image_folder.import_folder(pets)
+    (pets / "ant" / "Thumbs.db").write_text("no image")
+    after = image_folder.import_folder(pets)
+    assert after != before
+    keys = {
+        trainer.key_of(trainer.resolve(TrainingConfig(dataset=name, images_per_class=15)))
+        for name in (before, after)
+    }
+    assert len(keys) == 1
+
+
+def test_a_folder_may_be_called_as_one_likes(pets, monkeypatch):
+    monkeypatch.chdir(pets.parent)
+    pets.rename("images-of-pets")
+    assert datasets.load("images-of-pets").name == "images-of-pets"
+
+
+@pytest.mark.parametrize("place", ["folder", "class"])
+def test_a_name_that_is_no_text_is_refused(pets, place):
+    path = pets if place == "folder" else pets / "ant"
+    path.rename(path.with_name("caf\udce9"))
+    with pytest.raises(ValueError, match="is no text; rename it"):
+        image_folder.import_folder(pets.with_name("caf\udce9") if place == "folder" else pets)
+
+
+def test_copies_of_one_image_are_refused(pets, store):
+    for path in (pets / "bee").glob("*.png"):
+        if path.name != "0.png":
+            shutil.copy(pets / "bee" / "0.png", path)
+    with pytest.raises(ValueError, match="bee has too many copies of one image"):
+        image_folder.import_folder(pets, unseen=["ant", "cat"])
+    assert not store.exists()
+
+
+def _add(folder, name):
+    (folder / name).mkdir()
+    (folder / name / "a.png").write_text("?")
+
+
+def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
+    output = tmp_path / "report"
+    (pets / "eel").rename(pets / "$e$l")  # no formula
+    (pets / "cat").rename(pets / "_cat")  # and not left out of a legend
+    arguments = ["--dataset", "pets", "--unseen", "_cat", "$e$l", "--image-size", "12"]
+    arguments += ["--profile", "quick", "--seeds", "1", "--output", str(output)]
+    process = start(*arguments, cwd=tmp_path)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "1 page, 9 figures, publishing.pdf" in out
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert re.search("On your images .*\\(\\$e\\$l, _cat\\)", page, re.DOTALL)
+    assert "data set pets" in page
+    for words in ("handout.pdf", str(settings.ROOT), str(tmp_path)):
+        assert words not in page
+    assert page.count("$e$l") > 10
+    assert not re.search("Glyph|Warning", page)
+    shown = BeautifulSoup(page, "html.parser").main
+    for drawing in shown("svg"):
+        drawing.decompose()
+    for words in ("2019", "Fashion-MNIST", "T-shirt", "the study"):
+        assert words not in shown.get_text()
+    for link in re.findall(r'href="(results/[^"]+)"', page):
+        assert (output / link).exists()
+    assert (output / "publishing.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--only", "03"], "--only chooses from the series"),
+        (["--scheduler", "tcp://host:8786"], "no copy of your own images"),
+        (["--unseen", "elk", "bee"], "no class elk"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(pets, start, more, message):
+    process = start("--dataset", str(pets), *more)
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert message in err
