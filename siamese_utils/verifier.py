@@ -55,7 +55,7 @@ class Answer(NamedTuple):
     """Whether two images show one class, and the probability that they do, 0..1."""
 
     same: bool | np.ndarray
-    calibration: float | np.ndarray
+    probability: float | np.ndarray
 
 
 class Neighbours(NamedTuple):

@@ -54,12 +54,12 @@ def test_groups_are_measured_by_themselves():
 def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
     labels = digits.labels
     by_label = [np.eye(10)[labels] + noise for noise in (0.0, 0.1)]  # seeds of one that knows all
-    monkeypatch.setattr(few_shot, "of_run", lambda run, _, rows: by_label[run][rows])
+    monkeypatch.setattr(few_shot, "of_trained", lambda run, _, rows: by_label[run][rows])
     blind = np.random.default_rng(0).normal(size=(len(labels), 3))
     monkeypatch.setattr(few_shot, "of_untrained", lambda _, seed, __, rows: blind[rows])
     monkeypatch.setattr(few_shot, "NUM_EPISODES", 80)
     monkeypatch.setattr(
-        few_shot.unseen, "embeddings", lambda of_seed, _, rows: by_label[of_seed][rows]
+        few_shot.unseen_classes, "embeddings", lambda of_seed, _, rows: by_label[of_seed][rows]
     )
     found = few_shot.accuracies({"knows": [0, 1]}, [0, 1], digits)
     assert found.loc["recipe for unseen classes", "1-shot"].whole.tolist() == [100, 100]

@@ -216,7 +216,7 @@ def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
     process = start(*arguments, cwd=tmp_path)
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert "1 page, 9 figures, publishing.pdf" in out
+    assert "1 page, 9 figures, report.pdf" in out
     page = (output / "index.html").read_text(encoding="utf-8")
     assert re.search("On your images .*\\(\\$e\\$l, _cat\\)", page, re.DOTALL)
     assert "data set pets" in page
@@ -231,7 +231,7 @@ def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
         assert words not in shown.get_text()
     for link in re.findall(r'href="(results/[^"]+)"', page):
         assert (output / link).exists()
-    assert (output / "publishing.pdf").read_bytes().startswith(b"%PDF-")
+    assert (output / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
 @pytest.mark.parametrize(

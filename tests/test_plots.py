@@ -74,7 +74,7 @@ DRAWN = {
     "dots": lambda: plots.dots(MEANS),
     "histograms": lambda: plots.histograms(SHARES, thresholds={"0.5": 0.5}),
     "heat_map": lambda: plots.heat_map(AREAS, label="AUC"),
-    "lottery": lambda: plots.class_splits(DRAWS),
+    "class_splits": lambda: plots.class_splits(DRAWS),
     "embedding_maps": lambda: plots.embedding_maps(
         PLACES, pictures=np.repeat(IMAGES[0], 10, axis=0)
     ),
@@ -105,7 +105,9 @@ STACKED = [plot for plot in plots.WITH_NARROW_VARIANT if plot is not plots.two_t
 
 @pytest.mark.parametrize("plot", STACKED, ids=lambda plot: plot.__name__)
 def test_on_a_phone_subplots_stand_below_each_other(plot):
-    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES, "lottery": DRAWS}[plot.__name__]
+    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES, "class_splits": DRAWS}[
+        plot.__name__
+    ]
     options = {"thresholds": {"0.5": 0.5}} if plot is plots.histograms else {}
     parts = [data.assign(subplot=name) for name in ("first", "second")]
     wide, narrow = (plot(pd.concat(parts), narrow=n, **options) for n in (False, True))
@@ -121,7 +123,7 @@ def test_on_a_phone_subplots_stand_below_each_other(plot):
 
 
 def test_no_plot_function_is_left_out():
-    assert set(DRAWN) == set(functions_of(plots)) - {"in_words", "as_ink"}
+    assert set(DRAWN) == set(functions_of(plots)) - {"describe_data", "to_ink"}
 
 
 def test_what_can_be_drawn_for_a_phone_is():
@@ -436,7 +438,8 @@ FRAMES = {
 
 
 def test_no_figure_function_is_left_out():
-    others = {"accuracy", "panel", "worst_pairs", "sets_of", "two_towers", "tables_of_2019"}
+    others = {"accuracy", "metrics_table", "worst_pairs", "sampled_sets", "two_towers"}
+    others |= {"study_tables"}
     assert set(functions_of(figures)) == set(WITH_DATA) | others
 
 

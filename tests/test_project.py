@@ -145,7 +145,7 @@ def test_the_committed_report_is_a_full_one_of_these_notebooks():
     pages = {chapter.page for chapter in chapters.list_chapters()}
     assert {
         *pages,
-        "publishing.pdf",
+        "report.pdf",
         "handout.pdf",
         "slides.pdf",
         "search.js",

@@ -149,7 +149,7 @@ def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     ids = re.findall(r'\sid="([^"]+)"', path.read_text())
     assert len(ids) == len(set(ids))
     assert [name for name, _ in body.headings] == ["code-1", "twice", "twice-2"]
-    pdf.render_pdfs([body], tmp_path, ["publishing.pdf"], banner="", subtitle="")
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="")
 
 
 @pytest.mark.fault("a link of a notebook would run code at a click", "it becomes text")
@@ -259,15 +259,15 @@ def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path
 def test_the_pdf_is_whole(make_chapter, tmp_path):
     chapter = make_chapter(v4.new_markdown_cell("## One\n\n$$L = D^2$$"), SAMPLE)
     body = html.render_body(chapter, run(chapter, tmp_path), {})
-    pdf.render_pdfs([body], tmp_path, ["publishing.pdf"], banner="", subtitle="quick")
-    content = (tmp_path / "publishing.pdf").read_bytes()
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="quick")
+    content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
     time.sleep(1.1)  # of a time stamp a second would show
     again = tmp_path / "again"
     again.mkdir()
-    pdf.render_pdfs([body], again, ["publishing.pdf"], banner="", subtitle="quick")
-    assert (again / "publishing.pdf").read_bytes() == content
+    pdf.render_pdfs([body], again, ["report.pdf"], banner="", subtitle="quick")
+    assert (again / "report.pdf").read_bytes() == content
 
 
 def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, monkeypatch):
@@ -276,7 +276,7 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     typeset = []
     monkeypatch.setattr(pdf, "_typeset", lambda _, content, *__: typeset.append(content))
-    pdf.render_pdfs([body], tmp_path, ["publishing.pdf"], "", "")
+    pdf.render_pdfs([body], tmp_path, ["report.pdf"], "", "")
     soup = BeautifulSoup(typeset[0], "html.parser")
     titles = [heading.text for heading in soup.find_all(["h1", "h2", "h3"])]
     assert titles == [
@@ -329,8 +329,8 @@ def test_a_page_with_citations_becomes_a_pdf(make_chapter, tmp_path):
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     assert ("references", "References") in body.headings
     other = replace(body, chapter=replace(chapter, path=tmp_path / "08-other.ipynb"))
-    pdf.render_pdfs([body, other], tmp_path, ["publishing.pdf"], banner="", subtitle="quick")
-    assert (tmp_path / "publishing.pdf").read_bytes().startswith(b"%PDF-")
+    pdf.render_pdfs([body, other], tmp_path, ["report.pdf"], banner="", subtitle="quick")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_nbconvert_offers_both(make_chapter, tmp_path):
@@ -457,7 +457,7 @@ def make_report(folder, *names, text):
 
 def test_a_report_replaces_the_old_one_and_nothing_else(tmp_path):
     write(tmp_path, "store/run", "notes.html", text="not a report's")
-    old = ["index.html", "publishing.pdf", "figures/a.svg", "results/a", "results/gone"]
+    old = ["index.html", "report.pdf", "figures/a.svg", "results/a", "results/gone"]
     make_report(tmp_path, *old, text="old")
     staging = publish.open_staging(tmp_path)
     write(staging, "index.html", "results/a", text="new")
@@ -475,7 +475,7 @@ def test_a_report_replaces_the_old_one_and_nothing_else(tmp_path):
     "the next run finishes it; no reader meets half of one",
 )
 def test_an_interrupted_move_is_finished(tmp_path, monkeypatch, moves):
-    make_report(tmp_path, "index.html", "a.html", "publishing.pdf", "results/t", text="old")
+    make_report(tmp_path, "index.html", "a.html", "report.pdf", "results/t", text="old")
     write(publish.open_staging(tmp_path), "index.html", "a.html", "b.html", "results/t", text="new")
     replace, left = publish.os.replace, iter(range(moves + 1))
 

@@ -251,7 +251,7 @@ def test_what_is_measured_of_trainings_is_kept_by_name(results, digits, monkeypa
     counts = np.ones((10, 10, 4), dtype=np.int64)
     whole = PairHistogram(counts, 0.25, digits.classes)
     one = replace(make_distances(), whole=whole, groups=np.ones((2, 3, 2, 4)))
-    monkeypatch.setattr(kept.distances, "of_runs", lambda runs: [one] * len(runs))
+    monkeypatch.setattr(kept.pair_distances, "of_trained", lambda runs: [one] * len(runs))
     runs = {name: [make_run(model=name, seed=s) for s in (0, 1)] for name in ("base", "complex")}
     found, drawn, counted = kept.record_metrics(runs, digits, "{}, m = 1")
     assert found == {"base": [one, one], "complex": [one, one]}

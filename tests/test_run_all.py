@@ -43,7 +43,7 @@ def test_a_run_says_what_it_does_and_what_it_found(whole_run):
     assert len(re.findall("trained: ", whole_run.said)) == len(steps - on_the_way)
     assert f"{len(steps - on_the_way)} trainings to do" in whole_run.said
     end = whole_run.said[whole_run.said.index("Done in") :]
-    assert re.search(r"\d+ pages, \d+ figures, publishing.pdf, in ", end)
+    assert re.search(r"\d+ pages, \d+ figures, report.pdf, in ", end)
     assert re.search(r"base model, AUC on unseen classes: 0\.\d+ ±", end)
     assert "index.html" in end
 
@@ -52,7 +52,7 @@ def test_the_report_is_whole(report):
     pages = {path.name for path in report.glob("*.html")}
     names = [path.stem for path in settings.NOTEBOOKS.glob("*.ipynb")]
     assert pages == {"index.html", *(f"{name}.html" for name in names if name != chapters.SUMMARY)}
-    assert (report / "publishing.pdf").read_bytes().startswith(b"%PDF-")
+    assert (report / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert not [path for path in report.iterdir() if path.name.startswith(".")]
 
 
@@ -412,14 +412,14 @@ def test_trouble_with_the_pdf_costs_the_pdf_alone(
 
     make_notebook(tmp_path, "print('done')")
     output = tmp_path / "report"
-    (publish.open_staging(output) / "publishing.pdf").write_text("the old one")
+    (publish.open_staging(output) / "report.pdf").write_text("the old one")
     publish.publish(output, {})
     monkeypatch.setattr(typst, "compile", refuse)
     status = run_all.main(["--dataset", "digits", "--output", str(output)])
     assert status == 1
     assert "without a PDF: no fonts" in capsys.readouterr().err
-    assert "publishing.pdf" not in (output / "01-a.html").read_text()
-    assert not (output / "publishing.pdf").exists()
+    assert "report.pdf" not in (output / "01-a.html").read_text()
+    assert not (output / "report.pdf").exists()
 
 
 @pytest.mark.parametrize("engine", ["typst", "pypandoc"])

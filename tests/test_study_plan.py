@@ -261,7 +261,7 @@ def test_some_choices_of_the_lottery_are_trained_as_the_study_trains(plan):
 def test_many_classes_make_a_step_larger(plan, monkeypatch):
     assert plan.experiment().batch == 128
     many = SimpleNamespace(seen=tuple(range(70)))
-    monkeypatch.setattr(study_plan.sources, "load", lambda *_: many)
+    monkeypatch.setattr(study_plan.datasets, "load", lambda *_: many)
     assert plan.experiment().batch == 140
 
 

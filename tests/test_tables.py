@@ -28,7 +28,7 @@ def drawn_panel(accuracies, margin=1.0):
     """The panel of one seed for each accuracy in % at 0.5, the same on each set."""
     figures = {}
     for name in SETS:
-        for figure in (*tables.RULES.values(), "AUC"):
+        for figure in (*tables.THRESHOLD_RULES.values(), "AUC"):
             unit = "" if figure == "AUC" else "%"
             figures[name, figure] = measurement(np.divide(accuracies, 1 if unit else 100), unit)
     return pd.Series(figures, dtype=object)

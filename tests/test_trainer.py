@@ -268,13 +268,13 @@ def squared(
         for b in blocks
     )
 '''
-REGISTERED = 'OBJECTIVES["squared"] = squared\n'
+REGISTERED = 'TASKS["squared"] = squared\n'
 WITH_NEW_LOSS = """
 import json, sys, siamese_utils
 from dataclasses import replace
 from siamese_utils.training import trainer
-from siamese_utils.training.config import Experiment
-base = Experiment(dataset="digits", epochs=2, precision="float32")
+from siamese_utils.training.config import TrainingConfig
+base = TrainingConfig(dataset="digits", epochs=2, precision="float32")
 others = [replace(base, objective=name) for name in ("triplet", "softmax")]
 keys = [trainer.key_of(e) for e in (base, *others)]
 loaded = trainer.train(base)
@@ -295,9 +295,9 @@ def test_a_new_loss_costs_three_places_and_retrains_nothing_else(store, tmp_path
     shutil.copytree(
         settings.ROOT / "siamese_utils", copy, ignore=shutil.ignore_patterns("__pycache__")
     )
-    with (copy / "learning" / "losses.py").open("a", encoding="utf-8") as file:
+    with (copy / "training" / "losses.py").open("a", encoding="utf-8") as file:
         file.write(NEW_LOSS)
-    with (copy / "learning" / "objectives.py").open("a", encoding="utf-8") as file:
+    with (copy / "training" / "tasks.py").open("a", encoding="utf-8") as file:
         file.write(NEW_OBJECTIVE + "\n\n" + REGISTERED)
     told = run_python(WITH_NEW_LOSS, tmp_path, PYTHONPATH=str(copy.parent))
     place, their_keys, loaded, new, history = json.loads(told.splitlines()[-1])

@@ -109,7 +109,7 @@ def test_copies_of_one_image_cannot_be_held_out():
 def test_an_interrupted_fit_answers_nothing(digits, two, monkeypatch):
     judge = SiameseVerifier(epochs=1).fit(digits.images[:300], digits.labels[:300])
     monkeypatch.setattr(
-        verifier.training, "fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        verifier.trainer, "fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         judge.fit(digits.images[:300], digits.labels[:300])
@@ -461,7 +461,7 @@ def test_an_interruption_while_it_is_calibrated_leaves_nothing(digits, monkeypat
         raise KeyboardInterrupt
 
     judge = SiameseVerifier("raw pixels")
-    monkeypatch.setattr(verifier.probability, "fit", press)
+    monkeypatch.setattr(verifier.calibration, "fit", press)
     with pytest.raises(KeyboardInterrupt):
         judge.fit(digits.images[:300], digits.labels[:300])
     with pytest.raises(NotFittedError):
@@ -491,7 +491,7 @@ def test_unequal_classes_are_warned_of(digits, monkeypatch):
 def test_many_classes_are_measured_in_little_memory(digits):
     judge = SiameseVerifier("raw pixels").fit(digits.images[:300], digits.labels[:300])
     found = judge._count(digits.images[:400], np.repeat(np.arange(200), 2))
-    assert len(found.classes) == verifier.own.MOST_CLASSES
+    assert len(found.classes) == verifier.user_images.MAX_CLASSES
 
 
 def test_pairs_of_ones_own_set_the_probability(plain, digits):

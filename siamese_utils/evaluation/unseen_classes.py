@@ -141,7 +141,7 @@ ABLATED_METHODS: dict[str, Method] = {
 def embed_by(split: SmallEncoderConfig, way: str) -> Embed:
     """Return the embedding of a way, fitted on what a split's trainings see.
 
-    way: a name in LADDER or VARIATIONS.
+    way: a name in METHODS or ABLATED_METHODS.
     """
     one = _method(way)
     networks = [_network(training, one.layer) for training in one.trainings(split)]
@@ -185,7 +185,7 @@ def outcomes(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.Da
 
     Columns: the names of the unseen classes, the way, and from all pairs of test images the AUC on
     unseen and on seen classes, and the accuracy on both in %, at the threshold tuned on seen
-    validation images and at the best one. ways: in LADDER or VARIATIONS; the ceiling is left out
+    validation images and at the best one. ways: in METHODS or ABLATED_METHODS; the ceiling is left out
     where there are no images to learn every class from.
     """
     rows = []
@@ -218,7 +218,7 @@ def measure(split: SmallEncoderConfig, way: str) -> PairDistances:
 
 def _code(way: str) -> list[str]:
     """Return what shapes its embeddings beside weights and data: a change measures anew."""
-    table = "LADDER" if way in METHODS else "VARIATIONS"
+    table = "METHODS" if way in METHODS else "ABLATED_METHODS"
     return [
         f"evaluation.unseen_classes.{table}",
         "evaluation.unseen_classes.truncate",

@@ -145,9 +145,7 @@ def _print_summary(order: RunOptions, seconds: float, console: Console) -> None:
     """Say what was made, and what it found where the summary was made too."""
     figures = len(list((order.output / "figures").glob("*.svg")))
     pages = len(order.chapters)
-    made = (
-        f"{pages} page{'s' * (pages > 1)}, {figures} figures{', publishing.pdf' * order.with_pdf}"
-    )
+    made = f"{pages} page{'s' * (pages > 1)}, {figures} figures{', report.pdf' * order.with_pdf}"
     lines = [f"Done in {format_seconds(seconds)}: {made}, in {order.output}."]
     folder = order.output / "results"
     if (folder / "headlines.csv").exists():

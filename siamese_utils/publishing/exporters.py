@@ -45,8 +45,8 @@ class PDFExporter(Exporter):
         nb, resources = super().from_notebook_node(nb, resources, **kwargs)
         body = html.render_body(_chapter(nb, resources), nb, pages={})
         with tempfile.TemporaryDirectory() as folder:
-            pdf.render_pdfs([body], Path(folder), ["publishing.pdf"], banner="", subtitle="")
-            return (Path(folder) / "publishing.pdf").read_bytes(), resources
+            pdf.render_pdfs([body], Path(folder), ["report.pdf"], banner="", subtitle="")
+            return (Path(folder) / "report.pdf").read_bytes(), resources
 
 
 def _chapter(nb: NotebookNode, resources: dict[str, Any]) -> chapters.Chapter:

@@ -117,7 +117,7 @@ def _report(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Co
 
 
 # name -> what composes it; the last one takes the chapters apart
-DOCUMENTS = {"slides.pdf": _slides, "handout.pdf": _handout, "publishing.pdf": _report}
+DOCUMENTS = {"slides.pdf": _slides, "handout.pdf": _handout, "report.pdf": _report}
 
 
 def _typeset(name: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:

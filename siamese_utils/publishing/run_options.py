@@ -48,7 +48,7 @@ class RunOptions:
     @property
     def pdfs(self) -> list[str]:
         """Its documents; a part has no handout and no slides."""
-        documents = ["publishing.pdf"] if self.is_part else list(pdf.DOCUMENTS)
+        documents = ["report.pdf"] if self.is_part else list(pdf.DOCUMENTS)
         return documents if self.with_pdf else []
 
     @property

@@ -7,9 +7,9 @@ import pytest
 
 SHOWS = """
 import pandas as pd
-from siamese_utils.evaluation.intervals import measured
+from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.reporting import plot_data, plots, show
-found = {"a": measured([0.1, 0.3]), "b": measured([0.5, 0.6])}
+found = {"a": measurement([0.1, 0.3]), "b": measurement([0.5, 0.6])}
 found = pd.DataFrame({"AUC": found}).rename_axis("way")
 show.figure(plots.dots, plot_data.tidy(found, series="way"), "Two ways.", x="AUC")
 show.table(found, "Two rows.", save="two")
@@ -38,6 +38,6 @@ def test_two_runs_make_the_same_bytes(start_series, tmp_path):
         folder = tmp_path / f"report {seed}"
         paths = [path for path in folder.rglob("*") if path.is_file()]
         made.append({str(path.relative_to(folder)): path.read_bytes() for path in paths})
-    assert {"01-a.html", "publishing.pdf", "handout.pdf", "notebooks/01-a.ipynb"} <= made[0].keys()
+    assert {"01-a.html", "report.pdf", "handout.pdf", "notebooks/01-a.ipynb"} <= made[0].keys()
     assert made[0].keys() == made[1].keys()
     assert not [name for name in made[0] if made[0][name] != made[1][name]]
