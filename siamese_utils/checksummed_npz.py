@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 def write(path: Path, name: str, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
     """Write arrays, under a name of ASCII, to a file that appears whole or not at all.
 
-    It is an npz file with a seal behind its end, which ``numpy.load` passes over.
+    It is an npz file with a seal behind its end, which ```numpy.load` passes over.
     """
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **arrays)

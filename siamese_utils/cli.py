@@ -20,7 +20,7 @@ from siamese_utils.cli_utils import OneLineParser, exit_with
 from siamese_utils.data import image_files, user_images
 from siamese_utils.data.image_files import ImageFiles
 from siamese_utils.training import cache
-from siamese_utils.training.config import REGULARISATIONS
+from siamese_utils.training.encoders import ENCODERS
 from siamese_utils.training.trainer import TrainingDivergedError
 from siamese_utils.verifier import ENSEMBLE, EXPORT_PATHS, SETTINGS, UNTRAINED, SiameseVerifier
 
@@ -67,7 +67,7 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--model",
-        choices=(*REGULARISATIONS, ENSEMBLE, *UNTRAINED),
+        choices=(*ENCODERS, ENSEMBLE, *UNTRAINED),
         default="base",
         help="the study's network (base); or recipe, for classes not shown; or one that learns nothing",
     )

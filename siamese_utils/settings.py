@@ -29,21 +29,23 @@ class Profile:
     name: str
     seeds: int  # repetitions of the first study
     epochs: int
-    short: int  # epochs of the comparisons beside the study's tables
+    short_epochs: int  # epochs of the comparisons beside the study's tables
     milestones: tuple[int, ...]  # epochs after which a long training is looked at on its way
     images_per_class: int | None  # None: all of them
-    choices: int  # of seen classes, in the split lottery
-    own_seeds: int  # of the study's choice, beside them
-    full_choices: int  # of the former, that are trained as long as the study's
-    lottery_epochs: int
-    unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
-    unseen_varied: int  # of the drawn ones, on which the network is changed in one thing at a time
-    unseen_steps: int  # of a training there
-    fitted_to: tuple[int, ...]  # images that a verifier learns from, to see how sure it may be
-    repeats: int  # of the second study: most of its trainings take seconds
+    num_class_splits: int  # of seen classes, in the split lottery
+    study_split_seeds: int  # of the study's choice, beside them
+    num_fully_trained: int  # of the former, that are trained as long as the study's
+    class_split_epochs: int
+    num_unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
+    num_ablation_splits: (
+        int  # of the drawn ones, on which the network is changed in one thing at a time
+    )
+    small_encoder_steps: int  # of a training there
+    verifier_sizes: tuple[int, ...]  # images that a verifier learns from, to see how sure it may be
+    transfer_seeds: int  # of the second study: most of its trainings take seconds
     pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
     contrasts: tuple[float, ...]  # of the rectangles among textures
-    to_the_end: int  # epochs in which such a training should end by itself
+    max_transfer_epochs: int  # epochs in which such a training should end by itself
 
 
 PROFILES = {
@@ -51,41 +53,41 @@ PROFILES = {
         "full",
         seeds=3,
         epochs=20,
-        short=5,
+        short_epochs=5,
         milestones=(1, 2, 5, 10),
         images_per_class=None,
-        choices=20,
-        own_seeds=6,
-        full_choices=5,
-        lottery_epochs=5,
-        unseen_splits=(5, 20, 20),
-        unseen_varied=10,
-        unseen_steps=100,
-        fitted_to=(120, 300, 1000, 10_000),
-        repeats=5,
+        num_class_splits=20,
+        study_split_seeds=6,
+        num_fully_trained=5,
+        class_split_epochs=5,
+        num_unseen_splits=(5, 20, 20),
+        num_ablation_splits=10,
+        small_encoder_steps=100,
+        verifier_sizes=(120, 300, 1000, 10_000),
+        transfer_seeds=5,
         pair_numbers=(5, 10, 20, 50, 100, 200),
         contrasts=(1.0, 0.5, 0.25, 0.125),
-        to_the_end=100,
+        max_transfer_epochs=100,
     ),
     "quick": Profile(
         "quick",
         seeds=2,
         epochs=3,
-        short=2,
+        short_epochs=2,
         milestones=(1, 2),
         images_per_class=300,
-        choices=4,
-        own_seeds=2,
-        full_choices=1,
-        lottery_epochs=2,
-        unseen_splits=(1, 2, 1),
-        unseen_varied=1,
-        unseen_steps=30,
-        fitted_to=(300,),
-        repeats=2,
+        num_class_splits=4,
+        study_split_seeds=2,
+        num_fully_trained=1,
+        class_split_epochs=2,
+        num_unseen_splits=(1, 2, 1),
+        num_ablation_splits=1,
+        small_encoder_steps=30,
+        verifier_sizes=(300,),
+        transfer_seeds=2,
         pair_numbers=(10, 50),
         contrasts=(1.0, 0.125),
-        to_the_end=20,
+        max_transfer_epochs=20,
     ),
 }
 CELL_HOURS = 4.0  # that a cell of a notebook may take: for long, but not for ever
@@ -115,8 +117,8 @@ def cache_dir() -> Path:
 def results_dir() -> Path:
     """Return the folder that a notebook writes its tables to.
 
-    ``run_all.py` sets it. A notebook run by hand writes to a folder of its own, so that the
-    report changes through ``run_all.py` alone.
+    ```run_all.py` sets it. A notebook run by hand writes to a folder of its own, so that the
+    report changes through ```run_all.py` alone.
     """
     return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "scratch")
 

@@ -26,13 +26,11 @@ from siamese_utils.evaluation import baselines, calibration, ensemble, pair_hist
 from siamese_utils.evaluation.baselines import Embed
 from siamese_utils.evaluation.calibration import PlattScaling
 from siamese_utils.evaluation.pair_histogram import PairHistogram
-from siamese_utils.training import machine, small_encoder, trainer
-from siamese_utils.training.config import (
-    REGULARISATIONS,
-    TrainingConfig,
-    check_choice,
-    min_batch_size,
-)
+from siamese_utils.training import machine, pair_training, small_encoder, trainer
+from siamese_utils.training.config import check_choice
+from siamese_utils.training.encoders import ENCODERS, build_encoder
+from siamese_utils.training.encoders import small_encoder as build_small_encoder
+from siamese_utils.training.pair_training import TrainingConfig, min_batch_size
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 if TYPE_CHECKING:
@@ -83,9 +81,9 @@ class SiameseVerifier(BaseEstimator):
     ) -> None:
         """Choose how to embed images; `fit` refuses what cannot be.
 
-        model: the study's encoder, a name in `config.REGULARISATIONS`, trained with margin and epochs;
+        model: the study's encoder, a name in `config.ENCODERS`, trained with margin and epochs;
         or one that has no use for these: `recipe`, of outlines, gradients and small networks (see
-        ``evaluation.ensemble`), better where pairs show classes that `fit` did not see, tried on
+        ```evaluation.ensemble`), better where pairs show classes that `fit` did not see, tried on
         things before a ground of 0, and for images of up to 48 x 48 pixels; or `raw pixels` or
         `silhouette`, which learn nothing. false_accept_rate: the share of different pairs, of
         classes shown to `fit`, that `is_same` is to take for the same, above 0 and below 1: as it
@@ -121,18 +119,26 @@ class SiameseVerifier(BaseEstimator):
         classes = tuple(range(len(names)))  # all of them are seen
         dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
         split = user_images.hold_out(dataset, self.seed)
-        taught = images[split.train], labels[split.train]
-        self._forget()  # until it is whole: an interrupted training answers nothing
-        encoders, whitenings = [], []
+        training_data = images[split.train], labels[split.train]
+        self._forget()  # a verifier whose training was interrupted must not answer
+        networks, whitenings = [], []
         if self.model == ENSEMBLE:
-            steps = SmallEncoderConfig(seed=self.seed).starts(small_encoder.NUM_INITIALISATIONS)
-            encoders = [small_encoder.fit(step, *taught)[0] for step in steps]
-            whitenings = ensemble.fit(*taught, _networks(encoders))
-        elif self.model in REGULARISATIONS:
-            user_images.warn_if_unbalanced(taught[1])
-            encoders = [_train(self._experiment(), dataset, split)]
-        precision = machine.best_precision() if self.model in REGULARISATIONS else "float32"
-        self._keep(encoders, whitenings, images.shape[1:], precision)
+            first = SmallEncoderConfig(seed=self.seed)
+            for config in first.initialisations(small_encoder.NUM_INITIALISATIONS):
+                fit = partial(small_encoder.fit, config, *training_data)
+                networks.append(trainer.run_fit(config, fit).encoder)
+            whitenings = ensemble.fit(*training_data, _as_functions(networks))
+        elif self.model in ENCODERS:
+            user_images.warn_if_unbalanced(training_data[1])
+            config = replace(
+                self._config(),
+                precision=machine.best_precision(),
+                batch_size=min_batch_size(len(names)),
+            )
+            fit = partial(pair_training.fit, config, dataset, split)
+            networks = [trainer.run_fit(config, fit).encoder]
+        precision = machine.best_precision() if self.model in ENCODERS else "float32"
+        self._keep(networks, whitenings, images.shape[1:], precision)
         try:
             self._calibrate_on(images[split.validation], labels[split.validation])
         except BaseException:  # Ctrl-C too
@@ -200,7 +206,7 @@ class SiameseVerifier(BaseEstimator):
 
         Each class and each two classes weigh the same; of more than 60 classes, 60 are drawn. Of
         images that `fit` has seen they would be flattered. The accuracy is that of `is_same`; log-loss,
-        Brier score and confidence are of the probability, see ``evaluation.calibration`.
+        Brier score and confidence are of the probability, see ```evaluation.calibration`.
         """
         found = self._count(images, labels)
         curve = found.curve_of_classes(found.classes)
@@ -208,7 +214,7 @@ class SiameseVerifier(BaseEstimator):
             "AUC": curve.auc,
             "EER": curve.equal_error_rate,
             "accuracy": curve.accuracy(self.threshold_),
-            "true accepts at 1 %": curve.true_accepts(0.01),
+            "true accepts at 1 %": curve.tar_at_far(0.01),
         }
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> float:
@@ -235,21 +241,20 @@ class SiameseVerifier(BaseEstimator):
         """Write the encoder for other programs into a new folder, and return it.
 
         form: `saved_model`, TensorFlow's, a folder `encoder`; or `litert`, for phones and small
-        devices, a file ``encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
+        devices, a file ```encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
         float32 come out, computed in float32: a verifier fitted in bfloat16 has distances that
-        differ by up to some percent. ``verifier.json` beside it has the threshold. Raises
+        differ by up to some percent. ```verifier.json` beside it has the threshold. Raises
         FileExistsError, and ValueError for models that are more, or less, than one network.
         """
         check_is_fitted(self)
         check_choice("form", form, EXPORT_PATHS)
-        if self.fitted_["model"] not in REGULARISATIONS:
+        if self.fitted_["model"] not in ENCODERS:
             raise ValueError(
-                f"{self.fitted_['model']} is no single network; of {', '.join(REGULARISATIONS)} each is one"
+                f"{self.fitted_['model']} is no single network; of {', '.join(ENCODERS)} each is one"
             )
-        from siamese_utils.training import models
 
         # LiteRT computes in float32 alone
-        encoder = models.build_encoder(self.fitted_["model"], self.shape_, "float32")
+        encoder = build_encoder(self.fitted_["model"], self.shape_, "float32")
         encoder.set_weights(self.encoders_[0].get_weights())
         with atomic_io.create_folder_atomically(Path(folder)) as scratch:
             encoder.export(scratch / EXPORT_PATHS[form], format=EXPORT_FORMATS[form], verbose=False)
@@ -278,16 +283,16 @@ class SiameseVerifier(BaseEstimator):
         height, width, _ = shape = tuple(int(size) for size in kept["shape"])
         user_images.check_image_shape(shape)
         _check_size((height, width), verifier.model)
-        encoders = []
+        networks = []
         for build in verifier._builders(shape, kept["precision"]):
             encoder = build()
             number = len(encoder.weights)
             encoder.set_weights(weights[:number])
-            encoders.append(encoder)
+            networks.append(encoder)
             weights = weights[number:]
         both = zip(weights[::2], weights[1::2], strict=True)
         whitenings = [ensemble.Whitening(*one) for one in both]
-        verifier._keep(encoders, whitenings, shape, kept["precision"])
+        verifier._keep(networks, whitenings, shape, kept["precision"])
         verifier.probability_ = PlattScaling(**kept["probability"])
         verifier.threshold_ = kept["threshold"]
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
@@ -295,29 +300,26 @@ class SiameseVerifier(BaseEstimator):
         return verifier
 
     def _refuse_parameters(self) -> None:
-        check_choice("model", self.model, (*REGULARISATIONS, ENSEMBLE, *UNTRAINED))
-        if self.model in REGULARISATIONS:
-            self._experiment()
+        check_choice("model", self.model, (*ENCODERS, ENSEMBLE, *UNTRAINED))
+        if self.model in ENCODERS:
+            self._config()
         if not (isinstance(self.seed, int | np.integer) and self.seed >= 0):
             raise ValueError(f"seed must be a whole number of 0 or more, not {self.seed!r}")
         rate = self.false_accept_rate
         if rate is not None and not 0 < rate < 1:
             raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
 
-    def _experiment(self) -> TrainingConfig:
+    def _config(self) -> TrainingConfig:
         return TrainingConfig(self.model, self.margin, epochs=self.epochs, seed=self.seed)
 
     def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
         """Return what builds each of its networks, with fresh weights."""
         if self.model in UNTRAINED:
             return []
-        from siamese_utils.training import models
 
         if self.model == ENSEMBLE:
-            return [
-                partial(models.build_small_encoder, tuple(shape))
-            ] * small_encoder.NUM_INITIALISATIONS
-        return [partial(models.build_encoder, self.model, tuple(shape), precision)]
+            return [partial(build_small_encoder, tuple(shape))] * small_encoder.NUM_INITIALISATIONS
+        return [partial(build_encoder, self.model, tuple(shape), precision)]
 
     def _told(self) -> dict[str, Any]:
         """Return all that it is, beside weights."""
@@ -326,13 +328,13 @@ class SiameseVerifier(BaseEstimator):
 
     def _keep(
         self,
-        encoders: list[keras.Model],
+        networks: list[keras.Model],
         whitenings: list[ensemble.Whitening],
         shape: Sequence[int],
         precision: str,
     ) -> None:
         """Keep what was fitted, but for the probability."""
-        self.encoders_, self.whitenings_ = encoders, whitenings
+        self.encoders_, self.whitenings_ = networks, whitenings
         self.shape_, self.precision_ = tuple(shape), precision
         # what is set later waits for the next `fit`
         self.fitted_ = {
@@ -345,7 +347,7 @@ class SiameseVerifier(BaseEstimator):
             delattr(self, name)
 
     def _embed(self, images: np.ndarray) -> np.ndarray:
-        networks = _networks(self.encoders_)
+        networks = _as_functions(self.encoders_)
         if self.whitenings_:
             embed = baselines.to_unit_length(ensemble.embed_with(networks, self.whitenings_))
         elif networks:
@@ -424,24 +426,6 @@ class SiameseVerifier(BaseEstimator):
         )
 
 
-def _train(experiment: TrainingConfig, dataset: data.Dataset, split: data.Split) -> keras.Model:
-    """Train the study's encoder as the study does."""
-    import keras
-
-    from siamese_utils.training import models
-
-    experiment = replace(experiment, batch=min_batch_size(len(dataset.class_names)))
-    keras.utils.set_random_seed(experiment.seed)
-    shape = dataset.images.shape[1:]
-    encoder = models.build_encoder(experiment.model, shape, machine.best_precision())
-    trainer.fit(
-        trainer.prepare(experiment, encoder, dataset, split),
-        experiment.epochs,
-        lambda logs: trainer.check_finite(experiment.label, logs, encoder),
-    )
-    return encoder
-
-
 def _read(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Return the values and the weights of a kept verifier. Raises ValueError where it was changed."""
     for name in (SETTINGS, WEIGHTS):
@@ -478,8 +462,8 @@ def _digest(folder: Path, kept: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _networks(encoders: Sequence[keras.Model]) -> list[Embed]:
-    return [partial(trainer.embed, encoder) for encoder in encoders]
+def _as_functions(networks: Sequence[keras.Model]) -> list[Embed]:
+    return [partial(trainer.embed, network) for network in networks]
 
 
 def _check_size(sides: tuple[int, ...], model: str) -> None:

@@ -17,7 +17,7 @@ from siamese_utils.data import datasets
 from siamese_utils.data import fashion_mnist as files
 from siamese_utils.publishing import publish
 from siamese_utils.training import machine
-from siamese_utils.training.transfer import Pretraining, Transfer
+from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
@@ -91,8 +91,8 @@ def results(tmp_path, monkeypatch):
 @pytest.fixture
 def short_pretraining(monkeypatch):
     """Study B's encoder is pretrained for an epoch: what rests on it counts, not how good it is."""
-    short = property(lambda step: Pretraining(step.seed, epochs=1, source=step.source))
-    monkeypatch.setattr(Transfer, "pretraining", short)
+    short = property(lambda step: PretrainingConfig(step.seed, epochs=1, source=step.source))
+    monkeypatch.setattr(TransferConfig, "pretraining", short)
 
 
 @pytest.fixture(scope="session")

@@ -113,7 +113,7 @@ def test_the_probability_of_a_way_is_fitted_to_its_validation_pairs(digits, stor
     judged = calibration.calibration_tests({"pixels": found}, digits)
     assert list(judged) == [("pixels", s) for s in ("seen", "all", "unseen")]
     for seed, one in enumerate(judged["pixels", "unseen"]):
-        distance, different = found[seed].judged("validation")
+        distance, different = found[seed].labelled_distances("validation")
         assert one.probability == calibration.fit(distance, ~different, len(distance) // 2)
         assert one.pairs is found[seed].whole
         assert one.classes == digits.unseen

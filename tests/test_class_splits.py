@@ -7,8 +7,8 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from siamese_utils.evaluation import class_splits, metrics, pair_distances
-from siamese_utils.training import trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training import pair_training, trainer
+from siamese_utils.training.pair_training import TrainingConfig
 
 SHORT = TrainingConfig(dataset="digits", epochs=1, precision="float32", images_per_class=60)
 
@@ -29,13 +29,13 @@ def test_a_training_comes_to_what_scikit_learn_says(store):
     assert found[class_splits.IS_STUDY_SPLIT].tolist() == [True, False]
     assert found[class_splits.UNSEEN_CLASSES].tolist() == ["3, 6, 7, 8", "6, 7, 8, 9"]
     [one] = pair_distances.of_trained([runs[1]])
-    distance, different = one.judged("unseen")
+    distance, different = one.labelled_distances("unseen")
     row = found.iloc[1]
     assert row["AUC, unseen"] == pytest.approx(roc_auc_score(different, distance))
     expected = 100 * accuracy_score(different, distance > 0.5)
     assert row["accuracy, unseen"] == pytest.approx(expected)
     # raw pixels by cosine, on the same pairs
-    dataset = trainer.load_data(trainer.config_of(runs[1]))
+    dataset = trainer.load_data(pair_training.config_of(runs[1]))
     drawn = pair_distances.sample_test_pairs(dataset, dataset.split(0), 0)["unseen"]
     flat = dataset.images.reshape(len(dataset.images), -1) / 255
     flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)
@@ -51,7 +51,7 @@ def test_trained_networks_stand_beside_ways_without_training(store):
     assert name == "6, 7, 8, 9"
     [one] = pair_distances.of_trained([run])
     assert row[class_splits.TRAINED] == one.curve((6, 7, 8, 9)).auc
-    dataset = trainer.load_data(trainer.config_of(run))
+    dataset = trainer.load_data(pair_training.config_of(run))
     tested = dataset.split(1).unseen
     flat = dataset.images[tested].reshape(len(tested), -1) / 255
     flat = flat / np.linalg.norm(flat, axis=1, keepdims=True)

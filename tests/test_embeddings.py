@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from siamese_utils.evaluation import embeddings, geometry, pair_distances
-from siamese_utils.training import trainer, transfer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training import pair_training, trainer, transfer
+from siamese_utils.training.pair_training import TrainingConfig
 
 SHORT = TrainingConfig(dataset="digits", epochs=2, precision="float32", images_per_class=60)
 
@@ -13,7 +13,7 @@ SHORT = TrainingConfig(dataset="digits", epochs=2, precision="float32", images_p
 @pytest.fixture
 def part():
     """The data set of the short training."""
-    return trainer.load_data(SHORT)
+    return SHORT.load_data()
 
 
 def test_chosen_images_have_the_embeddings_of_their_encoder(store, part, monkeypatch):
@@ -35,7 +35,7 @@ def test_before_the_first_step_and_after_each_epoch(store, part):
     trainer.train(SHORT, milestones=(1,))
     rows = part.split(0).unseen[:5]
     clouds = [embeddings.after_epochs(SHORT, epochs, part, rows) for epochs in (0, 1, 2)]
-    begun = trainer.build_untrained_encoder("base", 0, (28, 28, 1))
+    begun = pair_training.build_untrained_encoder("base", 0, (28, 28, 1))
     assert np.allclose(clouds[0], begun(part.images[rows]), atol=1e-4)
     assert np.array_equal(clouds[0], embeddings.of_untrained("base", 0, part, rows))
     run = trainer.train(replace(SHORT, epochs=1))
@@ -79,7 +79,7 @@ def test_typical_pairs_have_the_median_distance_of_their_kind(store, part):
     run = trainer.train(SHORT)
     found = embeddings.typical_pairs(run, part)
     [measured] = pair_distances.of_trained([run])
-    distance, different = measured.judged("seen")
+    distance, different = measured.labelled_distances("seen")
     assert list(found) == ["same", "different"]
     for kind, of_kind in (("same", ~different), ("different", different)):
         told = found[kind]

@@ -10,7 +10,7 @@ from siamese_utils import settings
 from siamese_utils.data import datasets, image_folder, user_images
 from siamese_utils.data.fashion_mnist import DataError
 from siamese_utils.training import trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 

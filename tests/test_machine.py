@@ -154,7 +154,7 @@ TRAIN_IN_BFLOAT16 = """
 import numpy as np
 from siamese_utils.training import machine, models
 found = machine.can_run_bfloat16()
-encoder = models.build_encoder("base", (28, 28, 1), "mixed_bfloat16")
+encoder = encoders.build_encoder("base", (28, 28, 1), "mixed_bfloat16")
 encoder.compile("rmsprop", "mse", jit_compile=False)
 try:
     encoder.train_on_batch(np.ones((2, 28, 28, 1)), np.ones((2, 128)))

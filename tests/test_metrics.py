@@ -8,7 +8,7 @@ from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.evaluation.roc_curve import RocCurve
 from siamese_utils.training import trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 SHORT = TrainingConfig(dataset="digits", epochs=1, precision="float32")
 
@@ -23,7 +23,7 @@ def test_the_exact_panel_is_that_of_all_pairs_laid_out(store, digits):
     distance = np.linalg.norm(embeddings[first] - embeddings[second], axis=1)
     different = digits.labels[rows][first] != digits.labels[rows][second]
     # classes of the digits are of nearly one size, so that weights hardly matter
-    expected = RocCurve.of_pairs(distance, different).figures(counted.tuned, 1.0)
+    expected = RocCurve.from_pairs(distance, different).figures(counted.validation_threshold, 1.0)
     for figure in ("accuracy, 0.5", "accuracy, tuned", "EER", "ECE"):
         assert found["unseen", figure].whole[0] == pytest.approx(100 * expected[figure], abs=1.0)
     assert found["unseen", "AUC"].whole[0] == pytest.approx(expected["AUC"], abs=0.01)
@@ -58,7 +58,7 @@ def test_the_panel_of_the_studys_pairs_by_hand():
 
 def test_the_studys_pairs_are_tuned_on_those_of_validation():
     one = by_hand(1.0)
-    one.drawn["validation"] = np.float32([0.9, 0.92, 0.97, 0.99])  # all others lie below
+    one.sampled["validation"] = np.float32([0.9, 0.92, 0.97, 0.99])  # all others lie below
     found = metrics.sampled_metrics([one])
     assert found["validation", "accuracy, tuned"].whole.tolist() == [100]
     assert found["seen", "accuracy, tuned"].whole.tolist() == [50]
@@ -108,7 +108,7 @@ def test_classes_are_told_apart_one_pair_at_a_time(store, digits):
     assert np.isnan(np.diag(found)).all()
     assert np.array_equal(found, found.T, equal_nan=True)
     assert found[1, 8] < found[0, 1]  # a one is more like an eight than like a nought
-    [curve] = [counted[0].whole.curve([(0, 0), (1, 1)], [(0, 1)])]
+    [curve] = [counted[0].all_pairs.curve([(0, 0), (1, 1)], [(0, 1)])]
     assert found[0, 1] == curve.auc
 
 

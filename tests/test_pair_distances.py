@@ -13,7 +13,7 @@ from siamese_utils.evaluation import baselines, pair_distances
 from siamese_utils.evaluation import embeddings as chosen
 from siamese_utils.evaluation.metrics import all_pairs_metrics
 from siamese_utils.training import losses, trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 SHORT = TrainingConfig(dataset="digits", epochs=1, precision="float32")
 
@@ -36,14 +36,14 @@ def test_the_studys_pairs_have_the_distances_of_their_embeddings(
     store, digits, trained, embeddings
 ):
     [found] = pair_distances.of_trained([trained])
-    assert list(found.drawn) == list(data.SETS)
+    assert list(found.sampled) == list(data.SETS)
     drawn = pair_distances.sample_test_pairs(digits, digits.split(0), 0)
     for name in data.SETS:
-        distance, different = found.judged(name)
+        distance, different = found.labelled_distances(name)
         assert np.array_equal(different, drawn[name].different == 1)
         first, second = embeddings[drawn[name].first], embeddings[drawn[name].second]
         assert np.allclose(distance, losses.euclidean_distance(first, second), atol=1e-3)
-        curve = found.curve_of_drawn(name)
+        curve = found.sampled_curve(name)
         assert curve.auc == pytest.approx(roc_auc_score(different, distance))
 
 
@@ -62,11 +62,11 @@ def test_all_pairs_of_test_images_are_counted(store, digits, trained):
     [found] = pair_distances.of_trained([trained])
     split = digits.split(0)
     tested = len(split.all)
-    assert found.whole.counts.sum() == tested * (tested - 1) // 2
-    assert found.whole.classes == digits.classes
+    assert found.all_pairs.counts.sum() == tested * (tested - 1) // 2
+    assert found.all_pairs.classes == digits.classes
     sizes = np.bincount(digits.labels[split.all])
-    assert found.whole.cell(3, 3).sum() == sizes[3] * (sizes[3] - 1) // 2
-    assert found.whole.cell(3, 7).sum() == sizes[3] * sizes[7]
+    assert found.all_pairs.cell(3, 3).sum() == sizes[3] * (sizes[3] - 1) // 2
+    assert found.all_pairs.cell(3, 7).sum() == sizes[3] * sizes[7]
 
 
 def test_the_threshold_is_tuned_on_all_validation_pairs(store, digits, trained, embeddings):
@@ -82,7 +82,7 @@ def test_the_threshold_is_tuned_on_all_validation_pairs(store, digits, trained, 
     weight[~different] /= weight[~different].sum()
     weight[different] /= weight[different].sum()
     right = [weight @ ((distance > t) == different) / 2 for t in np.sort(distance)]
-    at_ours = weight @ ((distance > found.tuned) == different) / 2
+    at_ours = weight @ ((distance > found.validation_threshold) == different) / 2
     assert at_ours == pytest.approx(max(right), abs=0.005)  # a bin is all there is to choose
 
 
@@ -90,13 +90,13 @@ def test_nothing_is_measured_twice(store, trained, monkeypatch):
     [first] = pair_distances.of_trained([trained])
     monkeypatch.setattr(pair_distances, "_measure", lambda *_: pytest.fail("measured again"))
     [second] = pair_distances.of_trained([trained])
-    assert np.array_equal(first.whole.counts, second.whole.counts)
-    assert np.array_equal(first.drawn["unseen"], second.drawn["unseen"])
+    assert np.array_equal(first.all_pairs.counts, second.all_pairs.counts)
+    assert np.array_equal(first.sampled["unseen"], second.sampled["unseen"])
     assert np.array_equal(first.groups, second.groups)
-    assert (first.tuned, first.margin, first.whole.step) == (
-        second.tuned,
+    assert (first.validation_threshold, first.margin, first.all_pairs.step) == (
+        second.validation_threshold,
         second.margin,
-        second.whole.step,
+        second.all_pairs.step,
     )
 
 
@@ -104,7 +104,7 @@ def test_other_weights_of_the_same_name_are_measured_anew(store, trained):
     [first] = pair_distances.of_trained([trained])
     doubled = [*trained.weights[:-2], *(2 * w for w in trained.weights[-2:])]
     [second] = pair_distances.of_trained([replace(trained, weights=doubled)])
-    assert np.allclose(second.drawn["unseen"], 2 * first.drawn["unseen"], rtol=1e-3, atol=1e-3)
+    assert np.allclose(second.sampled["unseen"], 2 * first.sampled["unseen"], rtol=1e-3, atol=1e-3)
 
 
 def test_an_encoder_before_training_has_no_margin(store, digits):
@@ -141,12 +141,12 @@ def test_raw_pixels_by_hand(store, digits):
     drawn = pair_distances.sample_test_pairs(digits, digits.split(0), 0)["all"]
     images = digits.images.reshape(len(digits.images), -1) / 255
     expected = np.linalg.norm(images[drawn.first] - images[drawn.second], axis=1)
-    assert np.allclose(found.drawn["all"], expected, rtol=1e-4)
+    assert np.allclose(found.sampled["all"], expected, rtol=1e-4)
     [cosine] = pair_distances.of_baseline("raw pixels", digits, seeds=range(1), cosine=True)
     length = np.linalg.norm(images, axis=1)
     product = np.sum(images[drawn.first] * images[drawn.second], axis=1)
     expected = np.sqrt(2 - 2 * product / length[drawn.first] / length[drawn.second])
-    assert np.allclose(cosine.drawn["all"], expected, atol=2e-3)
+    assert np.allclose(cosine.sampled["all"], expected, atol=2e-3)
 
 
 def test_cosine_does_not_see_length(store, digits, trained):
@@ -161,7 +161,7 @@ def test_cosine_does_not_see_length(store, digits, trained):
 
 
 @pytest.mark.parametrize(
-    ("objective", "cosine", "margin"),
+    ("task", "cosine", "margin"),
     [
         ("contrastive", False, 1.0),
         ("contrastive", True, None),
@@ -170,9 +170,9 @@ def test_cosine_does_not_see_length(store, digits, trained):
     ],
 )
 def test_a_margin_means_something_to_the_contrastive_loss_alone(
-    store, trained, objective, cosine, margin
+    store, trained, task, cosine, margin
 ):
-    experiment = trained.record["experiment"] | {"objective": objective}
+    experiment = trained.record["config"] | {"task": task}
     told = replace(trained, record=trained.record | {"experiment": experiment})
     assert pair_distances.of_trained([told], cosine)[0].margin == margin
 
@@ -180,7 +180,7 @@ def test_a_margin_means_something_to_the_contrastive_loss_alone(
 def test_another_seed_of_a_run_is_another_split(store, trained):
     other = trainer.train(replace(SHORT, seed=1))
     first, second = pair_distances.of_trained([trained, other])
-    assert not np.array_equal(first.drawn["unseen"], second.drawn["unseen"])
+    assert not np.array_equal(first.sampled["unseen"], second.sampled["unseen"])
 
 
 IMPORTS = """
@@ -194,7 +194,7 @@ FROM_THE_STORE = """
 import sys
 from siamese_utils.data import datasets
 from siamese_utils.training import trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.evaluation import pair_distances, embeddings
 from siamese_utils.evaluation.metrics import all_pairs_metrics
 run = trainer.train(TrainingConfig(dataset="digits", epochs=1, precision="float32"))

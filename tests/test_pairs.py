@@ -72,11 +72,11 @@ def test_too_little_to_pair_is_refused(sizes, message):
 
 
 @given(class_sizes, seeds, st.integers(12, 200))
-def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch):
+def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch_size):
     indices, labels = labelled(sizes, seed)
-    blocks = pairs.sample_pair_batches(indices, labels, batch, np.random.default_rng(seed))
+    blocks = pairs.sample_pair_batches(indices, labels, batch_size, np.random.default_rng(seed))
     num_pairs = blocks.pairs.shape[1]
-    assert num_pairs <= batch
+    assert num_pairs <= batch_size
     rows = np.arange(len(blocks))[:, np.newaxis]
     first = blocks.images[rows, blocks.pairs[..., 0]]
     second = blocks.images[rows, blocks.pairs[..., 1]]
@@ -93,7 +93,7 @@ def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch):
 def test_blocks_follow_each_other_in_the_class_lists():
     labels = np.repeat([0, 1], 21)
     blocks = pairs.sample_pair_batches(
-        np.arange(42), labels, batch=20, rng=np.random.default_rng(0)
+        np.arange(42), labels, batch_size=20, rng=np.random.default_rng(0)
     )
     assert blocks.images.shape == (4, 12)  # 20 pairs: five positions of two classes
     assert (blocks.images[:-1, 5] == blocks.images[1:, 0]).all()
@@ -108,7 +108,7 @@ def test_a_batch_too_small_is_refused():
 def test_shuffling_keeps_the_steps():
     labels = np.repeat([0, 1], 50)
     blocks = pairs.sample_pair_batches(
-        np.arange(100), labels, batch=8, rng=np.random.default_rng(0)
+        np.arange(100), labels, batch_size=8, rng=np.random.default_rng(0)
     )
     shuffled = pairs.shuffle_batches(blocks, np.random.default_rng(1))
     assert sorted(map(tuple, shuffled.images)) == sorted(map(tuple, blocks.images))

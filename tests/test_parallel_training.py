@@ -16,8 +16,8 @@ from distributed import Client
 from siamese_utils import settings
 from siamese_utils.publishing import parallel_training
 from siamese_utils.publishing.parallel_training import TrainingJob
-from siamese_utils.training import cache, study_plan, transfer
-from siamese_utils.training.transfer import Pretraining, Transfer
+from siamese_utils.training import cache, study_plan, trainer
+from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
 PROFILE = replace(settings.get_profile("quick", 2), epochs=2, milestones=(1,))
 PLAN = study_plan.StudyPlan(PROFILE, "digits")
@@ -57,13 +57,13 @@ def kill_in_mid_training(progress, pid):
 
 
 def test_workers_train_what_notebooks_then_find(kept, order):
-    steps = [*STEPS, Transfer(10, seed=0)]
-    ordered = order([Pretraining(0), *steps])
+    steps = [*STEPS, TransferConfig(10, seed=0)]
+    ordered = order([PretrainingConfig(0), *steps])
     parallel_training.train_locally(ordered.work, workers=2)
-    assert ordered.done[0] == Pretraining(0)  # on which the transfer rests
-    assert set(ordered.done) == {Pretraining(0), *steps}
+    assert ordered.done[0] == PretrainingConfig(0)  # on which the transfer rests
+    assert set(ordered.done) == {PretrainingConfig(0), *steps}
     assert not ordered.said
-    found = [cache.load(study_plan.key_of(step)) for step in steps]
+    found = [cache.load(step.resolve().key()) for step in steps]
     assert all(found)
     threads = max(1, os.cpu_count() // 2)
     assert f"OMP_NUM_THREADS={threads}" in found[0].record["machine"]["thread variables"]
@@ -79,7 +79,7 @@ def test_a_lost_worker_costs_its_training_and_nothing_else(kept, order):
     ordered = order(STEPS)
     kill_in_mid_training(kept, lambda: multiprocessing.active_children()[0].pid)
     parallel_training.train_locally(ordered.work, workers=2)
-    assert all(cache.load(study_plan.key_of(step)) for step in STEPS)
+    assert all(cache.load(step.resolve().key()) for step in STEPS)
     assert sorted(ordered.done, key=STEPS.index) == STEPS
     [said] = ordered.said
     assert "a worker was lost" in said
@@ -145,15 +145,15 @@ def test_a_cluster_trains_and_shares_no_disk(kept, order, cluster):
     with Client(address) as client:
         client.wait_for_workers(2, timeout=60)
     parallel_training.check_scheduler(address)
-    steps = [Pretraining(0), *STEPS, Transfer(10, seed=0)]
+    steps = [PretrainingConfig(0), *STEPS, TransferConfig(10, seed=0)]
     ordered = order(steps)
     kill_in_mid_training(kept, lambda: first.pid)  # and its training goes to the second one
     parallel_training.train_on_cluster(ordered.work, address)
     assert second.poll() is None
     assert set(ordered.done) == set(steps)
-    assert all(cache.load(study_plan.key_of(step)) for step in steps)
+    assert all(cache.load(step.resolve().key()) for step in steps)
     assert all(cache.contains(study_plan.key_of(replace(step, epochs=1))) for step in STEPS)
-    assert transfer.train(Transfer(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
+    assert trainer.train(TransferConfig(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
 
 
 @pytest.mark.fault(

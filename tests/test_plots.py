@@ -20,7 +20,7 @@ from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.reporting import figures, interactive_figures, plot_data, plots, show, tables
 from siamese_utils.reporting import results as kept
 from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 NAN = float("nan")
 
@@ -522,7 +522,7 @@ def test_the_worst_pairs_are_shown(shown, found, digits):
     names = [title.split(", D = ")[0] for title in titles]
     assert [" / " in name for name in names] == [False] * 6 + [True] * 6
     assert {part for name in names for part in name.split(" / ")} <= {str(c) for c in digits.unseen}
-    distance, different = found["base"][0].judged("unseen")
+    distance, different = found["base"][0].labelled_distances("unseen")
     apart = [float(title.split("D = ")[1]) for title in titles]
     assert apart[0] == round(float(distance[~different].max()), 2)
     assert apart[6] == round(float(distance[different].min()), 2)

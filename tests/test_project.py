@@ -13,7 +13,7 @@ from siamese_utils.data.dataset import TEST_SETS
 from siamese_utils.publishing import chapters
 from siamese_utils.reporting import published_results, results
 from siamese_utils.training import cache, study_plan
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from siamese_utils.reporting import published_results
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
 COMPLEX = {"seen": 96.18, "all": 81.69, "unseen": 65.32}

@@ -551,9 +551,9 @@ def test_the_time_left_follows_the_trainings(tmp_path, monkeypatch):
     clock[0] += 20
     assert run.seconds_left() == pytest.approx(70 + pages)
     clock[0] += 20
-    run.training_done("base", 20.0)  # twice as long as expected
+    run.training_finished("base", 20.0)  # twice as long as expected
     assert run.seconds_left() == pytest.approx(2 * 70 + pages)
-    run.notebook_done("03-base-model", "unchanged")
+    run.notebook_finished("03-base-model", "unchanged")
     clock[0] += 1000  # far beyond what was expected: less than nothing is never left
     assert run.seconds_left() == status.SECONDS_PER_NOTEBOOK
     lines = told.getvalue().splitlines()

@@ -12,9 +12,9 @@ from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.reporting import results as kept
 from siamese_utils.training import cache as keep
 from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
-from siamese_utils.training.transfer import Pretraining
+from siamese_utils.training.transfer import PretrainingConfig
 
 SAMPLE = [96.18417917560162, 0.1 + 0.2, 100 / 3]  # no two digits are to be lost
 SMALL = PairHistogram(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
@@ -38,7 +38,7 @@ def make_distances(margin=1.0):
 
 def add_run(**changes):
     run = make_run(**changes)
-    kept.add_trainings([run], [make_distances(run.record["experiment"]["margin"])])
+    kept.add_trainings([run], [make_distances(run.record["config"]["margin"])])
 
 
 def assert_numbers_alone(text):
@@ -250,7 +250,7 @@ def test_a_run_from_the_store_is_the_same_run(results, store):
 def test_what_is_measured_of_trainings_is_kept_by_name(results, digits, monkeypatch):
     counts = np.ones((10, 10, 4), dtype=np.int64)
     whole = PairHistogram(counts, 0.25, digits.classes)
-    one = replace(make_distances(), whole=whole, groups=np.ones((2, 3, 2, 4)))
+    one = replace(make_distances(), all_pairs=whole, groups=np.ones((2, 3, 2, 4)))
     monkeypatch.setattr(kept.pair_distances, "of_trained", lambda runs: [one] * len(runs))
     runs = {name: [make_run(model=name, seed=s) for s in (0, 1)] for name in ("base", "complex")}
     found, drawn, counted = kept.record_metrics(runs, digits, "{}, m = 1")
@@ -310,9 +310,9 @@ def test_a_report_knows_the_trainings_it_uses(results, store):
 def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store):
     machines = [{"cpu": "one", "gpu": None}, {"gpu": None, "cpu": "one"}, {"cpu": "two"}]
     experiments = [
-        asdict(TrainingConfig(model="complex", objective="triplet", seen=(1, 2))),
+        asdict(TrainingConfig(model="complex", task="triplet", seen=(1, 2))),
         asdict(TrainingConfig(images_per_class=1000)),
-        asdict(Pretraining(epochs=3)),
+        asdict(PretrainingConfig(epochs=3)),
         asdict(SmallEncoderConfig(seen=(1, 2))),
     ]
     machines.append(machines[0])

@@ -22,7 +22,7 @@ from siamese_utils.evaluation import pair_distances, verdicts
 from siamese_utils.publishing import build, chapters, publish
 from siamese_utils.reporting import claims, results
 from siamese_utils.training import cache, machine, study_plan, trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 SEEDS = 2  # as in conftest.QUICK
 CHAPTERS = [chapter.number for chapter in chapters.list_chapters()]
@@ -33,7 +33,7 @@ def planned():
     plan = study_plan.make_plan("quick", "digits", SEEDS)
     steps = {step for chapter in CHAPTERS for step in plan.steps(chapter)}
     studied = {s for s in steps if isinstance(s, TrainingConfig)}
-    on_the_way = {replace(e, epochs=n) for e in studied for n in plan.on_the_way(e) if n < e.epochs}
+    on_the_way = {replace(e, epochs=n) for e in studied for n in plan.milestones(e) if n < e.epochs}
     return steps, on_the_way
 
 
@@ -103,13 +103,13 @@ def test_accuracy_csv_holds_what_the_store_holds(report, whole_run, monkeypatch)
     assert table["seed"].nunique() == SEEDS
     monkeypatch.setenv(settings.CACHE_VARIABLE, str(whole_run.store))
     steps, _ = planned()
-    assert all(cache.load(study_plan.key_of(step)) for step in steps)
+    assert all(cache.load(step.resolve().key()) for step in steps)
     run = trainer.train(replace(study_plan.make_plan("quick", "digits").experiment(), seed=1))
     rows = table[(table["model"] == "base") & (table["epochs"] == 3) & (table["seed"] == 1)]
     rows = rows[(rows["margin"] == 1) & (rows["rule"] == "0.5")].set_index("set")
     [found] = pair_distances.of_trained([run])
     for pair_set in SETS:
-        distance, different = found.judged(pair_set)
+        distance, different = found.labelled_distances(pair_set)
         right = 100 * ((distance > 0.5) == different).mean()
         assert rows.loc[pair_set, "accuracy"] == pytest.approx(right)
         assert rows.loc[pair_set, "AUC"] == pytest.approx(roc_auc_score(different, distance))
@@ -171,7 +171,7 @@ def test_a_list_of_a_fresh_run_has_all_to_do_and_does_nothing(store, tmp_path, c
     options = ["--profile", "quick", "--dataset", "digits", "--only", "10", "--seeds", "1"]
     output = tmp_path / "report"
     plan = study_plan.make_plan("quick", "digits", 1)
-    plan.train(plan.experiment())
+    plan.train(plan.config())
     assert run_all.main([*options, "--output", str(output), "--list"]) == 0
     assert "0 to do, about" in capsys.readouterr().out
     assert run_all.main([*options, "--output", str(output), "--list", "--fresh"]) == 0

@@ -154,7 +154,9 @@ def test_a_difference_whose_interval_does_not_contain_0_stands_in_bold(table, va
 
 
 def test_rows_of_the_study_are_marked(table):
-    panel = pd.Series({("seen", f): measurement([80, 82], "%") for f in tables.THRESHOLD_RULES.values()})
+    panel = pd.Series(
+        {("seen", f): measurement([80, 82], "%") for f in tables.THRESHOLD_RULES.values()}
+    )
     panel["seen", "AUC"] = measurement([0.9, 0.9])
     for other in ("train", "all", "unseen"):
         panel = pd.concat(

@@ -40,7 +40,7 @@ def drawn(digits):
     rows = np.isin(digits.labels, digits.seen)
     arguments = digits.images[rows], digits.labels[rows]
     return arguments, synthetic_classes.sample_steps(
-        *arguments, np.random.default_rng(0), 3, size=5, made_up=4
+        *arguments, np.random.default_rng(0), 3, size=5, num_synthetic=4
     )
 
 
@@ -60,7 +60,7 @@ def test_every_step_has_other_made_up_classes_and_a_seed_gives_the_same(drawn):
     arguments, (steps, _) = drawn
     assert not (steps[0, 30:] == steps[1, 30:]).all()
     again, _ = synthetic_classes.sample_steps(
-        *arguments, np.random.default_rng(0), 3, size=5, made_up=4
+        *arguments, np.random.default_rng(0), 3, size=5, num_synthetic=4
     )
     assert (again == steps).all()
 
@@ -76,7 +76,7 @@ def test_what_is_drawn_for_a_class_is_the_same_for_all_its_images():
 def test_turned_classes_are_real_ones_turned_never_two_alike(drawn, digits):
     (images, labels), _ = drawn
     rng = np.random.default_rng(0)
-    steps, places = synthetic_classes.sample_steps(images, labels, rng, 1, size=3, turned=4)
+    steps, places = synthetic_classes.sample_steps(images, labels, rng, 1, size=3, num_rotated=4)
     known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     assert places[0].tolist() == np.repeat(range(10), 3).tolist()
     kinds = set()

@@ -12,8 +12,8 @@ import pytest
 from siamese_utils import settings
 from siamese_utils.evaluation import pair_distances
 from siamese_utils.training import cache as keep
-from siamese_utils.training import config, tasks, trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training import config, pair_training, tasks, trainer
+from siamese_utils.training.pair_training import TrainingConfig
 
 SHORT = TrainingConfig(dataset="digits", epochs=2, precision="float32")
 
@@ -21,7 +21,7 @@ SHORT = TrainingConfig(dataset="digits", epochs=2, precision="float32")
 def auc_of(run):
     """The AUC on the study's pairs of seen classes."""
     [found] = pair_distances.of_trained([run])
-    return found.curve_of_drawn("seen").auc
+    return found.sampled_curve("seen").auc
 
 
 def run_python(program, folder=settings.ROOT, **environment):
@@ -42,8 +42,8 @@ def test_training_learns_and_is_kept(store):
     assert run.history["contrastive"][-1] < run.history["contrastive"][0]
     assert run.record["parameters"] == 1_215_104
     assert run.record["precision"] == "float32"
-    assert trainer.config_of(run) == SHORT
-    assert run.key == trainer.key_of(SHORT)
+    assert pair_training.config_of(run) == SHORT
+    assert run.key == SHORT.resolve().key()
     assert list(store.iterdir()) == [keep.path_of(run.key)]
     assert auc_of(run) > 0.9
 
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_weights_in_another_process(store):
     run = trainer.train(replace(SHORT, model="complex"))
     program = (
         "import hashlib; from siamese_utils.training import trainer; "
-        "from siamese_utils.training.config import TrainingConfig; "
+        "from siamese_utils.training.pair_training import TrainingConfig; "
         "run = trainer.train(TrainingConfig(dataset='digits', epochs=2, precision='float32', model='complex')); "
         "print(hashlib.sha256(b''.join(w.tobytes() for w in run.weights)).hexdigest())"
     )
@@ -76,7 +76,7 @@ CHANGES = {
     "model": "complex",
     "pairs": "anew",
     "images_per_class": 50,
-    "objective": "softmax",
+    "task": "softmax",
     "seen": (0, 1, 2),
     "optimizer": "adam",
     "learning_rate": 0.01,
@@ -89,7 +89,7 @@ CHANGES = {
 @pytest.mark.parametrize("field", CHANGES)
 def test_another_experiment_is_another_training(field):
     changed = replace(SHORT, **{field: CHANGES[field]})
-    assert trainer.key_of(SHORT) != trainer.key_of(changed)
+    assert SHORT.resolve().key() != changed.resolve().key()
 
 
 def test_no_field_of_an_experiment_is_forgotten():
@@ -98,19 +98,19 @@ def test_no_field_of_an_experiment_is_forgotten():
 
 @pytest.mark.parametrize("table", ["MODELS", "OPTIMIZERS"])
 def test_what_a_name_stands_for_is_part_of_the_key(monkeypatch, table):
-    key = trainer.key_of(SHORT)
+    key = SHORT.resolve().key()
     changed = {
-        "MODELS": config.REGULARISATIONS | {"base": config.Regularisation(dropout=0.5)},
+        "MODELS": config.ENCODERS | {"base": config.Regularisation(dropout=0.5)},
         "OPTIMIZERS": config.OPTIMIZERS | {"rmsprop": ("RMSprop", {"momentum": 0.5})},
     }[table]
     monkeypatch.setattr(trainer, table, changed)
-    assert trainer.key_of(SHORT) != key
+    assert SHORT.resolve().key() != key
 
 
 def test_auto_is_settled_before_it_names_anything(digits):
     found = trainer.resolve(replace(SHORT, precision="auto", dataset="digits"))
     assert found.precision in ("float32", "mixed_bfloat16")
-    assert trainer.resolve(SHORT) == SHORT
+    assert SHORT.resolve() == SHORT
 
 
 def test_pairs_drawn_once_come_again_and_drawn_anew_do_not(digits):
@@ -140,18 +140,18 @@ def test_a_loss_that_is_no_number_raises_and_stores_nothing(store):
     assert not store.exists() or not list(store.iterdir())
 
 
-@pytest.mark.parametrize("objective", tasks.TASKS)
+@pytest.mark.parametrize("task", tasks.TASKS)
 @pytest.mark.fault("a learning rate of 1e30", "an error; nothing is stored")
-def test_a_training_that_diverges_raises_and_stores_nothing(store, objective):
+def test_a_training_that_diverges_raises_and_stores_nothing(store, task):
     # ReLU turns what is no number into 0: the loss may be finite all the while
-    experiment = replace(SHORT, objective=objective, learning_rate=1e30)
+    experiment = replace(SHORT, task=task, learning_rate=1e30)
     with pytest.raises(trainer.TrainingDivergedError, match="number"):
         trainer.train(experiment, milestones=(1,))
     assert not store.exists() or not list(store.iterdir())
 
 
 def test_embeddings_that_are_no_numbers_are_refused(digits):
-    encoder = trainer.build_untrained_encoder("base", 0, (28, 28, 1))
+    encoder = pair_training.build_untrained_encoder("base", 0, (28, 28, 1))
     assert trainer.embed(encoder, digits.images[:5]).shape == (5, 128)
     weights = encoder.get_weights()
     weights[-1][0] = np.inf
@@ -170,7 +170,7 @@ def test_embeddings_that_are_no_numbers_are_refused(digits):
         ("epochs", 0),
         ("precision", "float16"),
         ("margin", float("nan")),
-        ("objective", "cosine"),
+        ("task", "cosine"),
         ("learning_rate", 0.0),
         ("batch", -1),
     ],
@@ -185,7 +185,7 @@ def test_a_long_training_passes_through_the_shorter_ones(store):
     assert len(list(store.iterdir())) == 3
     on_the_way = trainer.train(replace(SHORT, model="complex"))
     assert len(list(store.iterdir())) == 3
-    assert len(on_the_way.history["loss"]) == on_the_way.record["experiment"]["epochs"] == 2
+    assert len(on_the_way.history["loss"]) == on_the_way.record["config"]["epochs"] == 2
     for path in store.iterdir():
         path.unlink()
     by_itself = trainer.train(replace(SHORT, model="complex"))
@@ -207,19 +207,19 @@ def test_a_shorter_training_that_is_missing_is_trained_no_further(store):
 
 def test_seeds_are_trained_one_by_one(store):
     runs = trainer.train_seeds(replace(SHORT, images_per_class=40, epochs=1), 2)
-    assert [run.record["experiment"]["seed"] for run in runs] == [0, 1]
+    assert [run.record["config"]["seed"] for run in runs] == [0, 1]
     assert not np.array_equal(runs[0].weights[0], runs[1].weights[0])
 
 
 def test_a_classifier_is_trained_on_the_seen_classes(store):
-    run = trainer.train(replace(SHORT, objective="softmax", epochs=4))
+    run = trainer.train(replace(SHORT, task="softmax", epochs=4))
     assert run.history["val_accuracy"][-1] > 0.9
     assert run.record["parameters"] == 1_215_104  # without the softmax layer
     assert auc_of(run) > 0.9
 
 
 def test_triplets_train_the_same_encoder(store):
-    run = trainer.train(replace(SHORT, objective="triplet"))
+    run = trainer.train(replace(SHORT, task="triplet"))
     assert run.history["loss"][-1] < run.history["loss"][0]
     assert run.record["parameters"] == 1_215_104
     assert auc_of(run) > 0.9
@@ -227,8 +227,8 @@ def test_triplets_train_the_same_encoder(store):
 
 def test_other_classes_can_be_seen(store):
     run = trainer.train(replace(SHORT, seen=[9, 3, 5], images_per_class=40))
-    assert run.record["experiment"]["seen"] == (3, 5, 9)
-    assert trainer.config_of(keep.load(run.key)).seen == (3, 5, 9)
+    assert run.record["config"]["seen"] == (3, 5, 9)
+    assert pair_training.config_of(keep.load(run.key)).seen == (3, 5, 9)
     dataset = trainer.load_data(TrainingConfig(dataset="digits", seen=(3, 5, 9)))
     assert dataset.seen == (3, 5, 9)
     assert dataset.unseen == (0, 1, 2, 4, 6, 7, 8)
@@ -241,7 +241,7 @@ def test_one_experiment_has_one_spelling():
 
 def test_an_untrained_encoder_is_where_training_begins(store):
     hardly = trainer.train(replace(SHORT, learning_rate=1e-12, seed=3))
-    encoder = trainer.build_untrained_encoder("base", 3, (28, 28, 1))
+    encoder = pair_training.build_untrained_encoder("base", 3, (28, 28, 1))
     for before, after in zip(encoder.get_weights(), hardly.weights, strict=True):
         assert np.allclose(before, after, atol=1e-9)
 
@@ -273,13 +273,13 @@ WITH_NEW_LOSS = """
 import json, sys, siamese_utils
 from dataclasses import replace
 from siamese_utils.training import trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 base = TrainingConfig(dataset="digits", epochs=2, precision="float32")
-others = [replace(base, objective=name) for name in ("triplet", "softmax")]
-keys = [trainer.key_of(e) for e in (base, *others)]
+others = [replace(base, task=name) for name in ("triplet", "softmax")]
+keys = [e.resolve().key() for e in (base, *others)]
 loaded = trainer.train(base)
 assert "keras" not in sys.modules, "the base model was trained again"
-run = trainer.train(replace(base, objective="squared"))
+run = trainer.train(replace(base, task="squared"))
 print(json.dumps([siamese_utils.__file__, keys, loaded.key, run.key, run.history]))
 """
 
@@ -288,8 +288,8 @@ def test_a_new_loss_costs_three_places_and_retrains_nothing_else(store, tmp_path
     base = trainer.train(SHORT)
     path = keep.path_of(base.key)
     before = path.stat().st_mtime_ns, path.read_bytes()
-    others = [replace(SHORT, objective=name) for name in ("triplet", "softmax")]
-    keys = [trainer.key_of(e) for e in (SHORT, *others)]
+    others = [replace(SHORT, task=name) for name in ("triplet", "softmax")]
+    keys = [e.resolve().key() for e in (SHORT, *others)]
 
     copy = tmp_path / "copy" / "siamese_utils"
     shutil.copytree(

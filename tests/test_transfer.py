@@ -5,10 +5,10 @@ import pytest
 
 from siamese_utils.data import pairs
 from siamese_utils.training import cache as keep
-from siamese_utils.training import losses, models, trainer, transfer
-from siamese_utils.training.transfer import Pretraining, Transfer
+from siamese_utils.training import encoders, losses, trainer, transfer
+from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
-FEW = Transfer(num_pairs=6, start="scratch", epochs=2)
+FEW = TransferConfig(num_pairs=6, start="scratch", epochs=2)
 
 
 def test_digits_are_scaled_and_large():
@@ -27,69 +27,74 @@ def test_other_images_take_the_encoders_form():
 
 
 def test_pretraining_learns_digits_and_is_kept(store, monkeypatch):
-    run = transfer.train(Pretraining(epochs=2))
+    run = trainer.train(PretrainingConfig(epochs=2))
     assert run.record["held_out"] > 0.8
-    assert run.key == transfer.key_of(Pretraining(epochs=2))
+    assert run.key == PretrainingConfig(epochs=2).key()
     monkeypatch.setattr(transfer, "_fit", lambda *_: pytest.fail("trained again"))
-    assert transfer.train(Pretraining(epochs=2)).record == run.record
-    encoder = models.build_digit_encoder()
+    assert trainer.train(PretrainingConfig(epochs=2)).record == run.record
+    encoder = encoders.digit_encoder()
     encoder.set_weights(run.weights)
     assert encoder.output_shape == (None, 256)
     # a transfer begins with the pretraining of its seed: as if this were the one
-    key = transfer.key_of(Pretraining())
+    key = PretrainingConfig().key()
     keep.save(replace(run, record=run.record | {"key": key}))
-    begun = transfer.build_encoder(Transfer()).get_weights()
+    begun = transfer.build_encoder(TransferConfig()).get_weights()
     assert all(map(np.array_equal, begun, run.weights))
     fresh = transfer.build_encoder(FEW).get_weights()
     assert not np.array_equal(fresh[0], run.weights[0])
 
 
-@pytest.mark.parametrize("objective", ["contrastive", "triplet"])
-def test_a_transfer_does_not_depend_on_those_before_it(store, objective):
-    plan = replace(FEW, objective=objective)
-    first = transfer.train(plan)
-    transfer.train(replace(plan, seed=1))
+@pytest.mark.parametrize("task", ["contrastive", "triplet"])
+def test_a_transfer_does_not_depend_on_those_before_it(store, task):
+    plan = replace(FEW, task=task)
+    first = trainer.train(plan)
+    trainer.train(replace(plan, seed=1))
     # nor on one that left nothing but what is no number
     with pytest.raises(trainer.TrainingDivergedError):
-        transfer.train(replace(plan, learning_rate=1e30))
+        trainer.train(replace(plan, learning_rate=1e30))
     for path in store.iterdir():
         path.unlink()
-    again = transfer.train(plan)
+    again = trainer.train(plan)
     assert first.history == again.history
     assert np.array_equal(first.distances["test"], again.distances["test"])
 
 
-@pytest.mark.parametrize("objective", ["contrastive", "triplet"])
+@pytest.mark.parametrize("task", ["contrastive", "triplet"])
 @pytest.mark.fault("a learning rate of 1e30 in a transfer", "an error; nothing is stored")
-def test_a_transfer_that_diverges_raises_and_stores_nothing(store, objective):
+def test_a_transfer_that_diverges_raises_and_stores_nothing(store, task):
     with pytest.raises(trainer.TrainingDivergedError, match="number"):
-        transfer.train(replace(FEW, objective=objective, learning_rate=1e30))
+        trainer.train(replace(FEW, task=task, learning_rate=1e30))
     assert not store.exists() or not list(store.iterdir())
 
 
 def test_a_transfer_is_kept(store, monkeypatch):
-    run = transfer.train(FEW)
+    run = trainer.train(FEW)
     assert set(run.distances) == {"validation", "test"}
     assert run.weights == []
     monkeypatch.setattr(transfer, "_fit", lambda *_: pytest.fail("trained again"))
-    again = transfer.train(FEW)
+    again = trainer.train(FEW)
     assert again.record == run.record
     assert np.array_equal(again.distances["test"], run.distances["test"])
 
 
 def test_every_field_names_a_step(fashion_mnist):
-    changes = {"num_pairs": 7, "start": "pretrained", "objective": "triplet", "seed": 1}
+    changes = {"num_pairs": 7, "start": "pretrained", "task": "triplet", "seed": 1}
     changes |= {"epochs": 3, "batch": 4, "learning_rate": 0.5, "margin": 2.0}
     changes |= {"contrast": 0.5, "source": "fashion-mnist"}
     assert set(changes) == set(vars(FEW))
     steps = [FEW, *(replace(FEW, **{field: value}) for field, value in changes.items())]
-    steps += [Pretraining(), Pretraining(1), Pretraining(epochs=2), Pretraining(batch=64)]
-    steps += [Pretraining(source="fashion-mnist")]
-    assert len({transfer.key_of(step) for step in steps}) == len(steps)
+    steps += [
+        PretrainingConfig(),
+        PretrainingConfig(1),
+        PretrainingConfig(epochs=2),
+        PretrainingConfig(batch_size=64),
+    ]
+    steps += [PretrainingConfig(source="fashion-mnist")]
+    assert len({step.key() for step in steps}) == len(steps)
 
 
 def test_a_transfer_starts_where_it_should(store):
-    still = transfer.train(replace(FEW, learning_rate=1e-12))
+    still = trainer.train(replace(FEW, learning_rate=1e-12))
     untouched = transfer.measure_distances(transfer.build_encoder(FEW), FEW)
     assert set(untouched) == {"validation", "test"}
     assert np.allclose(still.distances["test"], untouched["test"], rtol=1e-3)
@@ -112,7 +117,7 @@ def test_sets_of_a_seed_share_no_image():
     assert len(np.unique(images, axis=0)) == len(images)
 
 
-@pytest.mark.parametrize("mistake", [{"start": "pretraind"}, {"objective": "contrastiv"}])
+@pytest.mark.parametrize("mistake", [{"start": "pretraind"}, {"task": "contrastiv"}])
 def test_a_mistyped_plan_is_refused(mistake):
     with pytest.raises(ValueError, match="choose one of"):
-        Transfer(**mistake)
+        TransferConfig(**mistake)

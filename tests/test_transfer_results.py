@@ -7,14 +7,14 @@ import pytest
 from siamese_utils.evaluation import transfer_results
 from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.training import transfer
-from siamese_utils.training.transfer import Transfer
+from siamese_utils.training.transfer import TransferConfig
 
 SETS = ("validation", "test")
 
 
 def perfect(seed):
     """Distances in the right order, but in another scale: only a tuned threshold can tell."""
-    different = {s: transfer.sample_pairs(Transfer(seed=seed), s)[2].different for s in SETS}
+    different = {s: transfer.sample_pairs(TransferConfig(seed=seed), s)[2].different for s in SETS}
     return {s: 7 + 2 * y for s, y in different.items()}
 
 
@@ -52,7 +52,7 @@ def plan(monkeypatch):
 
     def steps(number, **changes):
         return [
-            Transfer(number, start=start, seed=seed, **changes)
+            TransferConfig(number, start=start, seed=seed, **changes)
             for start in transfer.INITIALISATIONS
             for seed in (0, 1)
         ]
@@ -70,7 +70,7 @@ def plan(monkeypatch):
         "untrained_distances",
         lambda seed: {name: of(seed) for name, of in untaught.items()},
     )
-    profile = SimpleNamespace(repeats=2, pair_numbers=(10, 50))
+    profile = SimpleNamespace(transfer_seeds=2, pair_numbers=(10, 50))
     return SimpleNamespace(transfers=lambda: planned, profile=profile)
 
 
@@ -112,21 +112,21 @@ def test_endings_are_those_of_the_studys_number_of_pairs(plan):
 
 
 def test_raw_pixels_by_hand():
-    found = transfer_results._of_pixels(Transfer(seed=1))
-    images, _, drawn = transfer.sample_pairs(Transfer(seed=1), "test")
+    found = transfer_results._of_pixels(TransferConfig(seed=1))
+    images, _, drawn = transfer.sample_pairs(TransferConfig(seed=1), "test")
     gap = images[drawn.first[7]].astype(float) - images[drawn.second[7]]
     assert found["test"][7] == pytest.approx(np.sqrt(np.sum(gap**2)), rel=1e-5)
 
 
 def test_what_learns_from_no_pair_is_kept(store, short_pretraining, monkeypatch):
-    begun = transfer.build_encoder(Transfer(start="scratch"))
+    begun = transfer.build_encoder(TransferConfig(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: begun)
     found = transfer_results.untrained_distances(0)
     assert set(found) == set(transfer_results.UNTRAINED_METHODS)
     assert np.array_equal(
         found[transfer_results.FROZEN]["test"], found[transfer_results.UNTRAINED]["test"]
     )
-    expected = transfer.measure_distances(begun, Transfer(start="scratch"))
+    expected = transfer.measure_distances(begun, TransferConfig(start="scratch"))
     assert np.array_equal(found[transfer_results.UNTRAINED]["test"], expected["test"])
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: pytest.fail("measured again"))
     again = transfer_results.untrained_distances(0)
@@ -137,7 +137,8 @@ def test_what_learns_from_no_pair_is_kept(store, short_pretraining, monkeypatch)
 
 def test_a_linear_classifier_names_dark_rectangles_and_not_faint_ones():
     clear, faint = (
-        transfer_results._linear_accuracy(Transfer(contrast=contrast)) for contrast in (1.0, 1 / 64)
+        transfer_results._linear_accuracy(TransferConfig(contrast=contrast))
+        for contrast in (1.0, 1 / 64)
     )
     assert clear > 0.99
     assert 0.4 < faint < 0.65
@@ -149,7 +150,8 @@ def test_fainter_rectangles_are_compared_start_by_start(monkeypatch):
 
     monkeypatch.setattr(transfer, "train", train)
     steps = {
-        start: [Transfer(start=start, seed=s) for s in (0, 1)] for start in transfer.INITIALISATIONS
+        start: [TransferConfig(start=start, seed=s) for s in (0, 1)]
+        for start in transfer.INITIALISATIONS
     }
     planned = {(1.0, "scratch"): steps["scratch"], (1.0, "digits"): steps["pretrained"]}
     found = transfer_results.by_contrast(SimpleNamespace(fainter=lambda: planned))

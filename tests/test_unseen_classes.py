@@ -11,10 +11,10 @@ from sklearn.metrics import roc_auc_score
 from siamese_utils.data import datasets
 from siamese_utils.evaluation import baselines, ensemble, unseen_classes
 from siamese_utils.reporting import plot_data
-from siamese_utils.training import small_encoder, study_plan
+from siamese_utils.training import small_encoder, study_plan, trainer
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
-STEP = SmallEncoderConfig(dataset="digits", images_per_class=40, made_up=2, size=4, steps=10)
+STEP = SmallEncoderConfig(dataset="digits", images_per_class=40, num_synthetic=2, size=4, steps=10)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +72,7 @@ WAYS = unseen_classes.METHODS | unseen_classes.ABLATED_METHODS
 
 @pytest.mark.parametrize("name", [name for name in WAYS if name != unseen_classes.UPPER_BOUND])
 def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
-    dataset = small_encoder.load_data(STEP)
+    dataset = STEP.load_data()
     seen = np.isin(dataset.labels, dataset.seen)
     probe = dataset.images[seen][:20]
     before = unseen_classes.embed_by(STEP, name)(probe)
@@ -91,7 +91,7 @@ def test_no_way_meets_an_image_or_a_label_of_an_unseen_class(name, monkeypatch):
 def test_a_way_is_measured_on_all_pairs_of_unseen_classes():
     found = unseen_classes.outcomes([STEP], ["raw pixels"])
     [row] = found.to_dict("records")
-    dataset = small_encoder.load_data(STEP)
+    dataset = STEP.load_data()
     assert row["split"] == ", ".join(dataset.names_of(dataset.unseen))
     rows = np.flatnonzero(np.isin(dataset.labels, dataset.unseen))
     unit = baselines.to_unit_length(baselines.pixels)(dataset.images[rows])
@@ -140,10 +140,10 @@ def test_splits_as_points_stand_in_the_order_of_the_last_way(found):
 
 
 def test_every_class_is_learned_from_other_images(fashion_mnist):
-    step = SmallEncoderConfig(dataset="fashion-mnist", images_per_class=30, every_class=True)
+    step = SmallEncoderConfig(dataset="fashion-mnist", images_per_class=30, all_classes=True)
     images, labels = small_encoder.training_data(step)
     assert np.bincount(labels).tolist() == [30] * 10
-    known = {image.tobytes() for image in small_encoder.load_data(step).images}
+    known = {image.tobytes() for image in step.load_data().images}
     assert len(known & {image.tobytes() for image in images}) == 0
 
 
@@ -153,12 +153,12 @@ def test_the_small_digits_have_further_images_and_all_of_them_have_none():
 
 
 def test_a_training_is_kept_and_the_same_to_the_bit(monkeypatch, tmp_path):
-    run = small_encoder.train(STEP)
+    run = trainer.train(STEP)
     assert len(run.history["loss"]) == small_encoder.NUM_EPOCHS
-    assert small_encoder.train(STEP).digest == run.digest
+    assert trainer.train(STEP).digest == run.digest
     monkeypatch.setenv("SIAMESE_CACHE_DIR", str(tmp_path))
-    assert small_encoder.train(STEP).digest == run.digest  # trained again
-    assert small_encoder.train(replace(STEP, start=1)).digest != run.digest
+    assert trainer.train(STEP).digest == run.digest  # trained again
+    assert trainer.train(replace(STEP, start=1)).digest != run.digest
 
 
 @pytest.mark.parametrize("loss", small_encoder.LOSSES_WITHOUT_SYNTHETIC)
@@ -173,8 +173,8 @@ def test_every_way_rests_on_trainings_that_the_plan_knows():
     plan = study_plan.make_plan("quick", "digits")
     planned = set(plan.steps("11"))
     for splits, ways in (
-        (plan.unseen_splits()["drawn"], unseen_classes.METHODS),
-        (plan.varied_splits(), unseen_classes.ABLATED_METHODS),
+        (plan.class_splits()["drawn"], unseen_classes.METHODS),
+        (plan.ablation_splits(), unseen_classes.ABLATED_METHODS),
     ):
         for split in splits:
             for name, way in ways.items():

@@ -48,7 +48,7 @@ def sample_pairs(indices: np.ndarray, labels: np.ndarray, rng: np.random.Generat
 
 
 def sample_pair_batches(
-    indices: np.ndarray, labels: np.ndarray, batch: int, rng: np.random.Generator
+    indices: np.ndarray, labels: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> PairBatches:
     """Draw one epoch of the study's pairs, cut into steps of at most `batch` pairs.
 
@@ -59,9 +59,9 @@ def sample_pair_batches(
     """
     columns = rng.permuted(_class_columns(indices, labels), axis=1)
     num_classes, n = columns.shape
-    length = min(batch // (2 * num_classes), n - 1)  # positions of a class in a step
+    length = min(batch_size // (2 * num_classes), n - 1)  # positions of a class in a step
     if length < 1:
-        raise ValueError(f"a batch of {batch} pairs is too small for {num_classes} classes")
+        raise ValueError(f"a batch of {batch_size} pairs is too small for {num_classes} classes")
     starts = np.arange(0, n - length, length)
     stretch = starts[:, np.newaxis] + np.arange(length + 1)
     images = columns[:, stretch].transpose(1, 0, 2)  # (steps, classes, length + 1)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-MAX_SHIFT = 2  # pixels: the most that a view of an image is moved
 JOINS = ("top and bottom", "left and right", "union", "one without the other")
 
 
@@ -14,8 +13,7 @@ def sample_steps(
     rng: np.random.Generator,
     steps: int,
     size: int,
-    made_up: int = 0,
-    turned: int = 0,
+    num_synthetic: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the images of training steps: so many of each class, and of new ones each time.
 
@@ -28,33 +26,12 @@ def sample_steps(
     drawn = [
         np.concatenate([
             *(of[rng.integers(len(of), size=size)] for of in members.values()),
-            *(sample_class(members, rng, size) for _ in range(made_up)),
-            *_sample_rotated(members, rng, turned, size),
+            *(sample_class(members, rng, size) for _ in range(num_synthetic)),
         ])
         for _ in range(steps)
     ]  # fmt: skip
-    number = len(members) + made_up + turned
+    number = len(members) + num_synthetic
     return np.stack(drawn), np.tile(np.repeat(np.arange(number), size), (steps, 1))
-
-
-def sample_instance_steps(
-    images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, steps: int, number: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw steps in which each image is a class of its own, seen twice, and all are of one class.
-
-    Arguments and what is returned are as in `draw_steps`; number: of images in a step. Each view
-    is moved by up to SHIFT pixels.
-    """
-    members = [images[labels == c] for c in np.unique(labels)]
-    drawn = []
-    for step in range(steps):
-        of = members[step % len(members)]
-        chosen = of[rng.integers(len(of), size=number)]
-        shifts = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, size=(2, number, 2))
-        views = [[np.roll(image, s, (0, 1)) for image, s in zip(chosen, of_view, strict=True)]
-                 for of_view in shifts]  # fmt: skip
-        drawn.append(np.concatenate(views))
-    return np.stack(drawn), np.tile(np.arange(number), (steps, 2))
 
 
 def sample_class(
@@ -102,16 +79,3 @@ def squeeze(images: np.ndarray, axis: int, share: float) -> np.ndarray:
     inside = (source >= 0) & (source < length)
     found = np.take(images, np.clip(source, 0, length - 1), axis=axis)
     return found * inside.reshape([-1 if i == axis else 1 for i in range(images.ndim)])
-
-
-def _sample_rotated(
-    members: Mapping[int, np.ndarray], rng: np.random.Generator, number: int, size: int
-) -> list[np.ndarray]:
-    """Draw images of classes that are a real one, turned: never two of the same."""
-    kinds = [(c, quarters) for c in members for quarters in (1, 2, 3)]
-    picked = rng.permutation(len(kinds))[:number] if number else []
-    drawn = []
-    for c, quarters in (kinds[i] for i in picked):
-        of = members[c]
-        drawn.append(rotate(of[rng.integers(len(of), size=size)], quarters))
-    return drawn

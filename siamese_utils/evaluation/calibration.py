@@ -78,7 +78,7 @@ class CalibrationTest:
         answers that are right. The log-loss in bits, divided by log 2, is the Cllr of speaker
         recognition (Brümmer and du Preez 2006), since both kinds of pairs weigh the same.
         """
-        same, different = self.pairs.both_shares(self.classes)
+        same, different = self.pairs.shares_by_label(self.classes)
         logit = self.probability.logit(self._distances)
         stated = expit(logit)
         curve = self.pairs.curve_of_classes(self.classes)
@@ -91,7 +91,7 @@ class CalibrationTest:
 
     def reliability(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the stated probability and the share of same pairs, in ten bins of the former: (bins,) each."""
-        same, different = self.pairs.both_shares(self.classes)
+        same, different = self.pairs.shares_by_label(self.classes)
         stated = self.probability(self._distances)
         place = np.minimum((stated * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
         share, of_same, of_stated = (
@@ -117,10 +117,10 @@ def calibration_tests(
     found: dict[tuple[str, str], list[CalibrationTest]] = {}
     for name, of_seeds in ways.items():
         for one in of_seeds:
-            distance, different = one.judged("validation")
+            distance, different = one.labelled_distances("validation")
             fitted = fit(distance, ~different, len(distance) // 2)
             for pair_set, classes in dataset.classes_of.items():
                 found.setdefault((name, pair_set), []).append(
-                    CalibrationTest(fitted, one.whole, classes)
+                    CalibrationTest(fitted, one.all_pairs, classes)
                 )
     return found

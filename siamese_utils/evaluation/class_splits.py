@@ -13,7 +13,7 @@ from siamese_utils.evaluation import baselines, pair_distances
 from siamese_utils.evaluation.intervals import CONFIDENCE, Interval, Measurement, measurement
 from siamese_utils.evaluation.roc_curve import RocCurve
 from siamese_utils.evaluation.verdicts import ROUNDING
-from siamese_utils.training import trainer
+from siamese_utils.training import pair_training
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.tasks import STUDY_THRESHOLD
 
@@ -111,8 +111,8 @@ def fully_trained(runs: Sequence[TrainingResult]) -> pd.DataFrame:
     """
     rows = {}
     for run in runs:
-        experiment = trainer.config_of(run)
-        dataset, seeds = trainer.load_data(experiment), [experiment.seed]
+        experiment = pair_training.config_of(run)
+        dataset, seeds = experiment.load_data(), [experiment.seed]
         ways = {
             TRAINED: pair_distances.of_trained([run]),
             "the same, untrained": pair_distances.of_untrained(dataset, seeds, cosine=True),
@@ -125,14 +125,14 @@ def fully_trained(runs: Sequence[TrainingResult]) -> pd.DataFrame:
 
 
 def _outcome(run: TrainingResult) -> dict[str, object]:
-    experiment = trainer.config_of(run)
-    dataset = trainer.load_data(experiment)
+    experiment = pair_training.config_of(run)
+    dataset = experiment.load_data()
     [one] = pair_distances.of_trained([run])
-    curves = {s: one.curve_of_drawn(s) for s in TEST_SETS}
+    curves = {s: one.sampled_curve(s) for s in TEST_SETS}
     split = dataset.split(experiment.seed)
     drawn = pair_distances.sample_test_pairs(dataset, split, experiment.seed)["unseen"]
     pixels = baselines.to_unit_length(baselines.pixels)(dataset.images)
-    compared = RocCurve.of_pairs(pairs.distances(pixels, drawn), drawn.different)
+    compared = RocCurve.from_pairs(pairs.distances(pixels, drawn), drawn.different)
     row = {UNSEEN_CLASSES: ", ".join(dataset.class_names[c] for c in dataset.unseen)}
     row |= {IS_STUDY_SPLIT: experiment.seen is None}
     row |= {f"accuracy, {s}": 100 * c.accuracy(STUDY_THRESHOLD) for s, c in curves.items()}

@@ -10,17 +10,18 @@ import pandas as pd
 from siamese_utils.data.dataset import Dataset
 from siamese_utils.evaluation import geometry, pair_distances
 from siamese_utils.evaluation.intervals import measurement
-from siamese_utils.training import cache, trainer, transfer
+from siamese_utils.training import cache, pair_training, trainer, transfer
 from siamese_utils.training.cache import Arrays, TrainingResult
-from siamese_utils.training.config import TrainingConfig
-from siamese_utils.training.transfer import Transfer
+from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.transfer import TransferConfig
 
 
 def of_trained(run: TrainingResult, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return a trained encoder's embeddings of the images at `rows`: (rows, 128) float32."""
 
     def work() -> Arrays:
-        encoder = trainer.rebuild_encoder(run, dataset.images.shape[1:])
+        config = pair_training.config_of(run)
+        encoder = trainer.rebuild_encoder(config, run, dataset.images.shape[1:])
         return {"embeddings": trainer.embed(encoder, dataset.images[rows])}
 
     parts = {"embeddings": run.key, "weights": run.digest, "data": dataset.digest}
@@ -32,21 +33,23 @@ def of_untrained(model: str, seed: int, dataset: Dataset, rows: np.ndarray) -> n
     """Return the same by the encoder that a training of that seed begins with."""
 
     def work() -> Arrays:
-        encoder = trainer.build_untrained_encoder(model, seed, dataset.images.shape[1:])
+        encoder = pair_training.build_untrained_encoder(model, seed, dataset.images.shape[1:])
         return {"embeddings": trainer.embed(encoder, dataset.images[rows])}
 
     parts = {"untrained": model, "seed": seed, "data": dataset.digest, "rows": rows.tolist()}
-    return cache.cached(parts, ["training.trainer.build_untrained_encoder"], work)["embeddings"]
+    return cache.cached(parts, ["training.pair_training.build_untrained_encoder"], work)[
+        "embeddings"
+    ]
 
 
 def of_digit_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return the same by Study B's encoder, pretrained on digits: (rows, 256) float32."""
 
     def work() -> Arrays:
-        encoder = transfer.build_encoder(Transfer(seed=seed))
+        encoder = transfer.build_encoder(TransferConfig(seed=seed))
         return {"embeddings": trainer.embed(encoder, transfer.resize(dataset.images[rows]))}
 
-    weights = transfer.train(Transfer(seed=seed).pretraining).digest
+    weights = trainer.train(TransferConfig(seed=seed).pretraining).digest
     parts = {"pretrained": seed, "weights": weights, "data": dataset.digest, "rows": rows.tolist()}
     code = ["training.transfer.build_encoder", "training.transfer.resize"]
     return cache.cached(parts, code, work)["embeddings"]
@@ -57,9 +60,9 @@ def typical_pairs(run: TrainingResult, dataset: Dataset) -> dict[str, dict[str, 
 
     Kind -> the `rows` of its two images, their `embeddings`, (2, 128) as lists, and the `distance`.
     """
-    seed = trainer.config_of(run).seed
+    seed = pair_training.config_of(run).seed
     [found] = pair_distances.of_trained([run])
-    distance, different = found.judged("seen")
+    distance, different = found.labelled_distances("seen")
     drawn = pair_distances.sample_test_pairs(dataset, dataset.split(seed), seed)["seen"]
     pairs = {}
     for kind, of_kind in (("same", ~different), ("different", different)):

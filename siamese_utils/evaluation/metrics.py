@@ -26,9 +26,14 @@ def all_pairs_metrics(found: Sequence[PairDistances], dataset: Dataset) -> pd.Se
     """Return the panel from all pairs of test images, with groups of them, for each test set."""
     figures = {}
     for name, classes in dataset.classes_of.items():
-        whole = [_in_units(one.curve(classes), one.tuned, one.margin) for one in found]
+        whole = [
+            _in_units(one.curve(classes), one.validation_threshold, one.margin) for one in found
+        ]
         groups = [
-            [_in_units(curve, one.tuned, one.margin) for curve in one.curves_of_groups(name)]
+            [
+                _in_units(curve, one.validation_threshold, one.margin)
+                for curve in one.group_curves(name)
+            ]
             for one in found
         ]
         for figure in whole[0]:
@@ -43,11 +48,11 @@ def all_pairs_metrics(found: Sequence[PairDistances], dataset: Dataset) -> pd.Se
 
 def sampled_metrics(found: Sequence[PairDistances]) -> pd.Series:
     """Return the panel from the study's pairs, for all five sets; tuned on those of validation."""
-    tuned = [one.curve_of_drawn("validation").best_threshold for one in found]
+    tuned = [one.sampled_curve("validation").best_threshold for one in found]
     figures = {}
     for name in data.SETS:
         rows = [
-            _in_units(one.curve_of_drawn(name), threshold, one.margin)
+            _in_units(one.sampled_curve(name), threshold, one.margin)
             for one, threshold in zip(found, tuned, strict=True)
         ]
         for figure in rows[0]:
@@ -93,7 +98,7 @@ def auc_by_class_pair(found: Sequence[PairDistances], dataset: Dataset) -> pd.Da
     """
     areas = {(c, c): np.nan for c in dataset.classes}
     for a, b in class_pairs(dataset.classes):
-        curves = [one.whole.curve([(a, a), (b, b)], [(a, b)]) for one in found]
+        curves = [one.all_pairs.curve([(a, a), (b, b)], [(a, b)]) for one in found]
         areas[a, b] = areas[b, a] = float(np.mean([curve.auc for curve in curves]))
     names = dataset.class_names
     rows = [(names[a], names[b], area) for (a, b), area in sorted(areas.items())]
@@ -127,8 +132,8 @@ def share_correct(
     """Return the share of these pairs on the right side of the tuned threshold, in %."""
     shares = []
     for one in found:
-        edges = one.whole.step * np.arange(1, one.whole.counts.shape[2] + 1)
-        accepted = one.whole.shares(cells)[edges <= one.tuned * (1 + 1e-9)].sum()
+        edges = one.all_pairs.step * np.arange(1, one.all_pairs.counts.shape[2] + 1)
+        accepted = one.all_pairs.shares(cells)[edges <= one.validation_threshold * (1 + 1e-9)].sum()
         shares.append(100 * (1 - accepted if different else accepted))
     return measurement(shares, "%")
 

@@ -20,7 +20,7 @@ from siamese_utils.evaluation import baselines, pair_histogram
 from siamese_utils.evaluation.baselines import Embed
 from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.evaluation.roc_curve import RocCurve
-from siamese_utils.training import cache, trainer
+from siamese_utils.training import cache, pair_training, trainer
 from siamese_utils.training.cache import Arrays, TrainingResult
 
 if TYPE_CHECKING:
@@ -34,31 +34,31 @@ CACHE_CODE = "evaluation.pair_distances._measure"
 class PairDistances:
     """All that is measured of one encoder and one seed."""
 
-    drawn: dict[str, np.ndarray]  # set -> (pairs,): of the study's pairs, same ones first
-    whole: PairHistogram  # of all pairs of test images
+    sampled: dict[str, np.ndarray]  # set -> (pairs,): of the study's pairs, same ones first
+    all_pairs: PairHistogram  # of all pairs of test images
     # (groups, sets, same and different, bins): shares of each group's pairs; few images have none
     groups: np.ndarray
-    tuned: float  # the threshold of highest accuracy on all validation pairs
+    validation_threshold: float  # the threshold of highest accuracy on all validation pairs
     margin: float | None  # None where the encoder was not trained on distances
 
-    def judged(self, pair_set: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled_distances(self, pair_set: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the distances of the study's pairs of a set, and which are different: (pairs,)."""
-        distance = self.drawn[pair_set]
+        distance = self.sampled[pair_set]
         return distance, np.arange(len(distance)) >= len(distance) // 2
 
-    def curve_of_drawn(self, pair_set: str) -> RocCurve:
+    def sampled_curve(self, pair_set: str) -> RocCurve:
         """Return the curve of the study's pairs of a set."""
-        return RocCurve.of_pairs(*self.judged(pair_set))
+        return RocCurve.from_pairs(*self.labelled_distances(pair_set))
 
     def curve(self, classes: Sequence[int]) -> RocCurve:
         """Return the curve of all test pairs of these classes."""
-        return self.whole.curve_of_classes(classes)
+        return self.all_pairs.curve_of_classes(classes)
 
-    def curves_of_groups(self, pair_set: str) -> list[RocCurve]:
+    def group_curves(self, pair_set: str) -> list[RocCurve]:
         """Return the curve of the pairs inside each group of images."""
-        edges = self.whole.step * np.arange(self.groups.shape[3] + 1)
+        edges = self.all_pairs.step * np.arange(self.groups.shape[3] + 1)
         shares = self.groups[:, data.TEST_SETS.index(pair_set)]
-        return [RocCurve.of_counts(edges, *both) for both in shares]
+        return [RocCurve.from_histogram(edges, *both) for both in shares]
 
 
 def of_trained(runs: Sequence[TrainingResult], cosine: bool = False) -> list[PairDistances]:
@@ -77,10 +77,12 @@ def of_untrained(
     return [
         of_embedding(
             f"untrained base {_distance_name(cosine)}",
-            lambda _, s=seed: _embedder(trainer.build_untrained_encoder("base", s, shape), cosine),
+            lambda _, s=seed: _embedder(
+                pair_training.build_untrained_encoder("base", s, shape), cosine
+            ),
             dataset,
             seed,
-            code=["training.models.build_encoder"],
+            code=["training.encoders.study_encoder"],
         )
         for seed in seeds
     ]
@@ -139,16 +141,16 @@ def sample_test_pairs(dataset: Dataset, split: Split, seed: int) -> dict[str, Pa
     }
 
 
-def _of_result(run: TrainingResult, cosine: bool) -> PairDistances:
-    experiment = trainer.config_of(run)
-    dataset = trainer.load_data(experiment)
-    on_distances = experiment.objective == "contrastive" and not cosine
+def _of_result(result: TrainingResult, cosine: bool) -> PairDistances:
+    config = pair_training.config_of(result)
+    dataset = config.load_data()
+    shape = dataset.images.shape[1:]
     return of_embedding(
-        f"{run.key} {run.digest} {_distance_name(cosine)}",
-        lambda _: _embedder(trainer.rebuild_encoder(run, dataset.images.shape[1:]), cosine),
+        f"{result.key} {result.digest} {_distance_name(cosine)}",
+        lambda _: _embedder(trainer.rebuild_encoder(config, result, shape), cosine),
         dataset,
-        experiment.seed,
-        experiment.margin if on_distances else None,
+        config.seed,
+        None if cosine else config.threshold_margin,
         code=["training.trainer.embed"],
     )
 
@@ -195,7 +197,7 @@ def _count_groups(
         return np.zeros((0, len(data.TEST_SETS), 2, bins), np.float32)
     shares = []
     for found in pair_histogram.count_pairs_in_groups(tested, labels, groups, whole.step):
-        of_sets = [found.both_shares(classes) for classes in dataset.classes_of.values()]
+        of_sets = [found.shares_by_label(classes) for classes in dataset.classes_of.values()]
         stacked = np.stack(of_sets)[..., :bins]
         shares.append(np.pad(stacked, [(0, 0), (0, 0), (0, bins - stacked.shape[2])]))
     return np.float32(shares)

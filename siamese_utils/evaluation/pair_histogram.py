@@ -42,17 +42,17 @@ class PairHistogram:
         """Return the curve of the same and the different pairs in the cells given."""
         return self._curve(self.shares(same), self.shares(different))
 
-    def both_shares(self, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def shares_by_label(self, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the shares of the same and of the different pairs of these classes: (bins,) each."""
         return self.shares([(c, c) for c in classes]), self.shares(class_pairs(classes))
 
     def curve_of_classes(self, classes: Sequence[int]) -> RocCurve:
         """Return the curve of all pairs of images of these classes."""
-        return self._curve(*self.both_shares(classes))
+        return self._curve(*self.shares_by_label(classes))
 
     def _curve(self, same: np.ndarray, different: np.ndarray) -> RocCurve:
         edges = self.step * np.arange(self.counts.shape[2] + 1)
-        return RocCurve.of_counts(edges, same, different)
+        return RocCurve.from_histogram(edges, same, different)
 
 
 def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:

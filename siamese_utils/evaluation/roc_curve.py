@@ -32,7 +32,7 @@ class RocCurve:
     different: np.ndarray  # (n,) share of the different pairs accepted, 0..1: false accepts
 
     @classmethod
-    def of_pairs(cls, distance: np.ndarray, different: np.ndarray) -> "RocCurve":
+    def from_pairs(cls, distance: np.ndarray, different: np.ndarray) -> "RocCurve":
         """Return the curve of judged pairs; distance, different: (pairs,).
 
         Raises ValueError unless both have one shape and there are pairs of both kinds.
@@ -44,10 +44,12 @@ class RocCurve:
         threshold, position = np.unique(distance, return_inverse=True)
         kinds = different == 0, different != 0
         counts = [np.bincount(position[kind], minlength=len(threshold)) for kind in kinds]
-        return cls.of_counts(np.concatenate([[-np.inf], threshold]), *counts)
+        return cls.from_histogram(np.concatenate([[-np.inf], threshold]), *counts)
 
     @classmethod
-    def of_counts(cls, edges: np.ndarray, same: np.ndarray, different: np.ndarray) -> "RocCurve":
+    def from_histogram(
+        cls, edges: np.ndarray, same: np.ndarray, different: np.ndarray
+    ) -> "RocCurve":
         """Return the curve of counted pairs.
 
         edges: (n + 1,) thresholds; same, different: (n,) how many pairs, in any unit, lie above
@@ -98,7 +100,7 @@ class RocCurve:
         low, high = self.different[after - 1], self.different[after]
         return float(low + part * (high - low))
 
-    def true_accepts(self, false_accepts: float) -> float:
+    def tar_at_far(self, false_accepts: float) -> float:
         """Return the largest share of same pairs accepted while at most so many different ones are."""
         return float(self.same[self.different <= false_accepts + 1e-12].max())
 
@@ -148,7 +150,5 @@ class RocCurve:
             "EER": self.equal_error_rate,
             "average precision": self.average_precision,
         }
-        found |= {
-            f"true accepts at {100 * s:g} %": self.true_accepts(s) for s in FALSE_ACCEPT_RATES
-        }
+        found |= {f"true accepts at {100 * s:g} %": self.tar_at_far(s) for s in FALSE_ACCEPT_RATES}
         return found | {"ECE": self.calibration_error(margin) if margin else np.nan}

@@ -9,11 +9,11 @@ from siamese_utils.data import pairs
 from siamese_utils.evaluation.intervals import Measurement, measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES, unit_of
 from siamese_utils.evaluation.roc_curve import RocCurve
-from siamese_utils.training import cache, transfer
+from siamese_utils.training import cache, trainer, transfer
 from siamese_utils.training.cache import Arrays
 from siamese_utils.training.study_plan import StudyPlan
 from siamese_utils.training.tasks import STUDY_THRESHOLD
-from siamese_utils.training.transfer import Transfer
+from siamese_utils.training.transfer import TransferConfig
 
 FROZEN, UNTRAINED, PIXELS = "pretrained, frozen", "untrained encoder", "raw pixels"
 LINEAR = "linear classifier"
@@ -30,9 +30,9 @@ def metrics_table(plan: StudyPlan) -> pd.DataFrame:
     for (kind, number), steps in plan.transfers().items():
         for step in steps:
             of_encoder = found.setdefault((f"{step.start}, {kind}", number), [])
-            of_encoder.append(transfer.train(step).distances)
+            of_encoder.append(trainer.train(step).distances)
     rows = {place: metrics(of_encoder) for place, of_encoder in found.items()}
-    untaught = [untrained_distances(seed) for seed in range(plan.profile.repeats)]
+    untaught = [untrained_distances(seed) for seed in range(plan.profile.transfer_seeds)]
     for name in UNTRAINED_METHODS:
         same = metrics([of_seed[name] for of_seed in untaught])
         rows |= {(name, number): same for number in plan.profile.pair_numbers}
@@ -47,9 +47,9 @@ def metrics(distances: Sequence[Arrays]) -> pd.Series:
     """
     rows = []
     for seed, found in enumerate(distances):
-        step = Transfer(seed=seed)
+        step = TransferConfig(seed=seed)
         curves = {
-            name: RocCurve.of_pairs(found[name], transfer.sample_pairs(step, name)[2].different)
+            name: RocCurve.from_pairs(found[name], transfer.sample_pairs(step, name)[2].different)
             for name in transfer.PAIR_SETS[1:]
         }
         tuned = curves["validation"].best_threshold
@@ -86,7 +86,7 @@ def epochs_run(plan: StudyPlan) -> pd.DataFrame:
     rows = {}
     for (kind, number), steps in plan.transfers().items():
         for start in transfer.INITIALISATIONS if number == transfer.STUDY_PAIRS else ():
-            runs = [transfer.train(step) for step in steps if step.start == start]
+            runs = [trainer.train(step) for step in steps if step.start == start]
             lengths = [len(run.history["loss"]) for run in runs]
             limit = steps[0].epochs
             row = {"epochs at most": limit, "epochs run, mean": np.mean(lengths)}
@@ -101,18 +101,18 @@ def by_contrast(plan: StudyPlan) -> pd.DataFrame:
     the AUC on test pairs after each start, and the pretrained ones minus the one from scratch.
     """
     rows: dict[float, dict[str, Measurement]] = {}
-    for (contrast, start), steps in plan.fainter().items():
+    for (contrast, start), steps in plan.transfers_by_contrast().items():
         row = rows.setdefault(contrast, {})
         row[LINEAR] = measurement([100 * _linear_accuracy(step) for step in steps], "%")
         # which pairs differ does not hang on the contrast
-        row[f"AUC, {start}"] = metrics([transfer.train(step).distances for step in steps])["AUC"]
+        row[f"AUC, {start}"] = metrics([trainer.train(step).distances for step in steps])["AUC"]
     found = pd.DataFrame(rows).T.rename_axis("contrast")
     for start in found.columns.drop([LINEAR, "AUC, scratch"]):
         found[f"{start.removeprefix('AUC, ')} minus scratch"] = found[start] - found["AUC, scratch"]
     return found
 
 
-def _linear_accuracy(step: Transfer) -> float:
+def _linear_accuracy(step: TransferConfig) -> float:
     """Return the accuracy, 0..1, with which a linear classifier names test images from pixels."""
     from sklearn.linear_model import LogisticRegression
 
@@ -124,16 +124,16 @@ def _linear_accuracy(step: Transfer) -> float:
 def untrained_distances(seed: int) -> dict[str, Arrays]:
     """Return the distances of a seed's pairs by what learns from no pair: name -> set -> (pairs,)."""
     return {
-        FROZEN: _before_training(Transfer(start="pretrained", seed=seed)),
-        UNTRAINED: _before_training(Transfer(start="scratch", seed=seed)),
-        PIXELS: _of_pixels(Transfer(seed=seed)),
+        FROZEN: _before_training(TransferConfig(start="pretrained", seed=seed)),
+        UNTRAINED: _before_training(TransferConfig(start="scratch", seed=seed)),
+        PIXELS: _of_pixels(TransferConfig(seed=seed)),
     }
 
 
-def _before_training(step: Transfer) -> Arrays:
+def _before_training(step: TransferConfig) -> Arrays:
     """Return the distances by the encoder that a transfer begins with, from the store if there."""
     pretrained = step.start == "pretrained"
-    weights = transfer.train(step.pretraining).digest if pretrained else None
+    weights = trainer.train(step.pretraining).digest if pretrained else None
     return cache.cached(
         {"before training": step.start, "seed": step.seed, "weights": weights},
         ["training.transfer.build_encoder", "training.transfer.measure_distances"],
@@ -141,7 +141,7 @@ def _before_training(step: Transfer) -> Arrays:
     )
 
 
-def _of_pixels(step: Transfer) -> Arrays:
+def _of_pixels(step: TransferConfig) -> Arrays:
     found = {}
     for name in transfer.PAIR_SETS[1:]:
         images, _, drawn = transfer.sample_pairs(step, name)

@@ -1,7 +1,8 @@
-"""Ways to judge classes that were never seen, from images of the seen ones: a ladder of them.
+"""Methods to judge pairs of classes that were never seen, and what each of them achieves.
 
-Each way is fitted on the training images of a seed's split, and then embeds any images. Their
-cosines order pairs. Nothing here receives an image of an unseen class before it is fitted.
+A method is fitted on the training images of the seen classes of a split, and then embeds any images;
+pairs are ordered by the cosine of their embeddings. No method receives an image of an unseen class
+before it is fitted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,92 +20,69 @@ from siamese_utils.evaluation import baselines, ensemble, metrics
 from siamese_utils.evaluation.baselines import Embed
 from siamese_utils.evaluation.intervals import Measurement, measurement
 from siamese_utils.evaluation.pair_distances import PairDistances, of_embedding
-from siamese_utils.training import ablations, cache, small_encoder, study_plan, trainer
+from siamese_utils.training import ablations, cache, small_encoder, trainer
+from siamese_utils.training.config import Config
 from siamese_utils.training.small_encoder import SmallEncoderConfig
-from siamese_utils.training.study_plan import Config
 
-if TYPE_CHECKING:
-    import keras
-
-HOG_VERSION = f"scikit-image {version('scikit-image')}"  # computes them
-SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # pixels that images are moved by
-LAYERS = ("embedding", "before its last ReLU", "first dense layer")  # of the study's encoder
-# images of the seen classes, their labels, and networks trained on them -> what embeds any images
+HOG_VERSION = f"scikit-image {version('scikit-image')}"  # computes the HOG features
+# (images of the seen classes, their labels, networks trained on them) -> function that embeds
 FitMethod = Callable[[np.ndarray, np.ndarray, Sequence[Embed]], Embed]
+# (function that embeds, images of the seen classes, their labels) -> function that embeds
+Transform = Callable[[Embed, np.ndarray, np.ndarray], Embed]
+Trainings = Callable[[SmallEncoderConfig], Sequence[Config]]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to embed images of a split."""
+    """A method to embed images of a split.
+
+    Attributes:
+        fit: Fits the method.
+        trainings: Split -> configs of the networks that the method uses.
+    """
 
     fit: FitMethod
-    trainings: Callable[[SmallEncoderConfig], Sequence[Config]] = lambda _: ()  # of its networks
-    layer: str = LAYERS[0]  # of these
-
-
-# What is done with embeddings --------------------------------------------------------
+    trainings: Trainings = lambda _: ()
 
 
 def unchanged(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Leave an embedding as it is."""
+    """Return an embedding as it is."""
     return embed
 
 
 def mean_subtracted(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Subtract the mean of the seen classes' means."""
-    middle = ensemble.class_means(embed(images), labels).mean(axis=0)
-    return lambda others: embed(others) - middle
+    """Return an embedding minus the mean of the means of the seen classes."""
+    mean = ensemble.class_means(embed(images), labels).mean(axis=0)
+    return lambda others: embed(others) - mean
 
 
-def shift_averaged(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Average the embeddings of an image moved by a pixel each way, and whiten that."""
-
-    def over_shifts(others: np.ndarray) -> np.ndarray:
-        return np.mean([embed(np.roll(others, shift, axis=(1, 2))) for shift in SHIFTS], axis=0)
-
-    return ensemble.whiten(over_shifts, images, labels)
+def _of_features(features: Embed, transform: Transform) -> Method:
+    return Method(lambda images, labels, _: transform(features, images, labels))
 
 
-# The ladder ------------------------------------------------------------------------
+def _of_networks(transform: Transform, trainings: Trainings) -> Method:
+    def concatenated(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
+        return ensemble.concatenate([transform(embed, images, labels) for embed in networks])
 
-Transform = Callable[[Embed, np.ndarray, np.ndarray], Embed]
-
-
-def _of_features(features: Embed, do: Transform) -> Method:
-    return Method(lambda images, labels, _: do(features, images, labels))
+    return Method(concatenated, trainings)
 
 
-def _of_networks(
-    do: Transform,
-    trainings: Callable[[SmallEncoderConfig], Sequence[Config]],
-    layer: str = LAYERS[0],
-) -> Method:
-    def side_by_side(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
-        return ensemble.concatenate([do(network, images, labels) for network in networks])
-
-    return Method(side_by_side, trainings, layer)
+def _one(split: SmallEncoderConfig) -> Sequence[Config]:
+    return split.initialisations(1)
 
 
-def _of_study(name: str, layer: str, do: Transform) -> Method:
-    return _of_networks(do, lambda step: [ablations.study_networks(step)[name]], layer)
-
-
-def _ablated(change: Callable[[SmallEncoderConfig], SmallEncoderConfig]) -> Method:
-    return _of_networks(ensemble.whiten, lambda step: [change(step)])
-
-
-def _initialisations(number: int) -> Callable[[SmallEncoderConfig], Sequence[Config]]:
-    return lambda step: step.starts(number)
+def _both(split: SmallEncoderConfig) -> Sequence[Config]:
+    return split.initialisations(small_encoder.NUM_INITIALISATIONS)
 
 
 def _fit_ensemble(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
     return ensemble.embed_with(networks, ensemble.fit(images, labels, networks))
 
 
-UPPER_BOUND = "every class learned"  # on other images: what there is to reach
+UPPER_BOUND = "every class learned"  # on other images
 ENSEMBLE, MASK_BASELINE = "recipe", "silhouette, centred"
 ENSEMBLE_WITHOUT_NETWORKS = "silhouette and gradients, whitened"
-ONE, BOTH = _initialisations(1), _initialisations(small_encoder.NUM_INITIALISATIONS)
+UNCHANGED_NETWORK = ablations.UNCHANGED
 
 METHODS: dict[str, Method] = {
     "raw pixels": _of_features(baselines.pixels, unchanged),
@@ -115,69 +92,61 @@ METHODS: dict[str, Method] = {
     "silhouette, whitened": _of_features(baselines.foreground_mask, ensemble.whiten),
     "gradients, whitened": _of_features(ensemble.hog_features, ensemble.whiten),
     ENSEMBLE_WITHOUT_NETWORKS: Method(_fit_ensemble),
-    "network, centred": _of_networks(mean_subtracted, ONE),
-    "network, whitened": _of_networks(ensemble.whiten, ONE),
-    "networks from two starts, whitened": _of_networks(ensemble.whiten, BOTH),
-    ENSEMBLE: Method(_fit_ensemble, BOTH),
-    UPPER_BOUND: _of_networks(ensemble.whiten, SmallEncoderConfig.ceiling),
+    "network, centred": _of_networks(mean_subtracted, _one),
+    "network, whitened": _of_networks(ensemble.whiten, _one),
+    "networks from two starts, whitened": _of_networks(ensemble.whiten, _both),
+    ENSEMBLE: Method(_fit_ensemble, _both),
+    UPPER_BOUND: _of_networks(ensemble.whiten, lambda split: split.upper_bound()),
 }
-UNCHANGED_NETWORK = "as in the recipe"
-# one network alone, with one thing changed, and the study's
+
+
+def _ablated(name: str) -> Method:
+    return _of_networks(ensemble.whiten, lambda split: [ablations.ablations(split)[name]])
+
+
+def _study_network(name: str) -> Method:
+    return _of_networks(unchanged, lambda split: [ablations.study_networks(split)[name]])
+
+
+# One network alone, with one change, and the study's network
 ABLATED_METHODS: dict[str, Method] = {
-    **{name: _ablated(change) for name, change in ablations.ABLATIONS.items()},
-    "averaged over small shifts": _of_networks(shift_averaged, ONE),
-    **{
-        f"{name}, {layer}": _of_study(name, layer, unchanged)
-        for name in ablations.STUDY_NETWORKS
-        for layer in LAYERS
-    },
-    **{
-        f"{name}, {LAYERS[1]}, whitened": _of_study(name, LAYERS[1], ensemble.whiten)
-        for name in ablations.STUDY_NETWORKS
-    },
+    UNCHANGED_NETWORK: _ablated(UNCHANGED_NETWORK),
+    "no made-up classes": _ablated("no made-up classes"),
+    "contrastive loss": _ablated("contrastive loss"),
+    "softmax, none made up": _ablated("softmax, none made up"),
+    "three times the steps": _ablated("three times the steps"),
+    "study's training, embedding": _study_network("study's training"),
+    "gentle training, embedding": _study_network("gentle training"),
 }
 
 
 def embed_by(split: SmallEncoderConfig, way: str) -> Embed:
-    """Return the embedding of a way, fitted on what a split's trainings see.
+    """Return the embedding of a method, fitted on the images of the seen classes of a split.
 
-    way: a name in METHODS or ABLATED_METHODS.
+    Args:
+        split: Its training images are used.
+        way: A name in METHODS or ABLATED_METHODS.
     """
-    one = _method(way)
-    networks = [_network(training, one.layer) for training in one.trainings(split)]
-    return one.fit(*small_encoder.training_data(_fitted_on(split, way)), networks)
+    method = _method(way)
+    networks = [_network(config) for config in method.trainings(split)]
+    return method.fit(*small_encoder.training_data(_fitted_on(split, way)), networks)
 
 
 def _method(way: str) -> Method:
     return METHODS[way] if way in METHODS else ABLATED_METHODS[way]
 
 
-def _network(step: Config, layer: str) -> Embed:
-    """Return a layer of a trained encoder."""
+def _network(config: Config) -> Embed:
+    """Return a trained encoder as a function."""
     return ensemble.embed_in_blocks(
-        lambda images: _by_network(step, layer, images.tobytes(), images.shape)
+        lambda images: _embed_cached(config, images.tobytes(), images.shape)
     )
 
 
 @lru_cache(maxsize=8)  # two networks, on the images that are fitted and on those that are measured
-def _by_network(step: Config, layer: str, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    home = small_encoder if isinstance(step, SmallEncoderConfig) else trainer
-    encoder = truncate(home.rebuild_encoder(home.train(step), shape[1:]), layer)
+def _embed_cached(config: Config, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    encoder = trainer.rebuild_encoder(config.resolve(), trainer.train(config), shape[1:])
     return trainer.embed(encoder, np.frombuffer(content, np.uint8).reshape(shape))
-
-
-def truncate(encoder: keras.Model, layer: str) -> keras.Model:
-    """Return an encoder that ends at one of LAYERS."""
-    import keras
-
-    if layer == LAYERS[1]:
-        encoder.get_layer("embedding").activation = keras.activations.linear
-    if layer == LAYERS[2]:
-        return keras.Model(encoder.input, encoder.layers[-2].output)
-    return encoder
-
-
-# What it comes to --------------------------------------------------------------------
 
 
 def outcomes(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.DataFrame:
@@ -190,7 +159,7 @@ def outcomes(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.Da
     """
     rows = []
     for split in splits:
-        dataset = small_encoder.load_data(split)
+        dataset = split.load_data()
         for way in ways:
             if way == UPPER_BOUND and not small_encoder.has_further_images(split):
                 continue
@@ -199,7 +168,7 @@ def outcomes(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.Da
             for pair_set in ("unseen", "seen"):
                 curve = found.curve(dataset.classes_of[pair_set])
                 row[f"AUC, {pair_set}"] = curve.auc
-                row[f"accuracy, {pair_set}"] = 100 * curve.accuracy(found.tuned)
+                row[f"accuracy, {pair_set}"] = 100 * curve.accuracy(found.validation_threshold)
                 row[f"oracle accuracy, {pair_set}"] = 100 * curve.accuracy(curve.best_threshold)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -210,7 +179,7 @@ def measure(split: SmallEncoderConfig, way: str) -> PairDistances:
     return of_embedding(
         " ".join(_dependencies(split, way)),
         lambda _: baselines.to_unit_length(embed_by(split, way)),
-        small_encoder.load_data(split),
+        split.load_data(),
         split.seed,
         code=_code(way),
     )
@@ -221,20 +190,19 @@ def _code(way: str) -> list[str]:
     table = "METHODS" if way in METHODS else "ABLATED_METHODS"
     return [
         f"evaluation.unseen_classes.{table}",
-        "evaluation.unseen_classes.truncate",
         "training.trainer.embed",
     ]
 
 
 def _dependencies(split: SmallEncoderConfig, way: str) -> list[str]:
     """Return what a way's embedding rests on beside its code: images, networks, another library."""
-    networks = [study_plan.train(step).digest for step in _method(way).trainings(split)]
+    networks = [trainer.train(step).digest for step in _method(way).trainings(split)]
     return [way, HOG_VERSION, small_encoder.data_digest(_fitted_on(split, way)), *networks]
 
 
 def _fitted_on(split: SmallEncoderConfig, way: str) -> SmallEncoderConfig:
     """Return the training whose images a way is fitted on."""
-    return split.ceiling()[0] if way == UPPER_BOUND else split
+    return split.upper_bound()[0] if way == UPPER_BOUND else split
 
 
 def by_class_pair(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.DataFrame:
@@ -244,7 +212,7 @@ def by_class_pair(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> 
     """
     found: dict[str, dict[str, list[float]]] = {}
     for split in splits:
-        dataset = small_encoder.load_data(split)
+        dataset = split.load_data()
         for way in ways:
             distances = measure(split, way)
             for two in combinations(dataset.unseen, 2):
@@ -291,7 +259,7 @@ def loss_against_best(found: pd.DataFrame) -> tuple[Measurement, str]:
 
 def embeddings(split: SmallEncoderConfig, way: str, rows: np.ndarray) -> np.ndarray:
     """Return the embeddings by a way of the images at `rows`: (rows, dimensions) float32."""
-    dataset = small_encoder.load_data(split)
+    dataset = split.load_data()
     parts = {
         "embeddings": _dependencies(split, way),
         "data": dataset.digest,

@@ -16,7 +16,9 @@ from siamese_utils.evaluation.calibration import CalibrationTest, PlattScaling
 from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.training import cache, machine
 from siamese_utils.training.cache import Arrays
-from siamese_utils.training.config import OPTIMIZERS, REGULARISATIONS, TrainingConfig
+from siamese_utils.training.config import OPTIMIZERS
+from siamese_utils.training.encoders import ENCODERS
+from siamese_utils.training.pair_training import TrainingConfig
 
 MAX_TEST_IMAGES = 500  # images of each class
 NUM_RECALIBRATION_IMAGES = (
@@ -38,7 +40,7 @@ def run_trials(
     for seed, verifier in enumerate(verifiers):
         parts = {"trial": verifier.get_params(), "number": number, "data": dataset.digest}
         parts |= {"seed": seed, "precision": machine.best_precision()}
-        parts |= {"models": {name: asdict(rule) for name, rule in REGULARISATIONS.items()}}
+        parts |= {"encoders": {name: entry.options for name, entry in ENCODERS.items()}}
         parts |= {"optimizers": OPTIMIZERS, "experiment": asdict(TrainingConfig())}
         code = ["verifier.SiameseVerifier", "evaluation.verifier_trials._run_trial"]
         arrays = cache.cached(

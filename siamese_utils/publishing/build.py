@@ -28,7 +28,7 @@ from siamese_utils.publishing.run_options import RunOptions
 from siamese_utils.publishing.status import Status, format_seconds
 from siamese_utils.reporting import results
 from siamese_utils.training import study_plan
-from siamese_utils.training.study_plan import Config
+from siamese_utils.training.config import Config
 
 COMMON_ENVIRONMENT = {
     # sums in another order are others in their last digits, whichever process does them
@@ -54,7 +54,7 @@ def check(order: RunOptions) -> None:
     probe.unlink(missing_ok=True)  # of another run too, where they share the store
     publish.check_foreign_files(order.output, order.names)
     pages = {path.name for path in order.output.glob("*.html")} - set(order.names)
-    if order.is_part and FRONT_PAGE in publish.list_files(order.output) and pages:
+    if order.is_partial and FRONT_PAGE in publish.list_files(order.output) and pages:
         raise ValueError(f"{order.output} holds a whole report; choose another --output")
     if order.scheduler:
         check_scheduler(order.scheduler)
@@ -62,13 +62,13 @@ def check(order: RunOptions) -> None:
 
 def describe_plan(order: RunOptions) -> str:
     """Return what each notebook trains, what of it the store has, and the time expected."""
-    chapters = order.in_running_order
+    chapters = order.execution_order
     lines, total = [], 0.0
     with _environment(order, Path(os.devnull)):
-        pending = study_plan.pending(order.plan, [chapter.number for chapter in chapters])
+        pending = study_plan.pending(order.plan, [chapter.name for chapter in chapters])
         for chapter in chapters:
-            steps, to_do = list(order.plan.steps(chapter.number)), pending[chapter.number]
-            seconds = sum(map(study_plan.expected_seconds, to_do))
+            steps, to_do = order.plan.configs(chapter.name), pending[chapter.name]
+            seconds = sum(config.expected_seconds() for config in to_do)
             total += seconds
             time_left = f", about {format_seconds(seconds)}" if to_do else ""
             lines.append(f"{chapter.name}: {len(steps)} trainings, {len(to_do)} to do{time_left}")
@@ -93,9 +93,9 @@ def build(order: RunOptions, console: Console) -> list[Check]:
     progress.touch()
     try:
         with _environment(order, progress):
-            pending = study_plan.pending(order.plan, [c.number for c in order.in_running_order])
+            pending = study_plan.pending(order.plan, [c.name for c in order.execution_order])
             steps = [step for of_chapter in pending.values() for step in of_chapter]
-            expected = sum(map(study_plan.expected_seconds, steps))
+            expected = sum(config.expected_seconds() for config in steps)
             with Status(expected, len(order.chapters), progress, console) as status:
                 if steps:
                     _train(order, steps, expected, status)
@@ -123,7 +123,7 @@ def _train(order: RunOptions, steps: list[Config], expected: float, status: Stat
     ahead = TrainingJob(
         order.plan,
         steps,
-        lambda step: status.training_done(step.label, study_plan.expected_seconds(step)),
+        lambda step: status.training_finished(step.label, step.expected_seconds()),
         status.say,
     )
     if order.scheduler:
@@ -185,9 +185,9 @@ def _run_notebooks(order: RunOptions, staging: Path, status: Status) -> list[Bod
             pages={c.name: c.page for c in order.chapters},
             cell_hours=order.cell_hours,
         )
-        for chapter in order.in_running_order
+        for chapter in order.execution_order
     ]
-    by_name = notebook_runner.run(jobs, status.notebook_done)
+    by_name = notebook_runner.run(jobs, status.notebook_finished)
     bodies = [by_name[chapter.name] for chapter in order.chapters]
     checks = [vars(check) for body in bodies for check in body.checks]
     table = pd.DataFrame(checks, columns=["link", "sentence", "passed"])

@@ -21,10 +21,9 @@ from siamese_utils import settings
 from siamese_utils.data.datasets import DataError
 from siamese_utils.evaluation import pair_distances
 from siamese_utils.publishing.worker_pool import WorkerPool
-from siamese_utils.training import cache, study_plan, trainer, transfer
-from siamese_utils.training.config import TrainingConfig
-from siamese_utils.training.study_plan import Config, StudyPlan
-from siamese_utils.training.transfer import Pretraining, Transfer
+from siamese_utils.training import cache, trainer
+from siamese_utils.training.config import Config
+from siamese_utils.training.study_plan import StudyPlan
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -39,73 +38,86 @@ class WorkersLostError(Exception):
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What is to be trained, and whom to tell."""
+    """What is to be trained.
+
+    Attributes:
+        plan: Tells which shorter runs are stored on the way.
+        configs: What to train.
+        done: Called with each config that is trained.
+        say: Called with a line to print.
+    """
 
     plan: StudyPlan
-    steps: Sequence[Config]
-    done: Callable[[Config], None]  # told of each finished training
+    configs: Sequence[Config]
+    done: Callable[[Config], None]
     say: Callable[[str], None]
 
     def phases(self) -> tuple[list[Config], list[Config]]:
-        """Return what others rest on, then these; in each the longest first."""
-        steps = sorted(self.steps, key=study_plan.expected_seconds, reverse=True)
-        first = [step for step in steps if isinstance(step, Pretraining)]
-        return first, [step for step in steps if step not in first]
+        """Return what other configs require, then the others; in each the longest first."""
+        configs = sorted(self.configs, key=lambda c: c.expected_seconds(), reverse=True)
+        required = {one for config in configs for one in config.requires}
+        first = [config for config in configs if config in required]
+        return first, [config for config in configs if config not in required]
 
 
-def train_locally(ahead: TrainingJob, workers: int) -> None:
-    """Train and measure in so many processes.
+def train_locally(job: TrainingJob, workers: int) -> None:
+    """Train and measure in parallel processes.
 
-    A lost worker costs its training, which is begun again. Raises WorkersLostError where that
-    happens three times and none is finished in between, and what a training raises.
+    A worker that dies costs its training run, which is started again.
+
+    Args:
+        job: What to train.
+        workers: Number of processes.
+
+    Raises:
+        WorkersLostError: Workers died three times, and no run was finished in between.
+        TrainingDivergedError: A loss, weight or embedding is not finite.
     """
     with ExitStack() as held:
-        processes = WorkerPool(held, min(workers, len(ahead.steps)), sharing=workers)
-        for steps in ahead.phases():
-            _train_all(ahead, steps, processes)
+        pool = WorkerPool(held, min(workers, len(job.configs)), sharing=workers)
+        for configs in job.phases():
+            _train_all(job, configs, pool)
 
 
-def _train_all(ahead: TrainingJob, steps: Sequence[Config], processes: WorkerPool) -> None:
-    """Train steps in processes. One that has grown is renewed: Keras keeps a part of each training."""
-    waiting, losses = deque((step, ahead.plan.on_the_way(step)) for step in steps), 0
-    for task, future in processes.run(
+def _train_all(job: TrainingJob, configs: Sequence[Config], pool: WorkerPool) -> None:
+    """Train configs in a pool.
+
+    A process that has grown is replaced, since Keras keeps a part of each training run in memory.
+    """
+    waiting, losses = deque((config, job.plan.milestones(config)) for config in configs), 0
+    for task, future in pool.run(
         _train_and_measure_memory, waiting, lambda size: size >= MAX_WORKER_BYTES
     ):
         try:
             future.result()
         except BrokenProcessPool:
             losses += 1
+            if losses == MAX_LOSSES:
+                raise WorkersLostError(
+                    f"a worker died {MAX_LOSSES} times; finished training runs are cached: "
+                    "run again, with fewer --workers if memory is short"
+                ) from None
             waiting.appendleft(task)
-            _report_loss(ahead, task[0], losses)
+            job.say(f"a worker was lost; started again: {task[0].label}")
         else:
             losses = 0
-            ahead.done(task[0])
-
-
-def _report_loss(ahead: TrainingJob, step: Config, losses: int) -> None:
-    """Say that a worker died, or raise WorkersLostError where that is too much."""
-    if losses == MAX_LOSSES:
-        raise WorkersLostError(
-            f"a worker died {MAX_LOSSES} times; finished trainings are kept: "
-            "run again, with fewer --workers where memory is short"
-        )
-    ahead.say(f"a worker was lost; begun anew: {step.label}")
+            job.done(task[0])
 
 
 def _train_and_measure_memory(task: tuple[Config, Sequence[int]]) -> int:
-    """Train and measure a step, and return how much memory the process has, in bytes."""
+    """Train and measure a config, and return how much memory the process uses, in bytes."""
     _train(*task)
     return psutil.Process().memory_info().rss
 
 
-def _train(step: Config, milestones: Sequence[int]) -> None:
+def _train(config: Config, milestones: Sequence[int]) -> None:
     import keras
 
-    gc.freeze()  # what is loaded stays: clear_session need not look through it each time
-    run = study_plan.train(step, milestones)
-    if isinstance(step, TrainingConfig):
-        pair_distances.of_trained([run])
-    keras.utils.clear_session()  # or the process would grow faster with each training
+    gc.freeze()  # clear_session need not search through what is loaded already
+    result = trainer.train(config, milestones)
+    if config.has_test_pairs:
+        pair_distances.of_trained([result])
+    keras.utils.clear_session()  # otherwise the process would grow faster with each run
 
 
 def check_scheduler(address: str) -> None:
@@ -126,57 +138,62 @@ def check_scheduler(address: str) -> None:
         )
 
 
-def train_on_cluster(ahead: TrainingJob, address: str) -> None:
-    """Train and measure on the workers of a Dask scheduler; what they find comes into the store.
+def train_on_cluster(job: TrainingJob, address: str) -> None:
+    """Train and measure on the workers of a Dask scheduler, and import the results to the cache.
 
-    They share no disk with this machine or each other; what they send is checked. A lost worker
-    costs its training, which Dask begins again elsewhere. Raises WorkersLostError where one step
-    loses several workers, or a worker's package differs, and what a training raises.
+    The workers share no disk with this machine or each other; what they send is checked. A worker
+    that is lost costs its training run, which Dask starts again elsewhere.
+
+    Args:
+        job: What to train.
+        address: Of the scheduler, such as tcp://host:8786.
+
+    Raises:
+        WorkersLostError: One run lost several workers, or a worker has another version of the
+            package.
+        TrainingDivergedError: A loss, weight or embedding is not finite.
     """
     from distributed import Client, KilledWorker
     from distributed import as_completed as completed
 
     with Client(address, timeout="10s") as client:
-        for steps in ahead.phases():
-            futures = {_submit(client, step, ahead.plan): step for step in steps}
+        for configs in job.phases():
+            futures = {_submit(client, config, job.plan): config for config in configs}
             for future in completed(futures):
-                step = futures.pop(future)
+                config = futures.pop(future)
                 try:
                     for key, content in future.result().items():
                         cache.import_file(key, content)
                 except (KilledWorker, CancelledError, DataError, ValueError) as error:
-                    raise WorkersLostError(f"{step.label}: {error}") from error
-                if not cache.contains(study_plan.key_of(step)):
+                    raise WorkersLostError(f"{config.label}: {error}") from error
+                if not cache.contains(config.resolve().key()):
                     raise WorkersLostError(
-                        f"{step.label}: a worker has another state of the package"
+                        f"{config.label}: a worker has another version of the package"
                     )
-                future.release()  # or a worker that is lost later would cost this one too
-                ahead.done(step)
+                future.release()  # otherwise a worker that is lost later would cost this run too
+                job.done(config)
 
 
-def _submit(client: Client, step: Config, plan: StudyPlan) -> Future:
-    """Send a step away, as this machine would train it, with the pretraining that it rests on."""
-    milestones = plan.on_the_way(step)
-    if isinstance(step, TrainingConfig):
-        step = trainer.resolve(step)
-    if not isinstance(step, Transfer):
-        return client.submit(_train_remotely, step, milestones, pure=False)
-    key = transfer.key_of(step.pretraining)
-    content = client.scatter(cache.path_of(key).read_bytes(), broadcast=True)
-    return client.submit(_train_remotely, step, milestones, key, content, pure=False)
+def _submit(client: Client, config: Config, plan: StudyPlan) -> Future:
+    """Submit a config as this machine would train it, with the results that it requires."""
+    config, milestones = config.resolve(), plan.milestones(config)
+    keys = [required.resolve().key() for required in config.requires]
+    files = {key: client.scatter(cache.path_of(key).read_bytes(), broadcast=True) for key in keys}
+    return client.submit(_train_remotely, config, milestones, files, pure=False)
 
 
-_lock = threading.Lock()  # a training seeds Keras, and finds its store, for the whole process
+# Training sets the seeds of Keras, and the folder of the cache, for the whole process.
+_lock = threading.Lock()
 
 
 def _train_remotely(
-    step: Config, milestones: Sequence[int], known: str = "", content: bytes = b""
+    config: Config, milestones: Sequence[int], files: dict[str, bytes]
 ) -> dict[str, bytes]:
-    """Train in a store of its own, in which one file is known, and return what came into it."""
+    """Train in an empty cache with these files, and return the files that were added: key -> bytes."""
     with _lock, tempfile.TemporaryDirectory() as folder:
         os.environ[settings.CACHE_VARIABLE] = folder
-        if known:
-            cache.import_file(known, content)
-        _train(step, milestones)
-        files = {path.stem: path.read_bytes() for path in Path(folder).glob("[!.]*.npz")}
-        return {key: found for key, found in files.items() if key != known}
+        for key, content in files.items():
+            cache.import_file(key, content)
+        _train(config, milestones)
+        added = {path.stem: path.read_bytes() for path in Path(folder).glob("[!.]*.npz")}
+        return {key: content for key, content in added.items() if key not in files}

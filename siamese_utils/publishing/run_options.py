@@ -26,7 +26,7 @@ class RunOptions:
     profile: settings.Profile
     dataset: str  # a name; `auto` until it is known which one it stands for
     chapters: list[Chapter]  # in the order of the report
-    is_part: bool  # not all of the series
+    is_partial: bool  # not all of the series
     output: Path
     with_pdf: bool
     fresh: bool
@@ -36,7 +36,7 @@ class RunOptions:
     scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
 
     @property
-    def in_running_order(self) -> list[Chapter]:
+    def execution_order(self) -> list[Chapter]:
         """The notebooks as they run: the summary last, since it reads the others' results."""
         return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
 
@@ -48,7 +48,7 @@ class RunOptions:
     @property
     def pdfs(self) -> list[str]:
         """Its documents; a part has no handout and no slides."""
-        documents = ["report.pdf"] if self.is_part else list(pdf.DOCUMENTS)
+        documents = ["report.pdf"] if self.is_partial else list(pdf.DOCUMENTS)
         return documents if self.with_pdf else []
 
     @property
@@ -87,7 +87,7 @@ def from_command_line(options: Namespace) -> RunOptions:
         profile=profile,
         dataset=_import_images(options) if is_own else options.dataset,
         chapters=chapters,
-        is_part=is_own or bool(options.only),
+        is_partial=is_own or bool(options.only),
         # absolute: papermill changes folder while it works
         output=(options.output or default).resolve(),
         with_pdf=not options.no_pdf,

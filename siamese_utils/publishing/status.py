@@ -49,13 +49,13 @@ class Status:
         self.last = time.monotonic()
         self.say(text)
 
-    def training_done(self, name: str, expected: float) -> None:
+    def training_finished(self, name: str, expected: float) -> None:
         """Count a training, of which so many seconds were expected."""
         self.trained += expected
         self.last = time.monotonic()
         self.say(f"  trained: {name}{self._left()}")
 
-    def notebook_done(self, name: str, remark: str) -> None:
+    def notebook_finished(self, name: str, remark: str) -> None:
         """Count a notebook, and print its name with a remark, such as "unchanged" or "failed"."""
         self.notebooks -= 1
         self.say(f"  {name}{remark and f', {remark}'}")

@@ -20,11 +20,11 @@ from siamese_utils.reporting import (
     show,
     tables,
 )
+from siamese_utils.training import pair_training
 from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.study_plan import StudyPlan
-
-CURVES = {"accuracy": "accuracy at 0.5", "contrastive": "contrastive loss"}
+from siamese_utils.training.tasks import TASKS
 
 
 def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption: str) -> None:
@@ -41,8 +41,9 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption
 
 
 def learning_curves(runs: Mapping[str, Sequence[TrainingResult]], caption: str) -> None:
-    """Show accuracy and contrastive loss of training and validation against the epoch."""
-    frame = plot_data.learning_curves(runs, CURVES)
+    """Show the measures of the first run's task against the epoch, in training and validation."""
+    task = TASKS[pair_training.config_of(next(iter(runs.values()))[0]).task]
+    frame = plot_data.learning_curves(runs, task.curves)
     show.figure(plots.lines, frame, f"{caption} Thin lines: single seeds.", x="epoch")
 
 
@@ -162,7 +163,7 @@ def study_tables(drawn: pd.Series, plan: StudyPlan) -> None:
     drawn: the panels of its networks from the study's pairs, (network, set, figure) -> figure.
     """
     for row in published_results.TEST_ACCURACY.itertuples():
-        network = plan.experiment(model=row.model, margin=row.margin)
+        network = plan.config(model=row.model, margin=row.margin)
         own = drawn[f"{row.model}, m = {row.margin:g}"]
         caption = (
             f"{row.table} of the study: the {row.model} model with margin {row.margin:g}, in %."
@@ -183,7 +184,7 @@ def metrics_table(figures: pd.Series, name: str) -> None:
 def worst_pairs(found: Sequence[PairDistances], dataset: Dataset, name: str) -> None:
     """Show the pairs of unseen classes that an encoder of seed 0 judges worst."""
     drawn = pair_distances.sample_test_pairs(dataset, dataset.split(0), 0)["unseen"]
-    distance, different = found[0].judged("unseen")
+    distance, different = found[0].labelled_distances("unseen")
     show.pairs(
         dataset,
         drawn,
@@ -196,4 +197,4 @@ def worst_pairs(found: Sequence[PairDistances], dataset: Dataset, name: str) -> 
 
 def sampled_sets(found: Sequence[PairDistances]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the distances and labels of seed 0's pairs of each test set, for `histograms`."""
-    return {pair_set: found[0].judged(pair_set) for pair_set in TEST_SETS}
+    return {pair_set: found[0].labelled_distances(pair_set) for pair_set in TEST_SETS}

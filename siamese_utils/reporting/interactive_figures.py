@@ -87,7 +87,7 @@ def epochs(
 def _accept_rates(found: Sequence[PairDistances], dataset: Dataset) -> dict[str, Any]:
     margin = found[0].margin
     asked = np.linspace(0, MAX_THRESHOLD * margin, NUM_THRESHOLDS + 1)
-    told = {"margin": margin, "tuned": float(np.mean([one.tuned for one in found]))}
+    told = {"margin": margin, "tuned": float(np.mean([one.validation_threshold for one in found]))}
     for kind in ("same", "different"):
         told[kind] = {
             name: _mean_shares(found, classes, asked, kind)

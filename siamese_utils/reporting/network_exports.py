@@ -12,7 +12,7 @@ from siamese_utils import atomic_io, settings
 from siamese_utils.data.dataset import TEST_SETS, Dataset
 from siamese_utils.evaluation import embeddings, metrics, pair_distances, unseen_classes
 from siamese_utils.evaluation.pair_distances import PairDistances
-from siamese_utils.training import small_encoder, study_plan
+from siamese_utils.training import small_encoder, trainer
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.study_plan import StudyPlan
 
@@ -31,18 +31,18 @@ def save_networks(plan: StudyPlan) -> pd.DataFrame:
     images = plan.images
     rows = embeddings.first_of_each_class(images, images.split(0).all, IMAGES_PER_CLASS)
     networks = {
-        "base": plan.experiment(),
-        "complex": plan.experiment(model="complex"),
-        "complex-margin-5": plan.experiment(model="complex", margin=5.0),
+        "base": plan.config(),
+        "complex": plan.config(model="complex"),
+        "complex-margin-5": plan.config(model="complex", margin=5.0),
     }
     sizes = {}
     for name, experiment in networks.items():
-        run = study_plan.train(experiment)
+        run = trainer.train(experiment)
         [found] = pair_distances.of_trained([run])
         cloud = embeddings.of_trained(run, images, rows)
         sizes[name] = _write(name, [run], found, cloud, rows, images)
-    step = plan.recipes()[0]
-    runs = [small_encoder.train(one) for one in step.starts(small_encoder.NUM_INITIALISATIONS)]
+    step = plan.ensemble_configs()[0]
+    runs = [trainer.train(one) for one in step.initialisations(small_encoder.NUM_INITIALISATIONS)]
     cloud = unseen_classes.embeddings(step, unseen_classes.ENSEMBLE, rows)
     found = unseen_classes.measure(step, unseen_classes.ENSEMBLE)
     sizes["recipe"] = _write("recipe", runs, found, cloud, rows, images)
@@ -77,7 +77,7 @@ def _write(
     }
     weights = sum(array.size for array in arrays.values())
     for pair_set in TEST_SETS:
-        distance, different = found.judged(pair_set)
+        distance, different = found.labelled_distances(pair_set)
         arrays |= {f"distance {pair_set}": distance, f"different {pair_set}": different}
     arrays |= {"embeddings": cloud.astype(np.float16), "rows": rows, "labels": images.labels[rows]}
     buffer = io.BytesIO()
@@ -86,7 +86,7 @@ def _write(
     atomic_io.write_atomically(settings.results_dir() / file, buffer.getvalue())
     return {
         "weights": weights,
-        "pairs": sum(len(found.drawn[s]) for s in TEST_SETS),
+        "pairs": sum(len(found.sampled[s]) for s in TEST_SETS),
         "embeddings": len(rows),
         "MB": round(len(buffer.getvalue()) / 1e6, 1),
     }

@@ -133,7 +133,7 @@ def roc(found: Mapping[str, PairDistances], sets: Sequence[str] = TEST_SETS) -> 
     curves, areas = {}, []
     for pair_set in sets:
         for name, one in found.items():
-            curve = one.curve_of_drawn(pair_set)
+            curve = one.sampled_curve(pair_set)
             keep = np.linspace(0, len(curve.same) - 1, min(len(curve.same), POINTS)).astype(int)
             curves[pair_set, name] = 1 - curve.same[keep], 1 - curve.different[keep]
             areas.append(f"{pair_set}, {name}: {curve.auc:.3f}")
@@ -147,7 +147,7 @@ def accuracy_by_threshold(
     curves = {}
     for pair_set in TEST_SETS:
         for name, of_name in found.items():
-            values = [d.curve_of_drawn(pair_set).accuracy(relative * d.margin) for d in of_name]
+            values = [d.sampled_curve(pair_set).accuracy(relative * d.margin) for d in of_name]
             curves[pair_set, name] = relative, 100 * np.mean(values, axis=0)
     return with_best_thresholds(curves)
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from siamese_utils.data.dataset import TEST_SETS, Dataset
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 
 SET_SIZES = {"train": 33600, "seen": 8400, "all": 36400, "unseen": 28000}  # Table 1
 # Accuracy in % at distance 0.5, one training each.

@@ -17,8 +17,8 @@ from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.training import cache
 from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.config import TrainingConfig
-from siamese_utils.training.small_encoder import NUM_EPOCHS, SmallEncoderConfig
+from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.small_encoder import NUM_EPOCHS
 
 INTERVAL_COLUMNS = ["mean", "low", "high", "seeds", "unit"]  # of a measured figure
 CONFIG_COLUMNS = [field.name for field in fields(TrainingConfig)]
@@ -90,7 +90,7 @@ def add_trainings(runs: Sequence[TrainingResult], found: Sequence[PairDistances]
     for run in runs:
         part = pd.DataFrame(run.history).rename_axis("epoch").reset_index()
         part["epoch"] += 1
-        names = {n: run.record["experiment"][n] for n in CONFIG_COLUMNS}
+        names = {n: run.record["config"][n] for n in CONFIG_COLUMNS}
         parts.append(pd.DataFrame([_as_cells(names)] * len(part)).join(part))
     _add(pd.concat(parts), "histories", [*CONFIG_COLUMNS, "epoch"])
 
@@ -155,11 +155,11 @@ def read_trainings() -> pd.DataFrame:
     told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     rows = []
     for record in {record["key"]: record for record in told}.values():
-        experiment = _as_cells(record["experiment"])
+        experiment = _as_cells(record["config"])
         # only a training of the first study stores shorter ones on its way
         length = {"epochs": None} if "model" in experiment else {}
         row = {name: record.get(name) for name in ("seconds", "data", "machine", "precision")}
-        row |= {"epochs": NUM_EPOCHS} | experiment | {"kind": _kind_of(record["experiment"])}
+        row |= {"epochs": NUM_EPOCHS} | experiment | {"kind": record["kind"]}
         rows.append(row | {"same": json.dumps(experiment | length)})
     table = pd.DataFrame(rows)
     table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
@@ -169,22 +169,9 @@ def read_trainings() -> pd.DataFrame:
     return table.drop(columns="same").sort_values(order, kind="stable", ignore_index=True)
 
 
-def _kind_of(experiment: dict[str, Any]) -> str:
-    if "num_pairs" in experiment:
-        return "transfer to textures"
-    if "made_up" in experiment:
-        every = "every class" if experiment["every_class"] else "a choice of classes"
-        return f"small network, {SmallEncoderConfig(**experiment).kind}, {every}"
-    if "model" not in experiment:
-        return f"pretraining on {experiment['source']}"
-    choice = ", a choice of classes" if experiment["seen"] else ""
-    part = f", {number:,} images a class" if (number := experiment["images_per_class"]) else ""
-    return f"{experiment['model']}, {experiment['objective']}{part}{choice}"
-
-
 def _accuracies(run: TrainingResult, found: PairDistances) -> Iterable[dict[str, Any]]:
-    experiment = run.record["experiment"]
-    curves = {pair_set: found.curve_of_drawn(pair_set) for pair_set in SETS}
+    experiment = run.record["config"]
+    curves = {pair_set: found.sampled_curve(pair_set) for pair_set in SETS}
     tuned = curves["validation"].best_threshold
     thresholds = dict(zip(THRESHOLD_RULES, (0.5, experiment["margin"] / 2, tuned), strict=True))
     for pair_set, curve in curves.items():

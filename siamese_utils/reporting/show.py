@@ -70,7 +70,7 @@ class CheckFailedError(Exception):
 def check(sentence: str, passed: bool) -> None:
     """Display the result of a check: a green line, or a red one. A failed check stops nothing.
 
-    ``run_all.py` counts the failed checks, links them on the summary, and exits with status 1.
+    ```run_all.py` counts the failed checks, links them on the summary, and exits with status 1.
 
     Args:
         sentence: What is checked, as a statement without a full stop, such as "Every training ran

@@ -170,7 +170,7 @@ def describe_user_images(
     if seen == unseen:
         first = f"On your images {seen}."
     areas = {
-        name: np.mean([one.curve_of_drawn("validation").auc for one in of])
+        name: np.mean([one.sampled_curve("validation").auc for one in of])
         for name, of in found.items()
     }
     base, plain = accuracy.loc["base model"], accuracy.loc["raw pixels"]

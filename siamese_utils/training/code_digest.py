@@ -24,7 +24,7 @@ def code_digest(*names: str) -> str:
     """Return a SHA-256 of what these definitions reach in the package, themselves included.
 
     names: dotted below the package, such as `training.tasks.contrastive`. Functions, classes
-    and constants count as far as they are mentioned, by name or as ``module.name`; comments,
+    and constants count as far as they are mentioned, by name or as ```module.name`; comments,
     docstrings, annotations and layout do not. Raises ValueError for a name that is not there.
     """
     reached: dict[str, str] = {}

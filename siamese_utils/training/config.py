@@ -1,92 +1,115 @@
-"""What a training is named by: all that shapes it, as plain data. Nothing here computes."""
+"""What every training run has in common, whatever it trains. Nothing here imports TensorFlow."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from siamese_utils.training.tasks import TASKS
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 
-@dataclass(frozen=True)
-class Regularisation:
-    """What holds an encoder back from learning its training pairs by heart."""
+if TYPE_CHECKING:
+    import keras
 
-    l2_kernel: float = 0.0  # on the weights of the first dense layer
-    l1_bias: float = 0.0  # on its biases
-    dropout: float = 0.0  # share of its outputs set to 0 at random in training
-
-
-REGULARISATIONS = {
-    "base": Regularisation(),
-    "dropout": Regularisation(dropout=0.1),
-    "regularisers": Regularisation(l2_kernel=0.01, l1_bias=0.01),
-    "complex": Regularisation(l2_kernel=0.01, l1_bias=0.01, dropout=0.1),
-}
-
-# name -> class in keras.optimizers, and what differs from its defaults
+# name -> class in keras.optimizers, and the arguments that differ from its defaults
 OPTIMIZERS = {
     "rmsprop": ("RMSprop", {}),
     "adam": ("Adam", {}),
     "adadelta": ("Adadelta", {}),
     "sgd": ("SGD", {"momentum": 0.9}),
 }
+# Called after each epoch with what Keras measured in it, and the encoder as it is then.
+EndEpoch = Callable[[dict[str, float], "keras.Model"], None]
+
+
+@dataclass
+class Fitted:
+    """What a training run produced.
+
+    Attributes:
+        encoder: The trained encoder.
+        history: One value per epoch for each measure.
+        distances: Set name -> (pairs,) float32, if the run has pairs of its own.
+        record: More facts to store with the run.
+        keeps_weights: Whether the weights are stored.
+    """
+
+    encoder: keras.Model
+    history: dict[str, list[float]]
+    distances: dict[str, np.ndarray] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    keeps_weights: bool = True
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """One training, named by all that shapes it. The defaults are the study's base model.
+class Config(ABC):
+    """A training run, named by all that shapes it.
 
-    A field added later must default to None, which shapes nothing: what is stored stays good.
+    `trainer.train` trains any config: it looks in the cache, seeds, watches for divergence, shows
+    the progress and stores the result. A subclass is a frozen dataclass with a field `seed`, and a
+    field or property `epochs`.
+
+    Attributes:
+        has_test_pairs: Whether the encoder is measured on pairs of the data set's test images.
     """
 
-    model: str = "base"
-    margin: float = 1.0
-    optimizer: str = "rmsprop"
-    learning_rate: float = 0.001
-    epochs: int = 20
-    batch: int = 128  # pairs in a step, at most; images where the objective is softmax
-    seed: int = 0
-    precision: str = "auto"  # float32, mixed_bfloat16, or auto: the faster one of this machine
-    dataset: str = "auto"
-    images_per_class: int | None = None
-    pairs: str = "once"  # drawn once as in 2019, or `anew` every epoch
-    objective: str = "contrastive"  # a name in OBJECTIVES
-    seen: tuple[int, ...] | None = None  # other classes to train on than the data set's own
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained. Raises ValueError."""
-        choices = {
-            "model": REGULARISATIONS,
-            "optimizer": OPTIMIZERS,
-            "objective": TASKS,
-            "precision": ("auto", "float32", "mixed_bfloat16"),
-            "pairs": ("once", "anew"),
-        }
-        for field, allowed in choices.items():
-            check_choice(field, getattr(self, field), allowed)
-        for field in ("margin", "learning_rate", "epochs", "batch"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"{field} must be above 0, not {getattr(self, field)}")
-        # one spelling of one experiment: 2 and 2.0 are the same margin
-        for field in ("margin", "learning_rate"):
-            object.__setattr__(self, field, float(getattr(self, field)))
-        if self.seen is not None:
-            object.__setattr__(self, "seen", tuple(sorted(int(c) for c in self.seen)))
+    has_test_pairs: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def label(self) -> str:
-        """A short name to show while it trains."""
-        kind = "" if self.objective == "contrastive" else f"{self.objective}, "
-        margin = "" if self.objective == "softmax" else f"m = {self.margin:g}, "  # it has none
-        choice = ", a choice of classes" if self.seen else ""
-        rate = "" if self.learning_rate == 0.001 else f" {self.learning_rate:g}"
-        return f"{self.model}, {kind}{margin}{self.optimizer}{rate}, seed {self.seed}{choice}"
+        """A short name to show during training."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """The row of the table of training runs that this run is counted in."""
+
+    @property
+    def requires(self) -> tuple[Config, ...]:
+        """The configs that must be trained before this one."""
+        return ()
+
+    @property
+    def dtype_policy(self) -> str:
+        """The Keras dtype policy of the encoder."""
+        return "float32"
+
+    def resolve(self) -> Config:
+        """Return the config with each "auto" replaced by what it means on this machine."""
+        return self
+
+    @abstractmethod
+    def key(self) -> str:
+        """Return the name of the result in the cache; it changes with all that shapes the result."""
+
+    @abstractmethod
+    def fit(self, end_epoch: EndEpoch) -> Fitted:
+        """Train from fresh weights.
+
+        Args:
+            end_epoch: To be called after each epoch.
+        """
+
+    @abstractmethod
+    def probe_images(self) -> np.ndarray:
+        """Return some images of the right shape, to check that their embeddings are finite."""
+
+    @abstractmethod
+    def build_encoder(self, image_shape: tuple[int, ...]) -> keras.Model:
+        """Return the encoder with fresh weights, for images of shape (height, width, channels)."""
+
+    def facts(self, encoder: keras.Model) -> dict[str, Any]:
+        """Return what else the record of a result holds."""
+        return {}
+
+    @abstractmethod
+    def expected_seconds(self) -> float:
+        """Return about how long the training takes if it has this machine for itself."""
 
 
-def min_batch_size(classes: int) -> int:
-    """Return the study's number of pairs in a step, or more where there must be two of each class."""
-    return max(TrainingConfig.batch, 2 * classes)
-
-
-def check_choice(field: str, given: str, allowed: object) -> None:
-    """Raise ValueError where a field holds none of the allowed names."""
-    if given not in allowed:
-        raise ValueError(f"unknown {field} {given!r}; choose one of {', '.join(allowed)}")
+def check_choice(field: str, value: object, choices: Collection[object]) -> None:
+    """Raise ValueError unless a field has one of the allowed values."""
+    if value not in choices:
+        raise ValueError(f"unknown {field} {value!r}; choose one of {', '.join(map(str, choices))}")

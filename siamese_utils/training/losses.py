@@ -1,5 +1,6 @@
 """Distance and losses, as pure functions of tensors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -96,18 +97,31 @@ def batch_contrastive_loss(labels: Tensor, embeddings: Tensor, margin: float = 1
     return sum(ops.sum(cost * w) / ops.maximum(ops.sum(w), 1.0) for w in weights) / 2
 
 
+class PairLoss(keras.losses.Loss):
+    """A loss of the distances of pairs, with its margin, for `compile`."""
+
+    def __init__(
+        self,
+        function: Callable[[Tensor, Tensor, float], Tensor],
+        margin: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        """Keep the function, of (labels, distances, margin), and the margin."""
+        super().__init__(**kwargs)
+        self.function, self.margin = function, margin
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss of each pair: labels (batch,), distances (batch,) -> (batch,)."""
+        return self.function(y_true, y_pred, self.margin)
+
+
 @keras.saving.register_keras_serializable("siamese_utils")
-class ContrastiveLoss(keras.losses.Loss):
+class ContrastiveLoss(PairLoss):
     """The contrastive loss with its margin, for `compile`."""
 
     def __init__(self, margin: float = 1.0, **kwargs: Any) -> None:
-        """Keep the margin: the distance beyond which a different pair costs nothing."""
-        super().__init__(**kwargs)
-        self.margin = margin
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each pair; shapes as in `contrastive_loss`."""
-        return contrastive_loss(y_true, y_pred, self.margin)
+        """Keep the margin: the distance beyond which a negative pair costs nothing."""
+        super().__init__(contrastive_loss, margin, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds this loss."""

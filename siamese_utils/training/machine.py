@@ -27,7 +27,7 @@ THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM
 def best_precision() -> str:
     """Return the Keras dtype policy in which training runs here.
 
-    The environment variable SIAMESE_PRECISION is trusted: ``run_all.py` sets it for all processes
+    The environment variable SIAMESE_PRECISION is trusted: ```run_all.py` sets it for all processes
     of a run, after it has tried the precision once. Without it, `choose_precision` decides.
     """
     choice = os.environ.get(settings.PRECISION_VARIABLE) or "auto"

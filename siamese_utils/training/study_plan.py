@@ -1,32 +1,31 @@
-"""Which trainings each chapter needs, as data: known before any of them is begun."""
+"""Which training runs each chapter needs, as data: known before any of them is started.
+
+To let a new chapter train something, add an entry to CHAPTERS.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
-from types import ModuleType
 
 import numpy as np
 
 from siamese_utils import settings
 from siamese_utils.data import datasets
 from siamese_utils.data.dataset import Dataset
-from siamese_utils.training import ablations, cache, machine, small_encoder, trainer, transfer
+from siamese_utils.training import ablations, small_encoder, trainer, transfer
+from siamese_utils.training import cache as result_cache
 from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.config import TrainingConfig, min_batch_size
+from siamese_utils.training.config import Config
+from siamese_utils.training.pair_training import TrainingConfig, min_batch_size
 from siamese_utils.training.small_encoder import SmallEncoderConfig
-from siamese_utils.training.transfer import Pretraining, Transfer
+from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
-Config = TrainingConfig | Pretraining | Transfer | SmallEncoderConfig
 MARGINS = (0.5, 1.0, 2.0, 5.0)
-FLOP_PER_IMAGE = (
-    63e6  # of an epoch, for each image of the seen classes; some validate and some test
-)
-PEAK_SHARE = 0.6  # of the speed of a matrix product that a training reaches
 CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
 EXERCISE_MARGIN = 3.0  # what a reader is asked to change the margin to
-USER_IMAGES_CHAPTER = "20"  # the chapter on a reader's own images
 # the unseen classes of the splits on which ways to judge such classes were first tried
 DEVELOPMENT_SPLITS = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # what the optimizers' page compares: name -> optimizer, learning rate
@@ -56,76 +55,60 @@ class StudyPlan:
         """The data set, with as many images as the profile takes."""
         return datasets.load(self.dataset, self.profile.images_per_class)
 
-    def experiment(self, **changes: object) -> TrainingConfig:
+    def config(self, **changes: object) -> TrainingConfig:
         """Return the base model's experiment in this profile, with changes."""
         own = {"dataset": self.dataset, "images_per_class": self.profile.images_per_class}
-        own |= {"batch": min_batch_size(len(self.images.seen))}  # two pairs of each class
+        own |= {"batch_size": min_batch_size(len(self.images.seen))}  # two pairs of each class
         return TrainingConfig(**{"epochs": self.profile.epochs} | own | changes)
 
-    def short(self, **changes: object) -> TrainingConfig:
+    def short_config(self, **changes: object) -> TrainingConfig:
         """Return a shorter experiment, for a comparison beside the study's tables."""
-        return self.experiment(epochs=self.profile.short, **changes)
+        return self.config(epochs=self.profile.short_epochs, **changes)
 
-    def train(self, experiment: TrainingConfig) -> list[TrainingResult]:
-        """Return the runs of an experiment for all seeds: from the store, or trained now.
+    def train(self, config: TrainingConfig) -> list[TrainingResult]:
+        """Return the results of a config for all seeds: from the cache, otherwise trained now.
 
-        Shorter experiments of the plan that it passes through are stored on the way.
+        Shorter runs of the plan that it passes through are stored on the way.
         """
-        return trainer.train_seeds(experiment, self.seeds, self.on_the_way(experiment))
+        return trainer.train_seeds(config, self.seeds, self.milestones(config))
 
-    def chapters(self) -> dict[str, list[TrainingConfig]]:
-        """Return what each chapter trains for every seed: number of the notebook -> experiments."""
-        base, brakes = self.experiment(), self.experiment(model="complex")
-        wide = self.experiment(model="complex", margin=5.0)
-        by_margin = [self.short(model="complex", margin=margin) for margin in MARGINS]
-        bare = [self.short(margin=margin) for margin in CLAIMED_MARGINS]
-        parts = ("base", "dropout", "regularisers", "complex")
-        return {
-            "03": [base, self.short(margin=EXERCISE_MARGIN)],
-            "04": [base, brakes, *(self.short(model=part) for part in parts)],
-            "05": [brakes, wide, *bare, *by_margin],
-            "06": [self.short(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values()],
-            "07": [base, brakes, wide, self.short(), self.short(objective="triplet")],
-            "08": [base, brakes, self.short(objective="softmax"), self.gently_trained()],
-            USER_IMAGES_CHAPTER: [base, brakes],
-            "10": [replace(base, epochs=n) for n in (*self.profile.milestones, base.epochs)],
-        }
-
-    def gently_trained(self) -> TrainingConfig:
+    def short_adadelta(self) -> TrainingConfig:
         """Return the training that the optimizers' page found best on unseen classes."""
-        return self.short(optimizer="adadelta", learning_rate=0.001)
+        return self.short_config(optimizer="adadelta", learning_rate=0.001)
 
-    def lottery(self) -> tuple[list[TrainingConfig], list[TrainingConfig]]:
+    def class_split_configs(self) -> tuple[list[TrainingConfig], list[TrainingConfig]]:
         """Return short trainings on other choices of classes, and on the study's own choice."""
         profile = self.profile
         limit = profile.images_per_class or settings.CLASS_SPLIT_IMAGES
         short = TrainingConfig(
-            epochs=profile.lottery_epochs, dataset=self.dataset, images_per_class=limit
+            epochs=profile.class_split_epochs, dataset=self.dataset, images_per_class=limit
         )
         others = [
             replace(short, seen=choice, seed=i) for i, choice in enumerate(sorted(self._choices()))
         ]
-        return others, [replace(short, seed=seed) for seed in range(profile.own_seeds)]
+        return others, [replace(short, seed=seed) for seed in range(profile.study_split_seeds)]
 
-    def full_choices(self) -> list[TrainingConfig]:
+    def fully_trained_configs(self) -> list[TrainingConfig]:
         """Return the study's own training, on the first of the other choices that were drawn."""
-        drawn = self._choices()[: self.profile.full_choices]
-        return [self.experiment(seen=choice, seed=i) for i, choice in enumerate(drawn)]
+        drawn = self._choices()[: self.profile.num_fully_trained]
+        return [self.config(seen=choice, seed=i) for i, choice in enumerate(drawn)]
 
     def _choices(self) -> list[tuple[int, ...]]:
         """Return other choices of six classes, in the order in which they were drawn."""
         every = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
         rng = np.random.default_rng(0)
-        return [every[i] for i in rng.choice(len(every), self.profile.choices, replace=False)]
+        return [
+            every[i] for i in rng.choice(len(every), self.profile.num_class_splits, replace=False)
+        ]
 
-    def unseen_splits(self) -> dict[str, list[SmallEncoderConfig]]:
+    def class_splits(self) -> dict[str, list[SmallEncoderConfig]]:
         """Return the splits on which unseen classes are judged, each as its first training.
 
         Those that were looked at when the ways were chosen; others, drawn; and more of these, drawn
         at the same time. The seed of image split and first weights goes from 0 to 4, in turn.
         """
         classes = self.images.classes
-        looked_at, drawn, again = self.profile.unseen_splits
+        looked_at, drawn, again = self.profile.num_unseen_splits
         others = [c for c in combinations(classes, 4) if c not in DEVELOPMENT_SPLITS]
         picked = [others[i] for i in np.random.default_rng(1).permutation(len(others))]
         groups = {
@@ -135,7 +118,7 @@ class StudyPlan:
         }
         limit = self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES
         step = SmallEncoderConfig(
-            dataset=self.dataset, images_per_class=limit, steps=self.profile.unseen_steps
+            dataset=self.dataset, images_per_class=limit, steps=self.profile.small_encoder_steps
         )
         return {
             name: [
@@ -145,117 +128,82 @@ class StudyPlan:
             for name, group in groups.items()
         }
 
-    def varied_splits(self) -> list[SmallEncoderConfig]:
+    def ablation_splits(self) -> list[SmallEncoderConfig]:
         """Return the drawn splits on which the network is changed in one thing at a time."""
-        return self.unseen_splits()["drawn"][: self.profile.unseen_varied]
+        return self.class_splits()["drawn"][: self.profile.num_ablation_splits]
 
-    def recipes(self) -> list[SmallEncoderConfig]:
+    def ensemble_configs(self) -> list[SmallEncoderConfig]:
         """Return the first training of the recipe for unseen classes, for each seed of the plan."""
         step = SmallEncoderConfig(
             dataset=self.dataset,
             images_per_class=self.profile.images_per_class,
-            steps=self.profile.unseen_steps,
+            steps=self.profile.small_encoder_steps,
         )
         return [replace(step, seed=seed) for seed in range(self.seeds)]
 
-    def pretrainings(self) -> list[Pretraining]:
+    def pretrainings(self) -> list[PretrainingConfig]:
         """Return the second study's first step."""
-        return [Pretraining(seed) for seed in range(self.profile.repeats)]
+        return [PretrainingConfig(seed) for seed in range(self.profile.transfer_seeds)]
 
-    def transfers(self) -> dict[tuple[str, int], list[Transfer]]:
+    def transfers(self) -> dict[tuple[str, int], list[TransferConfig]]:
         """Return the second study's second step: (training, pairs) -> one for each start and seed."""
         found = {}
         for number in self.profile.pair_numbers:
-            kinds = {"contrastive": Transfer(number)}
+            kinds = {"contrastive": TransferConfig(number)}
             if number == transfer.STUDY_PAIRS:
-                kinds["triplet"] = Transfer(number, objective="triplet")
-                kinds["to the end"] = Transfer(number, epochs=self.profile.to_the_end)
+                kinds["triplet"] = TransferConfig(number, task="triplet")
+                kinds["to the end"] = TransferConfig(
+                    number, epochs=self.profile.max_transfer_epochs
+                )
             for kind, step in kinds.items():
                 found[kind, number] = [
                     replace(step, start=start, seed=seed)
                     for start in transfer.INITIALISATIONS
-                    for seed in range(self.profile.repeats)
+                    for seed in range(self.profile.transfer_seeds)
                 ]
         return found
 
-    def fainter(self) -> dict[tuple[float, str], list[Transfer]]:
+    def transfers_by_contrast(self) -> dict[tuple[float, str], list[TransferConfig]]:
         """Return transfers on fainter rectangles: (contrast, start) -> one for each seed.
 
         From scratch, pretrained on digits, and on clothes where they are the plan's data set.
         """
-        starts = {"scratch": Transfer(start="scratch"), "digits": Transfer()}
+        starts = {"scratch": TransferConfig(start="scratch"), "digits": TransferConfig()}
         if self.dataset in transfer.SOURCES[1:]:
-            starts["clothes"] = Transfer(source=self.dataset)
+            starts["clothes"] = TransferConfig(source=self.dataset)
         return {
             (contrast, start): [
-                replace(step, contrast=contrast, seed=seed) for seed in range(self.profile.repeats)
+                replace(step, contrast=contrast, seed=seed)
+                for seed in range(self.profile.transfer_seeds)
             ]
             for contrast in self.profile.contrasts
             for start, step in starts.items()
         }
 
-    def steps(self, chapter: str) -> Iterator[Config]:
-        """Yield all that a chapter trains, each once; longer trainings before shorter ones."""
-        if chapter == "07":
-            every = [*self.transfers().values(), *self.fainter().values()]
-            yield from dict.fromkeys(s.pretraining for steps in every for s in steps)
-            yield from dict.fromkeys(step for steps in every for step in steps)
-        if chapter == "09":
-            yield from self.full_choices()
-            yield from (step for steps in self.lottery() for step in steps)
-        if chapter == "11":
-            splits = self.unseen_splits()
-            every = [
-                one
-                for group in splits.values()
-                for split in group
-                for one in split.starts(small_encoder.NUM_INITIALISATIONS)
-            ]
-            every += [one for split in splits["drawn"] for one in split.ceiling()]
-            every += [one for split in self.varied_splits() for one in ablations.trainings(split)]
-            yield from dict.fromkeys(every)
-        if chapter in ("07", "08", USER_IMAGES_CHAPTER):
-            yield from (
-                one
-                for step in self.recipes()
-                for one in step.starts(small_encoder.NUM_INITIALISATIONS)
-            )
-        own = sorted(dict.fromkeys(self.chapters().get(chapter, ())), key=lambda e: -e.epochs)
-        yield from (replace(e, seed=seed) for e in own for seed in range(self.seeds))
+    def seeded(self, *configs: TrainingConfig) -> Iterator[TrainingConfig]:
+        """Yield configs for all seeds, each once; longer runs before shorter ones."""
+        for config in sorted(dict.fromkeys(configs), key=lambda config: -config.epochs):
+            yield from (replace(config, seed=seed) for seed in range(self.seeds))
 
-    def on_the_way(self, step: Config) -> list[int]:
-        """Return the lengths, in epochs, that a training passes through and the plan asks for."""
-        if not isinstance(step, TrainingConfig):
+    def configs(self, chapter: str) -> list[Config]:
+        """Return all that a chapter trains, each once; chapter: its name, such as 03-base-model."""
+        return list(dict.fromkeys(CHAPTERS.get(_without_number(chapter), lambda _: ())(self)))
+
+    def milestones(self, config: Config) -> list[int]:
+        """Return the numbers of epochs after which a run is stored, because the plan asks for it.
+
+        They are those of the shorter runs of the plan that the run passes through.
+        """
+        planned = _planned(self)
+        if replace(config, seed=0) not in planned:
             return []
-        every = [e for chapter in self.chapters().values() for e in chapter]
-        same = replace(step, seed=0)
-        return [e.epochs for e in every if replace(e, epochs=step.epochs) == same]
+        lengths = sorted({one.epochs for one in planned})
+        return [n for n in lengths if replace(config, seed=0, epochs=n) in planned]
 
 
 def make_plan(profile: str, dataset: str = "auto", seeds: int | None = None) -> StudyPlan:
     """Return the plan of a profile on a data set. Raises ValueError, DataError."""
     return StudyPlan(settings.get_profile(profile, seeds), datasets.resolve_name(dataset))
-
-
-def train(step: Config, milestones: Sequence[int] = ()) -> TrainingResult:
-    """Return the run of a step, from the store where it is there, else trained.
-
-    milestones: as `trainer.train` takes them.
-    """
-    if isinstance(step, TrainingConfig):
-        return trainer.train(step, milestones)
-    return _module_of(step).train(step)
-
-
-def key_of(step: Config) -> str:
-    """Return the name of a step in the store."""
-    if isinstance(step, TrainingConfig):
-        return trainer.key_of(trainer.resolve(step))
-    return _module_of(step).key_of(step)
-
-
-def _module_of(step: Pretraining | Transfer | SmallEncoderConfig) -> ModuleType:
-    return small_encoder if isinstance(step, SmallEncoderConfig) else transfer
 
 
 def pending(plan: StudyPlan, chapters: list[str]) -> dict[str, list[Config]]:
@@ -264,27 +212,110 @@ def pending(plan: StudyPlan, chapters: list[str]) -> dict[str, list[Config]]:
     What is in the store is left out, and so is what an earlier one trains or passes through.
     """
     met: set[Config] = set()
-    found: dict[str, list[Config]] = {}
+    missing: dict[str, list[Config]] = {}
     for chapter in chapters:
-        found[chapter] = []
-        for step in plan.steps(chapter):
-            if step not in met and not cache.contains(key_of(step)):
-                found[chapter].append(step)
-                met |= {replace(step, epochs=n) for n in plan.on_the_way(step) if n < step.epochs}
-            met |= {step}
-    return found
+        missing[chapter] = []
+        for config in plan.configs(chapter):
+            if config not in met and not result_cache.contains(config.resolve().key()):
+                missing[chapter].append(config)
+                shorter = [n for n in plan.milestones(config) if n < config.epochs]
+                met |= {replace(config, epochs=n) for n in shorter}
+            met |= {config}
+    return missing
 
 
-def expected_seconds(step: Config) -> float:
-    """Return about how long a step takes here, if it has the machine for itself."""
-    if isinstance(step, Pretraining):
-        return 10.0
-    if isinstance(step, SmallEncoderConfig):
-        return 3.0 + 0.06 * step.steps
-    if isinstance(step, Transfer):  # bound by memory
-        return 1.5 + 0.026 * step.epochs * step.num_pairs / step.batch
-    images = np.isin(trainer.load_data(step).labels, trainer.load_data(step).seen).sum()
-    speed = (
-        PEAK_SHARE * machine.float32_speed() * (2 if machine.best_precision() != "float32" else 1)
+@cache
+def _planned(plan: StudyPlan) -> frozenset[TrainingConfig]:
+    """Return all TrainingConfigs of a plan, with seed 0."""
+    configs = (config for chapter in CHAPTERS for config in plan.configs(chapter))
+    return frozenset(replace(c, seed=0) for c in configs if isinstance(c, TrainingConfig))
+
+
+def _without_number(chapter: str) -> str:
+    return chapter.lstrip("0123456789").lstrip("-")
+
+
+def _initialisations(configs: Iterable[SmallEncoderConfig]) -> Iterator[SmallEncoderConfig]:
+    for config in configs:
+        yield from config.initialisations(small_encoder.NUM_INITIALISATIONS)
+
+
+def _base_model(plan: StudyPlan) -> Iterator[Config]:
+    return plan.seeded(plan.config(), plan.short_config(margin=EXERCISE_MARGIN))
+
+
+def _complex_model(plan: StudyPlan) -> Iterator[Config]:
+    parts = ("base", "dropout", "regularisers", "complex")
+    short = [plan.short_config(model=model) for model in parts]
+    return plan.seeded(plan.config(), plan.config(model="complex"), *short)
+
+
+def _margin_study(plan: StudyPlan) -> Iterator[Config]:
+    return plan.seeded(
+        *(plan.config(model="complex", margin=margin) for margin in CLAIMED_MARGINS),
+        *(plan.short_config(margin=margin) for margin in CLAIMED_MARGINS),
+        *(plan.short_config(model="complex", margin=margin) for margin in MARGINS),
     )
-    return 3.0 + step.epochs * images * FLOP_PER_IMAGE / speed
+
+
+def _optimizer_comparison(plan: StudyPlan) -> Iterator[Config]:
+    return plan.seeded(
+        *(plan.short_config(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values())
+    )
+
+
+def _one_shot_transfer(plan: StudyPlan) -> Iterator[Config]:
+    groups = [*plan.transfers().values(), *plan.transfers_by_contrast().values()]
+    configs = [config for group in groups for config in group]
+    yield from (config.pretraining for config in configs)
+    yield from configs
+    yield from _initialisations(plan.ensemble_configs())
+    full = [plan.config(), plan.config(model="complex"), plan.config(model="complex", margin=5.0)]
+    yield from plan.seeded(*full, plan.short_config(), plan.short_config(task="triplet"))
+
+
+def _plain_baselines(plan: StudyPlan) -> Iterator[Config]:
+    yield from _initialisations(plan.ensemble_configs())
+    full = [plan.config(), plan.config(model="complex")]
+    yield from plan.seeded(*full, plan.short_config(task="softmax"), plan.short_adadelta())
+
+
+def _split_lottery(plan: StudyPlan) -> Iterator[Config]:
+    yield from plan.fully_trained_configs()
+    for configs in plan.class_split_configs():
+        yield from configs
+
+
+def _embeddings(plan: StudyPlan) -> Iterator[Config]:
+    epochs = (*plan.profile.milestones, plan.profile.epochs)
+    return plan.seeded(*(plan.config(epochs=n) for n in epochs))
+
+
+def _unseen_classes(plan: StudyPlan) -> Iterator[Config]:
+    splits = plan.class_splits()
+    for group in splits.values():
+        yield from _initialisations(group)
+    for split in splits["drawn"]:
+        yield from split.upper_bound()
+    for split in plan.ablation_splits():
+        yield from ablations.all_configs(split)
+
+
+def _your_images(plan: StudyPlan) -> Iterator[Config]:
+    yield from _initialisations(plan.ensemble_configs())
+    yield from plan.seeded(plan.config(), plan.config(model="complex"))
+
+
+# The name of a notebook, without its number -> what it trains
+CHAPTERS: dict[str, Callable[[StudyPlan], Iterable[Config]]] = {
+    "base-model": _base_model,
+    "complex-model": _complex_model,
+    "margin-study": _margin_study,
+    "optimizer-comparison": _optimizer_comparison,
+    "one-shot-transfer": _one_shot_transfer,
+    "plain-baselines": _plain_baselines,
+    "split-lottery": _split_lottery,
+    "embeddings": _embeddings,
+    "unseen-classes": _unseen_classes,
+    "your-images": _your_images,
+}

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamese_utils.data import datasets, pairs, textures
-from siamese_utils.training import cache, trainer
-from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.config import check_choice
-from siamese_utils.training.progress import Progress
+from siamese_utils.training import cache, encoders, trainer
+from siamese_utils.training.config import Config, EndEpoch, Fitted, check_choice
 from siamese_utils.training.tasks import STUDY_THRESHOLD, without_autotune
-from siamese_utils.training.trainer import TrainingOutcome
 
 if TYPE_CHECKING:
     import keras
@@ -28,89 +25,154 @@ STUDY_PAIRS = 50  # that it learns from
 INITIALISATIONS = ("pretrained", "scratch")
 SOURCES = ("digits", "fashion-mnist")  # to pretrain on; the study's are digits
 SOURCE_IMAGES = 300  # of each kind of clothes: somewhat more than of each digit
-OBJECTIVES = ("contrastive", "triplet")
+TRANSFER_TASKS = ("contrastive", "triplet")
 PATIENCE = 3  # epochs without progress before a training stops; one less lowers its rate
 MIN_DELTA = 0.001  # a validation loss that falls by less has not fallen
 
 
 @dataclass(frozen=True)
-class Pretraining:
-    """Study B's first step: to name digits, or other images where labels are plenty."""
+class PretrainingConfig(Config):
+    """The second study's first step: to classify digits, or other images with many labels.
+
+    Attributes:
+        seed: Seed of the split and the initial weights.
+        epochs: At most so many.
+        batch_size: Images in a step.
+        source: A name in SOURCES.
+    """
 
     seed: int = 0
     epochs: int = 10
-    batch: int = 128  # images
-    source: str = "digits"  # a name in SOURCES
+    batch_size: int = 128
+    source: str = "digits"
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning. Raises ValueError."""
+        """Check the fields.
+
+        Raises:
+            ValueError: The source is unknown.
+        """
         check_choice("source", self.source, SOURCES)
 
     @property
     def label(self) -> str:
-        """A short name to show while it trains."""
+        """A short name to show during training."""
         return f"{self.source}, seed {self.seed}"
+
+    @property
+    def kind(self) -> str:
+        """The row of the table of training runs that this run is counted in."""
+        return f"pretraining on {self.source}"
+
+    def key(self) -> str:
+        """Return the name of the result in the cache."""
+        parts = {"step": "pretraining"} | asdict(self)
+        return cache.make_key(parts | _source_digest(self.source), ["training.transfer.pretrain"])
+
+    def fit(self, end_epoch: EndEpoch) -> Fitted:
+        """Train from fresh weights."""
+        return pretrain(self, end_epoch)
+
+    def probe_images(self) -> np.ndarray:
+        """Return some images of the source."""
+        return load_source(self.source)[0][: trainer.NUM_PROBE_IMAGES]
+
+    def build_encoder(self, image_shape: tuple[int, ...]) -> keras.Model:
+        """Return the encoder with fresh weights, for images of shape (height, width, channels)."""
+        return encoders.digit_encoder(image_shape)
+
+    def expected_seconds(self) -> float:
+        """Return about how long the training takes if it has this machine for itself."""
+        return 10.0
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """Study B's second step: to judge pairs of textures. The defaults are the study's."""
+class TransferConfig(Config):
+    """The second study's second step: to judge pairs of textures. The defaults are the study's.
+
+    Attributes:
+        num_pairs: Training pairs.
+        start: A name in INITIALISATIONS.
+        task: A name in TRANSFER_TASKS; the triplets are formed among the images of the pairs.
+        seed: Seed of the pairs, the pretraining and the initial weights.
+        epochs: At most so many.
+        batch_size: Pairs in a step; for triplets, twice as many images.
+        learning_rate: Of Adam.
+        margin: Of the loss.
+        contrast: Of the rectangles, 0..1.
+        source: What the encoder is pretrained on, a name in SOURCES.
+    """
 
     num_pairs: int = STUDY_PAIRS
     start: str = "pretrained"
-    objective: str = "contrastive"  # the triplets are of the same images
+    task: str = "contrastive"
     seed: int = 0
     epochs: int = 10
-    batch: int = 8  # pairs; twice as many images
+    batch_size: int = 8
     learning_rate: float = 1e-4
     margin: float = 1.0
-    contrast: float = 1.0  # of the rectangles, 0..1
-    source: str = "digits"  # what it was pretrained on, a name in SOURCES
+    contrast: float = 1.0
+    source: str = "digits"
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning. Raises ValueError."""
-        choices = {"start": INITIALISATIONS, "objective": OBJECTIVES, "source": SOURCES}
+        """Check the fields.
+
+        Raises:
+            ValueError: A field has an unknown value.
+        """
+        choices = {"start": INITIALISATIONS, "task": TRANSFER_TASKS, "source": SOURCES}
         for field, allowed in choices.items():
             check_choice(field, getattr(self, field), allowed)
 
     @property
-    def pretraining(self) -> Pretraining:
-        """The pretraining that it rests on, if it does not start from scratch."""
-        return Pretraining(self.seed, source=self.source)
+    def pretraining(self) -> PretrainingConfig:
+        """The pretraining whose weights a pretrained encoder starts from."""
+        return PretrainingConfig(self.seed, source=self.source)
+
+    @property
+    def requires(self) -> tuple[Config, ...]:
+        """The configs that must be trained before this one."""
+        return (self.pretraining,) if self.start == "pretrained" else ()
 
     @property
     def label(self) -> str:
-        """A short name to show while it trains."""
+        """A short name to show during training."""
         start = f"{self.start} on {self.source}" if self.start == "pretrained" else self.start
         contrast = "" if self.contrast == 1 else f", contrast {self.contrast:g}"
-        return f"{self.num_pairs} pairs, {start}, {self.objective}, seed {self.seed}{contrast}"
+        return f"{self.num_pairs} pairs, {start}, {self.task}, seed {self.seed}{contrast}"
+
+    @property
+    def kind(self) -> str:
+        """The row of the table of training runs that this run is counted in."""
+        return "transfer to textures"
+
+    def key(self) -> str:
+        """Return the name of the result in the cache."""
+        parts = {"step": "transfer"} | asdict(self) | {"pretraining": asdict(self.pretraining)}
+        work = ("pretrain", "fine_tune", "build_encoder")
+        code = [f"training.transfer.{name}" for name in work]
+        return cache.make_key(parts | _source_digest(self.source), code)
+
+    def fit(self, end_epoch: EndEpoch) -> Fitted:
+        """Train from fresh or pretrained weights."""
+        return fine_tune(self, build_encoder(self).get_weights(), end_epoch)
+
+    def probe_images(self) -> np.ndarray:
+        """Return some validation images."""
+        return sample_pairs(self, "validation")[0][: trainer.NUM_PROBE_IMAGES]
+
+    def build_encoder(self, image_shape: tuple[int, ...]) -> keras.Model:
+        """Return the encoder with fresh weights, for images of shape (height, width, channels)."""
+        return encoders.digit_encoder(image_shape)
+
+    def expected_seconds(self) -> float:
+        """Return about how long the training takes if it has this machine for itself."""
+        return 1.5 + 0.026 * self.epochs * self.num_pairs / self.batch_size
 
 
-def train(step: Pretraining | Transfer) -> TrainingResult:
-    """Return a finished pretraining or transfer, from the store where it is there, else trained.
-
-    A pretraining has weights, and in `record["held_out"]` its accuracy on images that it never
-    saw, 0..1. A transfer has the distances of its validation and test pairs. Raises
-    TrainingDivergedError where loss, weights or embeddings are no numbers.
-    """
-
-    def work() -> TrainingOutcome:
-        if isinstance(step, Pretraining):
-            return _pretrain(step)
-        return _fine_tune(step, build_encoder(step).get_weights())
-
-    return trainer.train_cached(step, key_of(step), work)
-
-
-def key_of(step: Pretraining | Transfer) -> str:
-    """Return the name of a step in the store."""
-    parts, work = {"step": type(step).__name__} | asdict(step), ["_pretrain"]
-    if isinstance(step, Transfer):  # it rests on the pretraining of its seed
-        parts |= {"pretraining": asdict(step.pretraining)}
-        work += ["_fine_tune", "build_encoder"]
-    if step.source != "digits":  # those come with a package
-        parts |= {"data": datasets.load(step.source, SOURCE_IMAGES).digest}
-    return cache.make_key(parts, [f"training.transfer.{name}" for name in work])
+def _source_digest(source: str) -> dict[str, str]:
+    """Return the digest of the images to pretrain on; digits come with scikit-learn."""
+    return {} if source == "digits" else {"data": datasets.load(source, SOURCE_IMAGES).digest}
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -139,92 +201,90 @@ def resize(images: np.ndarray) -> np.ndarray:
     return np.clip(large, 0, 1)
 
 
-def build_encoder(step: Transfer) -> keras.Model:
+def build_encoder(config: TransferConfig) -> keras.Model:
     """Return the encoder that a transfer begins with: pretrained, or from scratch."""
-    import keras
-
-    from siamese_utils.training import models
-
-    keras.utils.set_random_seed(step.seed)
-    encoder = models.build_digit_encoder()
-    if step.start == "pretrained":
-        encoder.set_weights(train(step.pretraining).weights)
+    trainer.seed_everything(config.seed)
+    encoder = encoders.digit_encoder()
+    if config.start == "pretrained":
+        encoder.set_weights(trainer.train(config.pretraining).weights)
     return encoder
 
 
-def sample_pairs(step: Transfer, name: str) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
+def sample_pairs(config: TransferConfig, name: str) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
     """Draw the set `train`, `validation` or `test` of a seed: images, their labels, pairs.
 
     Training, validation and test images are never the same. The last two depend on the seed and on
     the contrast alone.
     """
     place = PAIR_SETS.index(name)
-    number = (step.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[place]
-    return _sample(number, step.seed, place, step.contrast)
+    number = (config.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[place]
+    return _sample(number, config.seed, place, config.contrast)
 
 
-def measure_distances(encoder: keras.Model, step: Transfer) -> dict[str, np.ndarray]:
+def measure_distances(encoder: keras.Model, config: TransferConfig) -> dict[str, np.ndarray]:
     """Return the distances of the validation and the test pairs by an encoder, (pairs,) each."""
     found = {}
     for name in PAIR_SETS[1:]:
-        images, _, drawn = sample_pairs(step, name)
+        images, _, drawn = sample_pairs(config, name)
         embeddings = trainer.embed(encoder, images)
         found[name] = pairs.distances(embeddings, drawn)
     return found
 
 
-# The two steps -------------------------------------------------------------------
+def pretrain(config: PretrainingConfig, end_epoch: EndEpoch) -> Fitted:
+    """Train an encoder to classify images.
 
-
-def _pretrain(step: Pretraining) -> TrainingOutcome:
-    """Train the encoder to name images: what was found, history, weights, no distances."""
+    Returns:
+        The encoder and its history. The record holds `held_out`, the accuracy on images that were
+        not trained on, 0..1.
+    """
     import keras
     from sklearn.model_selection import train_test_split
 
-    from siamese_utils.training import models
-
-    keras.utils.set_random_seed(step.seed)
-    images, labels = load_source(step.source)
-    taught, held_out = train_test_split(
-        np.arange(len(labels)), test_size=HELD_OUT_SHARE, random_state=step.seed, stratify=labels
+    trainer.seed_everything(config.seed)
+    images, labels = load_source(config.source)
+    train, held_out = train_test_split(
+        np.arange(len(labels)), test_size=HELD_OUT_SHARE, random_state=config.seed, stratify=labels
     )
     validation, test = train_test_split(
-        held_out, test_size=0.5, random_state=step.seed, stratify=labels[held_out]
+        held_out, test_size=0.5, random_state=config.seed, stratify=labels[held_out]
     )
-    encoder = models.build_digit_encoder()
+    encoder = encoders.digit_encoder()
     classifier = keras.Sequential([encoder, keras.layers.Dense(10, activation="softmax")])
     classifier.compile(
         "rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )
     history = _fit(
         classifier,
-        _batches(images[taught], labels[taught], step.batch, step.seed),
-        _batches(images[validation], labels[validation], step.batch),
-        step,
+        _batches(images[train], labels[train], config.batch_size, config.seed),
+        _batches(images[validation], labels[validation], config.batch_size),
+        config,
+        end_epoch,
     )
-    named = classifier.predict(images[test], verbose=0).argmax(axis=1)
-    held_out = {"held_out": float(np.mean(named == labels[test]))}
-    return held_out, history, encoder.get_weights(), {}
+    predicted = classifier.predict(images[test], verbose=0).argmax(axis=1)
+    return Fitted(encoder, history, record={"held_out": float(np.mean(predicted == labels[test]))})
 
 
-def _fine_tune(step: Transfer, weights: list[np.ndarray]) -> TrainingOutcome:
-    """Train on pairs of textures: nothing more, history, no weights, distances."""
-    import keras
+def fine_tune(config: TransferConfig, weights: list[np.ndarray], end_epoch: EndEpoch) -> Fitted:
+    """Train an encoder on pairs of textures, from given weights.
 
-    keras.utils.set_random_seed(step.seed)
-    model = _compiled(step.objective, step.margin)
-    _reset(model, weights, step.learning_rate)
-    drawn = {name: sample_pairs(step, name) for name in PAIR_SETS[:2]}
+    Returns:
+        The history, and the distances of the validation and the test pairs; the weights are not to
+        be stored.
+    """
+    trainer.seed_everything(config.seed)
+    model = _compiled(config.task, config.margin)
+    _reset(model, weights, config.learning_rate)
+    sampled = {name: sample_pairs(config, name) for name in PAIR_SETS[:2]}
     history = _fit(
         model,
-        _steps(step, *drawn["train"], shuffled=True),
-        _steps(step, *drawn["validation"], shuffled=False),
-        step,
+        _steps(config, *sampled["train"], shuffled=True),
+        _steps(config, *sampled["validation"], shuffled=False),
+        config,
+        end_epoch,
     )
-    return {}, history, [], measure_distances(_encoder_of(model), step)
-
-
-# The parts of both ---------------------------------------------------------------
+    encoder = _encoder_of(model)
+    return Fitted(encoder, history, measure_distances(encoder, config), keeps_weights=False)
 
 
 @functools.lru_cache(maxsize=4)  # the pairs that a seed measures with serve many trainings
@@ -235,14 +295,14 @@ def _sample(
 
 
 @functools.cache
-def _compiled(objective: str, margin: float) -> keras.Model:
+def _compiled(task: str, margin: float) -> keras.Model:
     """Return one compiled model for all transfers: tracing it takes longer than training it."""
     import keras
 
     from siamese_utils.training import losses, models
 
-    encoder = models.build_digit_encoder()
-    if objective == "triplet":
+    encoder = encoders.digit_encoder()
+    if task == "triplet":
         encoder.compile("adam", losses.TripletLoss(margin), jit_compile=True)
         return encoder
     model = models.PairModel(encoder)
@@ -264,14 +324,18 @@ def _reset(model: keras.Model, weights: Sequence[np.ndarray], learning_rate: flo
 
 
 def _steps(
-    step: Transfer, images: np.ndarray, labels: np.ndarray, drawn: pairs.Pairs, shuffled: bool
+    config: TransferConfig,
+    images: np.ndarray,
+    labels: np.ndarray,
+    drawn: pairs.Pairs,
+    shuffled: bool,
 ) -> tf.data.Dataset:
     """Return the steps of a transfer: batches of pairs, or of as many images for triplets."""
-    seed = step.seed if shuffled else None
-    if step.objective == "triplet":
-        return _batches(images, labels, 2 * step.batch, seed)
+    seed = config.seed if shuffled else None
+    if config.task == "triplet":
+        return _batches(images, labels, 2 * config.batch_size, seed)
     both = np.stack([images[drawn.first], images[drawn.second]], axis=1)
-    return _batches(both, drawn.different, step.batch, seed)
+    return _batches(both, drawn.different, config.batch_size, seed)
 
 
 def _batches(
@@ -289,29 +353,25 @@ def _batches(
 def _fit(
     model: keras.Model,
     training_steps: tf.data.Dataset,
-    validation: tf.data.Dataset,
-    step: Pretraining | Transfer,
+    validation_steps: tf.data.Dataset,
+    config: Config,
+    end_epoch: EndEpoch,
 ) -> dict[str, list[float]]:
     """Train with the study's two callbacks, which watch the validation loss."""
     import keras
 
-    def end_epoch(_: int, logs: dict[str, float]) -> None:
-        trainer.check_finite(step.label, logs, model)
-        progress.epoch_done()
-
-    with Progress(step.label, step.epochs) as progress:
-        history = model.fit(
-            training_steps,
-            epochs=step.epochs,
-            validation_data=validation,
-            callbacks=[
-                keras.callbacks.LambdaCallback(on_epoch_end=end_epoch),
-                keras.callbacks.EarlyStopping(
-                    min_delta=MIN_DELTA, patience=PATIENCE, restore_best_weights=True
-                ),
-                keras.callbacks.ReduceLROnPlateau(min_delta=MIN_DELTA, patience=PATIENCE - 1),
-            ],
-            shuffle=False,  # the batches come shuffled
-            verbose=0,
-        ).history
+    history = model.fit(
+        training_steps,
+        epochs=config.epochs,
+        validation_data=validation_steps,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: end_epoch(logs, model)),
+            keras.callbacks.EarlyStopping(
+                min_delta=MIN_DELTA, patience=PATIENCE, restore_best_weights=True
+            ),
+            keras.callbacks.ReduceLROnPlateau(min_delta=MIN_DELTA, patience=PATIENCE - 1),
+        ],
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+    ).history
     return {name: [float(value) for value in values] for name, values in history.items()}

@@ -49,7 +49,7 @@ def contenders() -> list[Contender]:
 
 def _study():
     experiment = study_plan.make_plan("full", "fashion-mnist").experiment(epochs=1)
-    dataset = trainer.load_data(experiment)
+    dataset = experiment.load_data()
     return experiment, dataset, dataset.split(0)
 
 

@@ -23,7 +23,7 @@ from contenders import Contender, contenders
 from siamese_utils import settings
 from siamese_utils.data import datasets
 from siamese_utils.evaluation import benchmark_results, pair_histogram
-from siamese_utils.training import machine, study_plan, tasks, trainer
+from siamese_utils.training import machine, pair_training, study_plan, tasks, trainer
 
 EPOCH = 66_684  # pairs, of the study, which holds out no images; ours are scaled to it
 ROUNDS, STEPS = 5, 60
@@ -106,8 +106,8 @@ def _train_epoch(images_per_class: int | None, classes: int) -> dict[str, object
     experiment = study_plan.make_plan("full", "fashion-mnist").experiment(
         epochs=2, images_per_class=images_per_class, seen=seen
     )
-    experiment = trainer.resolve(experiment)
-    dataset = trainer.load_data(experiment)
+    experiment = experiment.resolve()
+    dataset = experiment.load_data()
     split = dataset.split(0)
     encoder = trainer._build_seeded_encoder(experiment, dataset)
     prepared = trainer.prepare(experiment, encoder, dataset, split)
@@ -158,7 +158,7 @@ def simulate_schedules(seconds: float) -> pd.DataFrame:
 
 def operations_of_an_image() -> float:
     """Return the floating-point operations of a training pass: three times those of a forward one."""
-    encoder = trainer.build_untrained_encoder("base", 0, (28, 28, 1))
+    encoder = pair_training.build_untrained_encoder("base", 0, (28, 28, 1))
     forward = 0
     for layer in encoder.layers:
         if layer.weights:

@@ -12,7 +12,7 @@ from siamese_utils.data import datasets
 from siamese_utils.evaluation import ensemble, pair_distances, unseen_classes
 from siamese_utils.reporting import show
 from siamese_utils.training import small_encoder, trainer
-from siamese_utils.training.config import TrainingConfig
+from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 SHORT = TrainingConfig(dataset="digits", images_per_class=60, epochs=1)
@@ -52,14 +52,14 @@ def test_a_training_and_its_threshold_know_no_test_image(store, spoil):
     assert all(np.array_equal(*both) for both in zip(run.weights, other.weights, strict=True))
     # The bins' width follows the largest distance, which noise may change: so may the threshold, by
     # the width of the wider bins, where its accuracy on validation images is the same.
-    assert np.array_equal(spoiled.drawn["validation"], found.drawn["validation"])
-    curve = found.curve_of_drawn("validation")
-    pairs = len(found.drawn["validation"])
-    assert curve.accuracy(spoiled.tuned) == pytest.approx(
-        curve.accuracy(found.tuned), abs=2.5 / pairs
+    assert np.array_equal(spoiled.sampled["validation"], found.sampled["validation"])
+    curve = found.sampled_curve("validation")
+    pairs = len(found.sampled["validation"])
+    assert curve.accuracy(spoiled.validation_threshold) == pytest.approx(
+        curve.accuracy(found.validation_threshold), abs=2.5 / pairs
     )
-    assert spoiled.curve_of_drawn("unseen").auc != found.curve_of_drawn("unseen").auc
-    assert np.array_equal(spoiled.drawn["train"], found.drawn["train"])
+    assert spoiled.sampled_curve("unseen").auc != found.sampled_curve("unseen").auc
+    assert np.array_equal(spoiled.sampled["train"], found.sampled["train"])
 
 
 @pytest.mark.fault(
@@ -70,7 +70,7 @@ def test_the_recipe_knows_no_unseen_image(store, spoil):
     def learn():
         images, labels = small_encoder.training_data(STEP)
         networks = [unseen_classes._network(STEP, unseen_classes.LAYERS[0])]
-        return small_encoder.train(STEP).weights, ensemble.fit(images, labels, networks)
+        return trainer.train(STEP).weights, ensemble.fit(images, labels, networks)
 
     weights, fitted = learn()
     spoil()
