@@ -78,6 +78,7 @@ class SiameseVerifier(BaseEstimator):
         epochs: int = 10,
         seed: int = 0,
         false_accept_rate: float | None = None,
+        task: str = "contrastive",
     ) -> None:
         """Choose how to embed images; `fit` refuses what cannot be.
 
@@ -94,6 +95,7 @@ class SiameseVerifier(BaseEstimator):
         self.epochs = epochs
         self.seed = seed
         self.false_accept_rate = false_accept_rate
+        self.task = task
 
     def __sklearn_tags__(self) -> Tags:
         """Say that it takes images, and wants labels."""
@@ -310,7 +312,9 @@ class SiameseVerifier(BaseEstimator):
             raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
 
     def _config(self) -> TrainingConfig:
-        return TrainingConfig(self.model, self.margin, epochs=self.epochs, seed=self.seed)
+        return TrainingConfig(
+            self.model, self.margin, epochs=self.epochs, seed=self.seed, task=self.task
+        )
 
     def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
         """Return what builds each of its networks, with fresh weights."""

@@ -1,16 +1,12 @@
-import base64
-import io
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from siamese_utils.evaluation import geometry
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
-from siamese_utils.reporting import interactive_figures, plots
+from siamese_utils.reporting import interactive_figures
 
 ALL = SimpleNamespace(classes_of={"all": (0, 1)})
 
@@ -61,49 +57,6 @@ def test_the_accuracies_of_a_network_at_all_thresholds(found):
     assert at[0] == 50
     assert at[1] == pytest.approx(50 * (1 + 6 / 8))
     assert frame.attrs["alt"] == "Thresholds of highest accuracy, in margins: base: 1.00."
-
-
-def test_a_training_on_one_map(digits):
-    rows = np.concatenate([np.flatnonzero(digits.labels == c)[:3] for c in digits.classes])
-    last = np.float32(digits.images[rows].reshape(len(rows), -1))
-    clouds = {0: 0 * last, 5: last}
-    told = interactive_figures.epochs(clouds, geometry.project_jointly(clouds), rows, digits)
-    assert [told["kind"], told["epochs"], told["seen"]] == ["epochs", [0, 5], 6]
-    first, second = np.array(told["places"])
-    assert first.shape == second.shape == (30, 2)
-    assert (first == first[0]).all()  # all images in one place, before anything is learned
-    both = np.concatenate([first, second])
-    assert both.min() == 0
-    assert np.ptp(both, axis=0).max() == interactive_figures.GRID
-    assert told["classes"][: told["seen"]] == digits.names_of(digits.seen)
-    assert told["classes"][told["seen"] :] == [
-        f"{n} (unseen)" for n in digits.names_of(digits.unseen)
-    ]
-    named = [told["classes"][i].removesuffix(" (unseen)") for i in told["class"]]
-    assert named == digits.names_of(digits.labels[rows])
-    assert len(set(told["colours"])) == 10
-    assert told["ratios"]["seen"][0] is None  # there is nothing between classes
-    assert told["ratios"]["seen"][1] > 0
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_sheet_has_each_image_in_its_place(digits, channels):
-    images = np.repeat(digits.images[:25], channels, axis=-1)
-    dataset = replace(digits, images=np.concatenate([images, images]))
-    cloud = {0: np.float32(images.reshape(25, -1))}
-    told = interactive_figures.epochs(
-        cloud, geometry.project_jointly(cloud), np.arange(25), dataset
-    )
-    head, _, content = told["sheet"].partition(",")
-    assert head == "data:image/png;base64"
-    sheet = np.array(Image.open(io.BytesIO(base64.b64decode(content))))
-    height, width = images.shape[1:3]
-    assert sheet.shape[:2] == (2 * height, interactive_figures.SHEET_COLUMNS * width)
-    for i in (0, 24):
-        row, column = divmod(i, interactive_figures.SHEET_COLUMNS)
-        shown = sheet[row * height :, column * width :][:height, :width]
-        assert np.array_equal(shown, plots.to_ink(images[i]))
-    assert (sheet[height:, 5 * width :] == 255).all()  # nothing in the places left over
 
 
 def test_a_map_is_one_for_all_moments():

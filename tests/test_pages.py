@@ -200,40 +200,6 @@ def test_what_was_set_is_in_the_address_and_comes_back_with_it(open_page, report
 
 
 @needs_browser
-def test_a_training_can_be_moved_through(open_page):
-    page = open_page(EMBEDDINGS)
-    box = page.get_by_role("group", name="The training, epoch by epoch")
-    slider, dots = box.get_by_label("Epochs trained"), box.locator(".map > svg circle")
-    places = "dots => dots.map(dot => dot.style.transform)"
-    before = dots.evaluate_all(places)
-    slider.focus()
-    page.keyboard.press("End")
-    assert slider.get_attribute("aria-valuetext").startswith("3 epochs; ")
-    assert dots.evaluate_all(places) != before
-    box.get_by_label("Show").select_option("unseen")
-    hidden = dots.evaluate_all("dots => dots.filter(dot => dot.style.display === 'none').length")
-    assert 0 < hidden < dots.count()
-    assert page.url.endswith("&epochs=3&classes=unseen")
-    box.locator(".map > svg").hover()
-    assert "(unseen)" in box.get_by_role("status").inner_text()
-    box.get_by_label("Image", exact=True).focus()
-    page.keyboard.press("Home")
-    first = box.get_by_role("status").inner_text()
-    page.keyboard.press("End")
-    assert box.get_by_role("status").inner_text() != first
-    assert dots.evaluate_all("dots => dots.filter(dot => dot.getAttribute('r') > 9).length") == 1
-    again = open_page(EMBEDDINGS)
-    again.goto(page.url)
-    box = again.get_by_role("group", name="The training, epoch by epoch")
-    assert box.get_by_label("Epochs trained").input_value() == slider.input_value()
-    assert box.get_by_label("Show").locator("option:checked").inner_text() == "unseen"
-    picture = "getComputedStyle(document.querySelector('.thumbnail')).backgroundPosition"
-    assert page.evaluate(picture) != "500% 500%"
-    plain = open_page(EMBEDDINGS, java_script_enabled=False)
-    assert plain.locator("figure:has(script.live-data) svg.drawing").first.is_visible()
-
-
-@needs_browser
 def test_an_answer_to_an_exercise_waits_to_be_opened(open_page):
     page = open_page("02-loss-tests.html")
     answer = page.locator("details.solution").first

@@ -32,7 +32,7 @@ class Anchor(NamedTuple):
 def find_anchors(chapter: Chapter, html: str) -> list[Anchor]:
     """Return the places of a chapter's page, itself first; html: its content."""
     soup = BeautifulSoup(html, "html.parser")
-    for unread in soup.select("details.code, details.solution, .permalink, .reading"):
+    for unread in soup.select("details.code, details.solution, .permalink"):
         unread.decompose()
     page = chapter.page
     title = soup.find("h1")

@@ -36,7 +36,6 @@ RESERVED_IDS = (
     "key",
 )  # of the page around a body
 MAX_OPEN_ROWS = 10  # rows of figures that stand unfolded
-WORDS_A_MINUTE = 220  # that are read
 ALLOWED_SCHEMES = ("", "http", "https", "mailto")  # of links; others become text
 CODE_STYLES = "default", "github-dark"  # light and dark
 # What TensorFlow says of its own loading and tracing, and where it finds no GPU; other errors stay.
@@ -298,8 +297,6 @@ def _post_process(
         _add_permalink(soup, claim.p, claim["id"], "this claim")
     if FRONT_PAGE in pages.values():  # where the words are explained
         _link_terms(soup, FRONT_PAGE)
-    if not chapter.is_front:  # its first screen is to be read at once
-        _add_reading_time(soup)
     return Body(chapter, str(soup), headings, drawings, checks)
 
 
@@ -384,16 +381,6 @@ def _link_terms_of(
         link = soup.new_tag("a", attrs=name, string=place[0])
         words.replace_with(NavigableString(words[: place.start()]), link, rest)
         words = rest
-
-
-def _add_reading_time(soup: BeautifulSoup) -> None:
-    """Add to the question below the title how long its paragraphs take to read."""
-    texts = soup.select(":is(p, li, figcaption, caption):not(details.solution *)")
-    words = sum(len(text.get_text().split()) for text in texts)
-    minutes = max(1, round(words / WORDS_A_MINUTE))
-    span = soup.new_tag("span", attrs={"class": "reading"}, string=f"{minutes} min")
-    if question := _question_of(soup):
-        question.extend([" ", span])
 
 
 def _question_of(soup: BeautifulSoup) -> Tag | None:

@@ -202,7 +202,7 @@ def _rename_ids(soup: BeautifulSoup, chapter: Chapter) -> None:
 
 
 def _drop_screen_elements(soup: BeautifulSoup) -> None:
-    for part in soup.select("details.code, .permalink, .reading"):
+    for part in soup.select("details.code, .permalink"):
         part.decompose()
     for term in soup.select("a.term"):
         term.unwrap()

@@ -93,12 +93,18 @@ def maps(flat: Mapping[str, np.ndarray], rows: np.ndarray, dataset: Dataset, cap
 
 
 def reliability(found: Mapping[str, Sequence[PairDistances]], dataset: Dataset) -> None:
-    """Show whether D / m is the probability that a pair is different: all pairs, seed 0."""
+    """Show whether D / m is the probability that a pair is different: all pairs, seed 0.
+
+    Networks whose distances are not compared with a margin are left out.
+    """
     stated = {
         (pair_set, name): of[0].curve(classes).reliability(of[0].margin)
         for name, of in found.items()
+        if of[0].margin is not None
         for pair_set, classes in dataset.classes_of.items()
     }
+    if not stated:
+        return
     show.figure(
         plots.lines,
         plot_data.points({names: (r.stated, r.observed) for names, r in stated.items()}),
