@@ -1,4 +1,4 @@
-"""Run all notebooks in order and render the report. `python run_all.py --help` says how."""
+"""Run all notebooks in order and render the report. See `python run_all.py --help`."""
 
 from __future__ import annotations
 
@@ -102,45 +102,45 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 class PatientConsole(Console):
-    """Goes on in silence when nobody listens any more, as behind `| head -1`."""
+    """A console that ignores a closed pipe, as behind `| head -1`: the run goes on."""
 
     def on_broken_pipe(self) -> None:
-        """Let the run go on; by default it would end."""
+        """Print nothing more; by default, the process would exit."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says and return the exit status."""
+    """Make the report that the command line asks for, and return the exit status."""
     try:
-        return carry_out(parse(arguments))
+        return run(parse(arguments))
     except KeyboardInterrupt:
         return exit_with(NAME, 130, "stopped before any work")
 
 
-def carry_out(options: argparse.Namespace) -> int:
-    """Check what is asked for, do it, and return the exit status."""
+def run(arguments: argparse.Namespace) -> int:
+    """Check the options, make the report, and return the exit status."""
     from siamese_utils.data.datasets import DataError
     from siamese_utils.publishing import build, publish, run_options
 
     with ExitStack() as held:
         try:
-            order = run_options.from_command_line(options)
-            if options.list:
-                print(build.describe_plan(order))
+            options = run_options.from_command_line(arguments)
+            if arguments.list:
+                print(build.describe_plan(options))
                 return 0
-            held.enter_context(publish.lock_output(order.output))
-            # what is asked for can be done and is there, before any work
-            build.check(order)
+            held.enter_context(publish.lock_output(options.output))
+            build.check(options)
         except RecursionError:
             return exit_with(NAME, 2, "error: a folder lies too deep")
-        except (ValueError, OSError, RuntimeError, DataError) as error:  # a loop of links is one
+        except (ValueError, OSError, RuntimeError, DataError) as error:
+            # A RuntimeError comes from a loop of symbolic links.
             return exit_with(NAME, 2, f"error: {error}")
-        return make(order, options.open)
+        return make_report(options, arguments.open)
 
 
-def make(order: RunOptions, with_browser: bool) -> int:
-    """Make the report of a checked order and return the exit status."""
+def make_report(options: RunOptions, with_browser: bool) -> int:
+    """Make a report with checked options, and return the exit status."""
     from siamese_utils.publishing import build
     from siamese_utils.publishing.notebook_runner import NotebooksFailedError
     from siamese_utils.publishing.parallel_training import WorkersLostError
@@ -149,18 +149,18 @@ def make(order: RunOptions, with_browser: bool) -> int:
 
     console = PatientConsole()
     try:
-        failed = build.build(order, console)
+        failed = build.build(options, console)
     except NotebooksFailedError as error:
         return max(exit_with(NAME, 1, failure) for failure in error.failures)
     except (PdfError, WorkersLostError, TrainingDivergedError, OSError) as error:
         return exit_with(NAME, 1, str(error))
     except KeyboardInterrupt:
         return exit_with(NAME, 130, "stopped; finished trainings are kept, the old report stands")
-    page = order.output / order.chapters[0].page
+    page = options.output / options.chapters[0].page
     if not (with_browser and webbrowser.open(page.resolve().as_uri())):
         console.print(f"Open {page}", highlight=False, soft_wrap=True)
     if failed:
-        links = ", ".join(str(order.output / check.link) for check in failed)
+        links = ", ".join(str(options.output / check.link) for check in failed)
         return exit_with(NAME, 1, f"{len(failed)} check{'s' * (len(failed) > 1)} failed: {links}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Atomic writing of files and folders: they appear complete or not at all."""
 
 import os
 import secrets
@@ -10,9 +10,10 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, in a folder that is made if need be, which appears whole or not at all.
+    """Write a file atomically and durably; create its folder if necessary.
 
-    It is there after a pulled plug, too. Until then an older file of that name stays.
+    An older file of that name is replaced in the last step. A power failure leaves either the old
+    or the new content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
@@ -22,7 +23,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
-    except BaseException:  # Ctrl-C too: leave no litter
+    except BaseException:  # after Ctrl-C, too, no temporary file is left
         scratch.unlink(missing_ok=True)
         raise
     _sync(path.parent)
@@ -30,25 +31,32 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def create_folder_atomically(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder to be filled, which then appears under its name whole, or not at all.
+    """Create a folder atomically.
 
-    Raises FileExistsError where there is something.
+    Args:
+        folder: The new folder.
+
+    Yields:
+        An empty folder to fill. It is renamed to `folder` at the end, or deleted after an error.
+
+    Raises:
+        FileExistsError: `folder` exists.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already; choose another folder")
+        raise FileExistsError(f"{folder} already exists; choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         yield scratch
         scratch.chmod(0o755)
         move_atomically(scratch, folder)
-    except BaseException:  # Ctrl-C too: leave no litter
+    except BaseException:  # after Ctrl-C, too, no temporary folder is left
         shutil.rmtree(scratch, ignore_errors=True)
         raise
 
 
 def move_atomically(folder: Path, target: Path) -> None:
-    """Rename a folder, once all that is in it is on the disk."""
+    """Rename a folder after all of its content has reached the disk."""
     for path in [*folder.rglob("*"), folder]:
         if not path.is_symlink():
             _sync(path)
@@ -57,10 +65,11 @@ def move_atomically(folder: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk, as far as its system knows how."""
-    with suppress(OSError):  # Windows opens no folder, some network disks wait for none
-        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    """Flush a file, or the entries of a folder, to the disk, if the file system supports it."""
+    # Windows cannot open folders, and some network file systems have no fsync.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         try:
-            os.fsync(handle)
+            os.fsync(descriptor)
         finally:
-            os.close(handle)
+            os.close(descriptor)

@@ -1,4 +1,8 @@
-"""Arrays in files that are whole and hold what their name says, or are taken for none."""
+"""Checksummed npz files; a corrupt file counts as missing.
+
+A file is an npz file followed by its name and the SHA-256 of the npz part. `numpy.load` ignores
+what follows.
+"""
 
 import hashlib
 import io
@@ -14,9 +18,13 @@ Arrays = dict[str, np.ndarray]
 
 
 def write(path: Path, name: str, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
-    """Write arrays, under a name of ASCII, to a file that appears whole or not at all.
+    """Write arrays to a checksummed npz file, atomically.
 
-    It is an npz file with a seal behind its end, which ```numpy.load` passes over.
+    Args:
+        path: The file.
+        name: An ASCII name, which `read` must be given, too.
+        arrays: The arrays by name.
+        compress: Whether to compress them.
     """
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **arrays)
@@ -24,25 +32,25 @@ def write(path: Path, name: str, arrays: Mapping[str, np.ndarray], compress: boo
 
 
 def read(path: Path, name: str) -> Arrays | None:
-    """Return the arrays of a file, or None where it is not there or does not end with the right seal."""
+    """Return the arrays of a file; None if it is missing, corrupt or was written under another name."""
     try:
         content = path.read_bytes()
         if not is_intact(name, content):
-            return None  # damaged, or another's: to be made again and replaced
+            return None
         with np.load(io.BytesIO(content[: -_length(name)]), allow_pickle=False) as arrays:
             return dict(arrays)
-    except Exception:  # sealed by someone else: there are too many ways to be no npz file
+    except Exception:  # NumPy raises errors of many types if other software wrote the file
         return None
 
 
 def is_intact(name: str, content: bytes) -> bool:
-    """Return whether the content of a file is what was written under this name."""
-    body, seal = content[: -_length(name)], content[-_length(name) :]
-    return seal == _checksum(name, body)
+    """Return whether the content of a file is what `write` wrote under this name."""
+    body, checksum = content[: -_length(name)], content[-_length(name) :]
+    return checksum == _checksum(name, body)
 
 
 def checksum_of(path: Path, name: str) -> str:
-    """Return what such a file ends with, without reading the rest: its name and its SHA-256."""
+    """Return the name and SHA-256 at the end of a file, without reading the rest."""
     with path.open("rb") as file:
         file.seek(-min(_length(name), path.stat().st_size), os.SEEK_END)
         return file.read().decode("latin-1")

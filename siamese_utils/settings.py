@@ -1,4 +1,4 @@
-"""Profiles and folders: the only place that knows either."""
+"""Settings: profiles, folders, and the environment variables that carry them to kernels."""
 
 import os
 from dataclasses import dataclass, replace
@@ -8,14 +8,12 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 REPORTS = ROOT / "reports"
 CITATION = ROOT / "CITATION.cff"
-BENCHMARK = REPORTS / "benchmark"  # what tests/benchmarks/run.py measured
+BENCHMARK = REPORTS / "benchmark"  # output of tests/benchmarks/run.py
 
-# The environment carries these from run_all.py into the notebooks' kernels.
+# Environment variables, through which run_all.py configures the notebooks' kernels.
 CACHE_VARIABLE = "SIAMESE_CACHE_DIR"
-RESULTS_VARIABLE = "SIAMESE_RESULTS_DIR"  # of one notebook, which writes there
-REPORT_RESULTS_VARIABLE = (
-    "SIAMESE_REPORT_RESULTS_DIR"  # of those before it, which the summary reads
-)
+RESULTS_VARIABLE = "SIAMESE_RESULTS_DIR"  # where a notebook writes its results
+REPORT_RESULTS_VARIABLE = "SIAMESE_REPORT_RESULTS_DIR"  # the earlier notebooks' results
 PROGRESS_VARIABLE = "SIAMESE_PROGRESS_FILE"
 FRESH_VARIABLE = "SIAMESE_FRESH_SINCE"
 DATA_VARIABLE = "SIAMESE_DATA_DIR"
@@ -24,28 +22,47 @@ PRECISION_VARIABLE = "SIAMESE_PRECISION"  # auto, float32 or bfloat16
 
 @dataclass(frozen=True)
 class Profile:
-    """How long to train, on how much, and how often."""
+    """A profile: the number and length of the training runs of a report.
+
+    Attributes:
+        name: A name in PROFILES.
+        seeds: Repetitions of the first study, with the seeds 0, 1, ...
+        epochs: Epochs of the study's training runs.
+        short_epochs: Epochs of comparisons that are not in the study's tables.
+        milestones: Epochs after which a longer training run is also evaluated.
+        images_per_class: Images of each class at most; None: all.
+        num_class_splits: Random class splits in the split lottery.
+        study_split_seeds: Seeds of the study's own class split in the split lottery.
+        num_fully_trained: Random class splits that are also trained for `epochs`.
+        class_split_epochs: Epochs in the split lottery.
+        num_unseen_splits: Development, test A and test B splits of the page on unseen classes.
+        num_ablation_splits: Test A splits used in the ablation study.
+        small_encoder_steps: Training steps of a small encoder.
+        verifier_sizes: Numbers of training images in the trials of the verifier's calibration.
+        transfer_seeds: Repetitions of the second study, whose training runs take seconds.
+        pair_numbers: Numbers of texture pairs to train on.
+        contrasts: Contrasts of the rectangles in textures, 0..1.
+        max_transfer_epochs: Upper limit for transfers, which stop early.
+    """
 
     name: str
-    seeds: int  # repetitions of the first study
+    seeds: int
     epochs: int
-    short_epochs: int  # epochs of the comparisons beside the study's tables
-    milestones: tuple[int, ...]  # epochs after which a long training is looked at on its way
-    images_per_class: int | None  # None: all of them
-    num_class_splits: int  # of seen classes, in the split lottery
-    study_split_seeds: int  # of the study's choice, beside them
-    num_fully_trained: int  # of the former, that are trained as long as the study's
+    short_epochs: int
+    milestones: tuple[int, ...]
+    images_per_class: int | None
+    num_class_splits: int
+    study_split_seeds: int
+    num_fully_trained: int
     class_split_epochs: int
-    num_unseen_splits: tuple[int, int, int]  # on that page: looked at before, drawn, drawn again
-    num_ablation_splits: (
-        int  # of the drawn ones, on which the network is changed in one thing at a time
-    )
-    small_encoder_steps: int  # of a training there
-    verifier_sizes: tuple[int, ...]  # images that a verifier learns from, to see how sure it may be
-    transfer_seeds: int  # of the second study: most of its trainings take seconds
-    pair_numbers: tuple[int, ...]  # how many pairs of textures are learned from
-    contrasts: tuple[float, ...]  # of the rectangles among textures
-    max_transfer_epochs: int  # epochs in which such a training should end by itself
+    num_unseen_splits: tuple[int, int, int]
+    num_ablation_splits: int
+    small_encoder_steps: int
+    verifier_sizes: tuple[int, ...]
+    transfer_seeds: int
+    pair_numbers: tuple[int, ...]
+    contrasts: tuple[float, ...]
+    max_transfer_epochs: int
 
 
 PROFILES = {
@@ -90,14 +107,19 @@ PROFILES = {
         max_transfer_epochs=20,
     ),
 }
-CELL_HOURS = 4.0  # that a cell of a notebook may take: for long, but not for ever
-CLASS_SPLIT_IMAGES = 1000  # of each class, in either profile; on the page on unseen classes too
+CELL_HOURS = 4.0  # default time limit of a notebook cell
+CLASS_SPLIT_IMAGES = 1000  # per class, for the pages that train on many class splits
 
 
 def get_profile(name: str, seeds: int | None = None) -> Profile:
-    """Return the profile of that name, with another number of seeds if one is given.
+    """Return a profile.
 
-    Raises ValueError for an unknown name or fewer than one seed.
+    Args:
+        name: A name in PROFILES.
+        seeds: Repetitions of the first study; None: the profile's own number.
+
+    Raises:
+        ValueError: The name is unknown, or there is less than one seed.
     """
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
@@ -110,20 +132,20 @@ def get_profile(name: str, seeds: int | None = None) -> Profile:
 
 
 def cache_dir() -> Path:
-    """Return the folder of finished trainings."""
+    """Return the folder of cached results."""
     return Path(os.environ.get(CACHE_VARIABLE) or REPORTS / "cache")
 
 
 def results_dir() -> Path:
-    """Return the folder that a notebook writes its tables to.
+    """Return the folder to which a notebook writes its tables.
 
-    ```run_all.py` sets it. A notebook run by hand writes to a folder of its own, so that the
-    report changes through ```run_all.py` alone.
+    `run_all.py` sets it. A notebook that is run by hand writes to a scratch folder, so that only
+    `run_all.py` changes the report.
     """
     return Path(os.environ.get(RESULTS_VARIABLE) or REPORTS / "scratch")
 
 
 def published_results_dir() -> Path:
-    """Return the folder that the summary reads: this run's tables, else the committed ones."""
-    told = os.environ.get(REPORT_RESULTS_VARIABLE) or os.environ.get(RESULTS_VARIABLE)
-    return Path(told or REPORTS / "results")
+    """Return the folder from which the summary reads tables: this run's, else the committed ones."""
+    folder = os.environ.get(REPORT_RESULTS_VARIABLE) or os.environ.get(RESULTS_VARIABLE)
+    return Path(folder or REPORTS / "results")

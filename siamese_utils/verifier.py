@@ -1,4 +1,4 @@
-"""A judge of pairs for images of one's own: fit it, ask it, keep it."""
+"""A verifier for a user's own images: whether two of them show one class, and how probably."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from sklearn.utils import InputTags, Tags
 from sklearn.utils.validation import check_is_fitted
 
 from siamese_utils import atomic_io
-from siamese_utils.data import dataset as data
 from siamese_utils.data import user_images
+from siamese_utils.data.dataset import Dataset
 from siamese_utils.evaluation import baselines, calibration, ensemble, pair_histogram
 from siamese_utils.evaluation.baselines import Embed
 from siamese_utils.evaluation.calibration import PlattScaling
@@ -36,39 +36,54 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 if TYPE_CHECKING:
     import keras
 
-ENSEMBLE = "recipe"  # the model for classes that are not shown to it
-UNTRAINED = {
-    "raw pixels": baselines.pixels,
-    "silhouette": baselines.foreground_mask,
-}  # learn nothing
-MAX_CALIBRATION_IMAGES = 1000  # held-out images whose pairs set the probability
-FEW_IMAGES = 30  # held-out images: with fewer, the probability may be far off
-WEIGHTS, SETTINGS = "weights.npz", "verifier.json"
-# what an encoder can be exported as: name -> file or folder, and what Keras calls it
+ENSEMBLE = "recipe"  # model name of `evaluation.ensemble`
+UNTRAINED = {"raw pixels": baselines.pixels, "silhouette": baselines.foreground_mask}
+MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
+FEW_IMAGES = 30  # held-out images; with fewer, the probability is unreliable
+WEIGHTS, SETTINGS = "weights.npz", "verifier.json"  # the files of a saved verifier
+# export format -> file or folder that is written, and its name in Keras
 EXPORT_PATHS = {"saved_model": "encoder", "litert": "encoder.tflite"}
 EXPORT_FORMATS = {"saved_model": "tf_saved_model", "litert": "litert"}
 
 
 class Answer(NamedTuple):
-    """Whether two images show one class, and the probability that they do, 0..1."""
+    """The answer for one pair of images, or for several.
+
+    Attributes:
+        same: Whether the two images show one class.
+        probability: The probability that they do, 0..1.
+    """
 
     same: bool | np.ndarray
     probability: float | np.ndarray
 
 
 class Neighbours(NamedTuple):
-    """The nearest images of a gallery: how far, and which, nearest first; (images, k) each."""
+    """The nearest images of a gallery, nearest first.
+
+    Attributes:
+        distance: (images, k) distances.
+        index: (images, k) row numbers in the gallery.
+    """
 
     distance: np.ndarray
     index: np.ndarray
 
 
 class SiameseVerifier(BaseEstimator):
-    """Says how far two images are apart, and how probably they show one class.
+    """A scikit-learn estimator of whether two images show one class.
 
-    The study's network, trained on pairs of your images, or the recipe for classes that it will
-    not be shown; a tenth of them, held out, turn the distance into a probability (Platt 1999).
-    It is an estimator of scikit-learn, of images instead of rows.
+    The verifier embeds images and compares embeddings by Euclidean distance. A tenth of the
+    training images is held out to turn distances into probabilities (Platt 1999).
+
+    Attributes:
+        encoders_: The trained networks.
+        whitenings_: The whitening of each part of the ensemble; empty for other models.
+        shape_: (height, width, channels) of the images.
+        precision_: Keras dtype policy of the study's encoder.
+        fitted_: The parameters at the time of `fit`.
+        probability_: The calibration: a function of distances.
+        threshold_: Distance up to which a pair counts as one class.
     """
 
     def __init__(
@@ -80,15 +95,21 @@ class SiameseVerifier(BaseEstimator):
         false_accept_rate: float | None = None,
         task: str = "contrastive",
     ) -> None:
-        """Choose how to embed images; `fit` refuses what cannot be.
+        """Store the parameters; `fit` checks them.
 
-        model: the study's encoder, a name in `config.ENCODERS`, trained with margin and epochs;
-        or one that has no use for these: `recipe`, of outlines, gradients and small networks (see
-        ```evaluation.ensemble`), better where pairs show classes that `fit` did not see, tried on
-        things before a ground of 0, and for images of up to 48 x 48 pixels; or `raw pixels` or
-        `silhouette`, which learn nothing. false_accept_rate: the share of different pairs, of
-        classes shown to `fit`, that `is_same` is to take for the same, above 0 and below 1: as it
-        is on held-out images, so more or less on others; None: what is more probable counts.
+        Args:
+            model: How images are embedded. A name in `encoders.ENCODERS` is a network of the study,
+                trained on pairs. `recipe` is the ensemble of `evaluation.ensemble`, which is better
+                for classes that are not in the training images; it takes images of up to
+                48 x 48 pixels, and was tested on objects on a background of 0. `raw pixels` and
+                `silhouette` are not trained.
+            margin: Margin of the loss, above 0; for the study's networks.
+            epochs: Passes over the training pairs; for the study's networks.
+            seed: Seed of the split, the pairs and the initial weights.
+            false_accept_rate: Share of pairs of two classes that `is_same` may accept, above 0 and
+                below 1. It is met on held-out images of the training classes, so approximately on
+                others. None: `is_same` gives the more probable answer.
+            task: A name in `tasks.TASKS`; for the study's networks.
         """
         self.model = model
         self.margin = margin
@@ -98,31 +119,36 @@ class SiameseVerifier(BaseEstimator):
         self.task = task
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that it takes images, and wants labels."""
+        """Return scikit-learn's tags: the input is images, and labels are required."""
         tags = super().__sklearn_tags__()
         tags.input_tags = InputTags(two_d_array=False, three_d_array=True)
         tags.target_tags.required = True
         return tags
 
     def fit(self, images: np.ndarray, labels: np.ndarray) -> SiameseVerifier:
-        """Train on labelled images and return the verifier.
+        """Train the verifier on labelled images and return it.
 
-        images: (images, h, w) or (images, h, w, channels), uint8 of 0..255 or float of 0..1;
-        labels: (images,), any values that tell classes apart. Raises ValueError for anything else.
+        Args:
+            images: (images, height, width) or (images, height, width, channels), uint8 of 0..255 or
+                float of 0..1.
+            labels: (images,) class of each image, of any type.
+
+        Raises:
+            ValueError: A parameter is invalid, or the images or labels cannot be trained on.
         """
-        self._refuse_parameters()
+        self._check_parameters()
         images, labels, names = user_images.check_training_set(images, labels)
         _check_size(images.shape[1:3], self.model)
         if self.model == ENSEMBLE and len(names) > user_images.MAX_CLASSES:
             raise ValueError(
-                f"the recipe takes {user_images.MAX_CLASSES} classes at most, not {len(names)}: each step of its "
-                "training holds images of all"
+                f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
+                f"{len(names)}: choose another model, or fit fewer classes"
             )
-        classes = tuple(range(len(names)))  # all of them are seen
-        dataset = data.Dataset("own", images, labels, tuple(map(str, names)), classes, unseen=())
+        seen = tuple(range(len(names)))
+        dataset = Dataset("own", images, labels, tuple(map(str, names)), seen, unseen=())
         split = user_images.hold_out(dataset, self.seed)
         training_data = images[split.train], labels[split.train]
-        self._forget()  # a verifier whose training was interrupted must not answer
+        self._reset()  # so that a verifier whose training is interrupted counts as not fitted
         networks, whitenings = [], []
         if self.model == ENSEMBLE:
             first = SmallEncoderConfig(seed=self.seed)
@@ -140,79 +166,110 @@ class SiameseVerifier(BaseEstimator):
             fit = partial(pair_training.fit, config, dataset, split)
             networks = [trainer.run_fit(config, fit).encoder]
         precision = machine.best_precision() if self.model in ENCODERS else "float32"
-        self._keep(networks, whitenings, images.shape[1:], precision)
+        self._set_fitted(networks, whitenings, images.shape[1:], precision)
         try:
             self._calibrate_on(images[split.validation], labels[split.validation])
         except BaseException:  # Ctrl-C too
-            self._forget()
+            self._reset()
             raise
         return self
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Return the embeddings of images: (images, dimensions) float32.
+        """Compute the embeddings of images.
 
-        images: one, or several, of size and values as in `fit`. Raises ValueError for anything
-        else, NotFittedError before `fit`, as all below do.
+        Args:
+            images: One image or several, in the size and the values of those in `fit`.
+
+        Returns:
+            (images, dimensions) float32.
+
+        Raises:
+            ValueError: The images have another shape or type.
+            NotFittedError: The verifier is not fitted; all methods below raise this too.
         """
         return self._embed(self._as_batch(images, "images")[0])
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float | np.ndarray:
-        """Return the Euclidean distance of two embeddings, 0 or more.
+        """Compute the Euclidean distance between embeddings.
 
-        a, b: an image each, or as many each, or one against many. One image each gives a number,
-        else (images,).
+        Args:
+            a: One image or several, as in `embed`.
+            b: One image or as many as `a`; any number if `a` is one image.
+
+        Returns:
+            A number if both are one image, otherwise (images,).
         """
         (first, single_a), (second, single_b) = self._as_batch(a, "a"), self._as_batch(b, "b")
         if len(first) != len(second) and not (single_a or single_b):
             raise ValueError(
-                f"a holds {len(first)} images and b {len(second)}: give as many, or one"
+                f"a holds {len(first)} images and b {len(second)}: give the same number, or one image"
             )
-        found = np.linalg.norm(self._embed(first) - self._embed(second), axis=1)
-        return float(found[0]) if single_a and single_b else found
+        distances = np.linalg.norm(self._embed(first) - self._embed(second), axis=1)
+        return float(distances[0]) if single_a and single_b else distances
 
     def is_same(self, a: np.ndarray, b: np.ndarray) -> Answer:
-        """Return whether two images show one class, and how probably; arguments as in `distance`.
+        """Return whether two images show one class, and how probably.
 
-        The probability is for pairs of which half show one class, and of classes that `fit` has
-        seen; of others it is an extrapolation, unless `calibrate` was given pairs of them.
+        The probability assumes that half of the pairs show one class, and that the classes were in
+        the training images. For pairs of other classes, call `calibrate` first.
+
+        Args:
+            a: As in `distance`.
+            b: As in `distance`.
         """
         distance = np.asarray(self.distance(a, b))
-        stated, same = self.probability_(distance), distance <= self.threshold_
-        return Answer(same, stated) if distance.ndim else Answer(bool(same), float(stated))
+        probability, same = self.probability_(distance), distance <= self.threshold_
+        if distance.ndim:
+            return Answer(same, probability)
+        return Answer(bool(same), float(probability))
 
     def calibrate(self, a: np.ndarray, b: np.ndarray, same: np.ndarray) -> SiameseVerifier:
-        """Set probability and threshold by pairs of your own, such as of classes not in `fit`.
+        """Fit probability and threshold to labelled pairs, such as pairs of new classes.
 
-        a, b: as many images each; same: (pairs,), whether they show one class, some of each kind.
+        Args:
+            a: The first image of each pair.
+            b: The second image of each pair.
+            same: (pairs,) whether the two show one class; both values must occur.
         """
         distance, same = np.atleast_1d(self.distance(a, b)), np.atleast_1d(same).astype(bool)
         if same.shape != distance.shape or same.all() or not same.any():
-            raise ValueError(f"same must say of {len(distance)} pairs whether, some of each kind")
+            raise ValueError(
+                f"same must hold {len(distance)} values, one for each pair, and some of each kind"
+            )
         self._set_probability(distance, same, min(same.sum(), (~same).sum()))
         return self
 
     def nearest(self, images: np.ndarray, gallery: np.ndarray, k: int = 1) -> Neighbours:
         """Return the k nearest images of a gallery for each image.
 
-        gallery: images, or what `embed` returned for them.
+        Args:
+            images: As in `embed`.
+            gallery: Images, or the embeddings that `embed` returned for them.
+            k: How many, at most the size of the gallery.
         """
-        known = np.asarray(gallery) if np.ndim(gallery) == 2 else self.embed(gallery)
-        if not 0 < k <= len(known):
-            raise ValueError(f"k must be 1 or more and at most {len(known)}, not {k}")
-        return Neighbours(
-            *NearestNeighbors(n_neighbors=k).fit(known).kneighbors(self.embed(images))
-        )
+        embeddings = np.asarray(gallery) if np.ndim(gallery) == 2 else self.embed(gallery)
+        if not 0 < k <= len(embeddings):
+            raise ValueError(f"k must be 1 or more and at most {len(embeddings)}, not {k}")
+        index = NearestNeighbors(n_neighbors=k).fit(embeddings)
+        return Neighbours(*index.kneighbors(self.embed(images)))
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Return figures of merit on all pairs of labelled images, 0..1 but for the log-loss.
+        """Compute metrics on all pairs of labelled images.
 
-        Each class and each two classes weigh the same; of more than 60 classes, 60 are drawn. Of
-        images that `fit` has seen they would be flattered. The accuracy is that of `is_same`; log-loss,
-        Brier score and confidence are of the probability, see ```evaluation.calibration`.
+        Each class, and each pair of classes, has the same weight. If there are more than 60
+        classes, 60 are sampled. Images of the training set would give better values than new ones.
+
+        Args:
+            images: As in `embed`.
+            labels: (images,) class of each image.
+
+        Returns:
+            AUC, equal error rate, accuracy of `is_same`, true accept rate at a false accept rate of
+            1 %, and the scores of `calibration.CalibrationTest`. All are 0..1 except the log-loss.
         """
-        found = self._count(images, labels)
-        curve = found.curve_of_classes(found.classes)
-        return calibration.CalibrationTest(self.probability_, found, found.classes).scores() | {
+        pairs = self._count(images, labels)
+        curve = pairs.curve_of_classes(pairs.classes)
+        return calibration.CalibrationTest(self.probability_, pairs, pairs.classes).scores() | {
             "AUC": curve.auc,
             "EER": curve.equal_error_rate,
             "accuracy": curve.accuracy(self.threshold_),
@@ -220,88 +277,101 @@ class SiameseVerifier(BaseEstimator):
         }
 
     def score(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Return the AUC on all pairs, as `evaluate` does: 0.5 is chance, 1 perfect."""
-        found = self._count(images, labels)
-        return found.curve_of_classes(found.classes).auc
+        """Return the AUC on all pairs, as `evaluate` does: 0.5 is chance, 1 is perfect."""
+        pairs = self._count(images, labels)
+        return pairs.curve_of_classes(pairs.classes).auc
 
     def save(self, folder: str | Path) -> Path:
-        """Keep the verifier in a new folder, which appears whole or not at all, and return it.
+        """Save the verifier in a new folder, completely or not at all, and return the folder.
 
-        Raises FileExistsError where there is something.
+        Raises:
+            FileExistsError: The folder exists.
         """
         check_is_fitted(self)
         weights = [weight for encoder in self.encoders_ for weight in encoder.get_weights()]
-        weights += [array for one in self.whitenings_ for array in (one.middle, one.transform)]
+        weights += [array for w in self.whitenings_ for array in (w.middle, w.transform)]
         with atomic_io.create_folder_atomically(Path(folder)) as scratch:
             np.savez(scratch / WEIGHTS, *weights)
-            kept = self._told()
-            text = json.dumps(kept | {"sha256": _digest(scratch, kept)}, indent=1)
+            values = self._settings()
+            text = json.dumps(values | {"sha256": _digest(scratch, values)}, indent=1)
             (scratch / SETTINGS).write_text(text, encoding="utf-8")
         return Path(folder)
 
     def export(self, folder: str | Path, form: str = "saved_model") -> Path:
-        """Write the encoder for other programs into a new folder, and return it.
+        """Export the encoder for other programs into a new folder, and return the folder.
 
-        form: `saved_model`, TensorFlow's, a folder `encoder`; or `litert`, for phones and small
-        devices, a file ```encoder.tflite`. Images (n, h, w, c) uint8 go in, embeddings (n, 128)
-        float32 come out, computed in float32: a verifier fitted in bfloat16 has distances that
-        differ by up to some percent. ```verifier.json` beside it has the threshold. Raises
-        FileExistsError, and ValueError for models that are more, or less, than one network.
+        The encoder maps images (images, height, width, channels) uint8 to embeddings (images, 128)
+        float32, and computes in float32. If the verifier was fitted in bfloat16, its distances
+        differ from those of the export by up to some percent. The file `verifier.json` has the
+        threshold.
+
+        Args:
+            folder: The new folder.
+            form: `saved_model`, a TensorFlow SavedModel in the folder `encoder`, or `litert`, a file
+                `encoder.tflite` for phones and small devices.
+
+        Raises:
+            FileExistsError: The folder exists.
+            ValueError: The format is unknown, or the model is not a single network.
         """
         check_is_fitted(self)
         check_choice("form", form, EXPORT_PATHS)
         if self.fitted_["model"] not in ENCODERS:
             raise ValueError(
-                f"{self.fitted_['model']} is no single network; of {', '.join(ENCODERS)} each is one"
+                f"model {self.fitted_['model']!r} is not a single network and cannot be exported; "
+                f"fit one of {', '.join(ENCODERS)}"
             )
 
-        # LiteRT computes in float32 alone
+        # LiteRT computes in float32 only.
         encoder = build_encoder(self.fitted_["model"], self.shape_, "float32")
         encoder.set_weights(self.encoders_[0].get_weights())
         with atomic_io.create_folder_atomically(Path(folder)) as scratch:
             encoder.export(scratch / EXPORT_PATHS[form], format=EXPORT_FORMATS[form], verbose=False)
-            text = json.dumps(self._told(), indent=1)
+            text = json.dumps(self._settings(), indent=1)
             (scratch / SETTINGS).write_text(text, encoding="utf-8")
         return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> SiameseVerifier:
-        """Return a kept verifier; only numbers are read, and nothing in the folder is run as code.
+        """Load a saved verifier. No code in the folder is run: only numbers and JSON are read.
 
-        Raises FileNotFoundError, and ValueError where anything in it is not as it was saved.
+        Raises:
+            FileNotFoundError: The folder holds no verifier.
+            ValueError: A file is damaged, was changed, or is of another version.
         """
         folder = Path(folder)
-        kept, weights = _read(folder)
+        values, weights = _read(folder)
         try:
-            return cls._rebuild(kept, weights)
+            return cls._rebuild(values, weights)
         except (ValueError, TypeError, KeyError, MemoryError, OverflowError) as error:
             raise ValueError(f"{folder} holds no verifier of this version: {error}") from None
 
     @classmethod
-    def _rebuild(cls, kept: dict[str, Any], weights: list[np.ndarray]) -> SiameseVerifier:
-        """Return the verifier of what was kept, which may be a stranger's."""
-        verifier = cls(**kept["parameters"])
-        verifier._refuse_parameters()
-        height, width, _ = shape = tuple(int(size) for size in kept["shape"])
+    def _rebuild(cls, values: dict[str, Any], weights: list[np.ndarray]) -> SiameseVerifier:
+        """Return the verifier with these saved values, which may come from an untrusted source."""
+        verifier = cls(**values["parameters"])
+        verifier._check_parameters()
+        height, width, _ = shape = tuple(int(size) for size in values["shape"])
         user_images.check_image_shape(shape)
         _check_size((height, width), verifier.model)
         networks = []
-        for build in verifier._builders(shape, kept["precision"]):
+        for build in verifier._builders(shape, values["precision"]):
             encoder = build()
             number = len(encoder.weights)
             encoder.set_weights(weights[:number])
             networks.append(encoder)
             weights = weights[number:]
-        both = zip(weights[::2], weights[1::2], strict=True)
-        whitenings = [ensemble.Whitening(*one) for one in both]
-        verifier._keep(networks, whitenings, shape, kept["precision"])
-        verifier.probability_ = PlattScaling(**kept["probability"])
-        verifier.threshold_ = kept["threshold"]
+        middles_and_transforms = zip(weights[::2], weights[1::2], strict=True)
+        whitenings = [ensemble.Whitening(*arrays) for arrays in middles_and_transforms]
+        verifier._set_fitted(networks, whitenings, shape, values["precision"])
+        verifier.probability_ = PlattScaling(**values["probability"])
+        verifier.threshold_ = values["threshold"]
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
-            raise ValueError("its probability is no number")
+            raise ValueError("the probability or the threshold is not finite")
         return verifier
 
-    def _refuse_parameters(self) -> None:
+    def _check_parameters(self) -> None:
+        """Raise ValueError if a parameter is invalid."""
         check_choice("model", self.model, (*ENCODERS, ENSEMBLE, *UNTRAINED))
         if self.model in ENCODERS:
             self._config()
@@ -312,45 +382,52 @@ class SiameseVerifier(BaseEstimator):
             raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
 
     def _config(self) -> TrainingConfig:
+        """Return the config of the study's network, which checks its fields."""
         return TrainingConfig(
             self.model, self.margin, epochs=self.epochs, seed=self.seed, task=self.task
         )
 
     def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
-        """Return what builds each of its networks, with fresh weights."""
+        """Return a function for each network that builds it with fresh weights."""
         if self.model in UNTRAINED:
             return []
-
         if self.model == ENSEMBLE:
             return [partial(build_small_encoder, tuple(shape))] * small_encoder.NUM_INITIALISATIONS
         return [partial(build_encoder, self.model, tuple(shape), precision)]
 
-    def _told(self) -> dict[str, Any]:
-        """Return all that it is, beside weights."""
-        kept = {"parameters": self.fitted_, "shape": self.shape_, "precision": self.precision_}
-        return kept | {"probability": asdict(self.probability_), "threshold": self.threshold_}
+    def _settings(self) -> dict[str, Any]:
+        """Return all values of a fitted verifier except its weights."""
+        return {
+            "parameters": self.fitted_,
+            "shape": self.shape_,
+            "precision": self.precision_,
+            "probability": asdict(self.probability_),
+            "threshold": self.threshold_,
+        }
 
-    def _keep(
+    def _set_fitted(
         self,
         networks: list[keras.Model],
         whitenings: list[ensemble.Whitening],
         shape: Sequence[int],
         precision: str,
     ) -> None:
-        """Keep what was fitted, but for the probability."""
+        """Set the attributes of a fitted verifier, except probability and threshold."""
         self.encoders_, self.whitenings_ = networks, whitenings
         self.shape_, self.precision_ = tuple(shape), precision
-        # what is set later waits for the next `fit`
+        # A parameter that is set later must not change a fitted verifier. JSON takes no NumPy scalars.
         self.fitted_ = {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in self.get_params().items()
         }
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
+        """Delete all attributes of a fitted verifier."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
 
     def _embed(self, images: np.ndarray) -> np.ndarray:
+        """Return the embeddings of a batch of images, (images, dimensions)."""
         networks = _as_functions(self.encoders_)
         if self.whitenings_:
             embed = baselines.to_unit_length(ensemble.embed_with(networks, self.whitenings_))
@@ -361,121 +438,138 @@ class SiameseVerifier(BaseEstimator):
         return embed(images)
 
     def _calibrate_on(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Set the probability by all pairs of held-out images; so many say enough."""
-        each = max(2, MAX_CALIBRATION_IMAGES // len(np.unique(labels)))
-        rows = [np.flatnonzero(labels == c)[:each] for c in np.unique(labels)]
-        chosen = np.concatenate(rows)
-        if len(chosen) < FEW_IMAGES:
+        """Set probability and threshold by the pairs of held-out images."""
+        classes = np.unique(labels)
+        per_class = max(2, MAX_CALIBRATION_IMAGES // len(classes))
+        rows = np.concatenate([np.flatnonzero(labels == c)[:per_class] for c in classes])
+        if len(rows) < FEW_IMAGES:
             warnings.warn(
-                f"the probability rests on {len(chosen)} held-out images alone; more images, or "
-                "`calibrate` with pairs of your own, make it surer",
+                f"the probability rests on {len(rows)} held-out images alone and may be far off; "
+                "fit more images, or call `calibrate` with pairs of your own",
                 stacklevel=3,
             )
-        same = pdist(labels[chosen, np.newaxis]) == 0
-        self._set_probability(pdist(self._embed(images[chosen])), same, len(chosen))
+        same = pdist(labels[rows, np.newaxis]) == 0
+        self._set_probability(pdist(self._embed(images[rows])), same, len(rows))
 
     def _set_probability(self, distance: np.ndarray, same: np.ndarray, number: int) -> None:
-        """Set probability and threshold by judged pairs; number: as in `calibration.fit`."""
+        """Set probability and threshold by labelled pairs; `number` is that of `calibration.fit`."""
         self.probability_ = calibration.fit(distance, same, number)
         self.threshold_ = self.probability_.threshold
         if not self.probability_.slope:
-            warnings.warn("pairs of one class are no nearer than others", stacklevel=4)
-        if (rate := self.fitted_["false_accept_rate"]) is None:
-            return
-        different = np.sort(distance[~same])
-        allowed = int(rate * len(different))  # so many of them may be accepted
-        if not allowed:
             warnings.warn(
-                f"{len(different)} pairs of two classes are too few to tell a rate of {rate:g}",
+                "pairs of one class are no nearer than others: the probability is 0.5 for every pair",
                 stacklevel=4,
             )
-        # Midway to the next smaller distance, since a distance may be rounded otherwise in another
-        # batch. Below 0, so that no pair is accepted, if the first one that may not be has distance 0.
-        first = float(different[allowed])
-        below = distance[distance < first]
-        self.threshold_ = (first + float(below.max(initial=0))) / 2 if first > 0 else -1.0
+        if (rate := self.fitted_["false_accept_rate"]) is None:
+            return
+        negatives = np.sort(distance[~same])
+        num_accepted = int(rate * len(negatives))
+        if not num_accepted:
+            warnings.warn(
+                f"{len(negatives)} pairs of two classes are too few for a false accept rate of "
+                f"{rate:g}: the threshold accepts none of them; use more images",
+                stacklevel=4,
+            )
+        # The threshold lies midway to the next smaller distance, since a distance may be rounded
+        # differently in another batch. It is below 0, so that no pair is accepted, if the first
+        # negative pair to reject has distance 0.
+        rejected = float(negatives[num_accepted])
+        below = distance[distance < rejected]
+        self.threshold_ = (rejected + float(below.max(initial=0))) / 2 if rejected > 0 else -1.0
 
     def _count(self, images: np.ndarray, labels: np.ndarray) -> PairHistogram:
-        """Count all pairs of labelled images by their distance."""
+        """Return the histogram of the distances of all pairs of labelled images."""
         embeddings = self.embed(images)
         names, labels = user_images.encode_labels(labels, len(embeddings))
         if len(names) > user_images.MAX_CLASSES:
-            drawn = np.random.default_rng(self.seed).choice(
+            sampled = np.random.default_rng(self.seed).choice(
                 len(names), user_images.MAX_CLASSES, replace=False
             )
-            chosen = np.isin(labels, drawn)
-            embeddings, (names, labels) = (
-                embeddings[chosen],
-                np.unique(labels[chosen], return_inverse=True),
-            )
+            is_sampled = np.isin(labels, sampled)
+            embeddings = embeddings[is_sampled]
+            names, labels = np.unique(labels[is_sampled], return_inverse=True)
         if len(names) < 2 or np.bincount(labels).min() < 2:
-            raise ValueError("it takes two classes, and two images of each")
-        return pair_histogram.count_pairs(
-            embeddings, labels, pair_histogram.choose_bin_width(embeddings)
-        )
+            raise ValueError(
+                "labels must have at least two classes, with two images or more of each"
+            )
+        bin_width = pair_histogram.choose_bin_width(embeddings)
+        return pair_histogram.count_pairs(embeddings, labels, bin_width)
 
     def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
-        """Return images as (images, h, w, c) uint8, and whether there was one alone."""
+        """Return images as (images, height, width, channels) uint8, and whether it is one image.
+
+        `name` is the argument's name, for error messages.
+        """
         check_is_fitted(self)
         shape = self.shape_
         images = user_images.to_uint8(images, name)
-        singles = {shape, shape[:2]} if shape[2] == 1 else {shape}
-        if images.shape in singles:
+        # The channel of grey images may be left out.
+        shapes = {shape, shape[:2]} if shape[2] == 1 else {shape}
+        if images.shape in shapes:
             return images.reshape(1, *shape), True
-        if images.ndim > 1 and images.shape[1:] in singles:
+        if images.ndim > 1 and images.shape[1:] in shapes:
             return images.reshape(-1, *shape), False
-        wanted = " or ".join(str(one) for one in sorted(singles))
+        expected = " or ".join(map(str, sorted(shapes)))
         raise ValueError(
-            f"{name} must be one image of shape {wanted}, or a batch of them, not {images.shape}"
+            f"{name} must be one image of shape {expected}, or a batch of them, not {images.shape}"
         )
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Return the values and the weights of a kept verifier. Raises ValueError where it was changed."""
+    """Return the values and the weights of a saved verifier.
+
+    Raises:
+        FileNotFoundError: The folder holds no verifier.
+        ValueError: A file is damaged or was changed.
+    """
     for name in (SETTINGS, WEIGHTS):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no verifier: there is no file {name}")
+            raise FileNotFoundError(f"{folder} holds no verifier: the file {name} is missing")
     try:
-        kept = json.loads((folder / SETTINGS).read_bytes())
-    except (ValueError, RecursionError):  # not even text
-        kept = None
-    if not isinstance(kept, dict) or kept.pop("sha256", "") != _digest(folder, kept):
-        raise ValueError(f"{folder} is damaged or was changed: fit and save the verifier anew")
+        values = json.loads((folder / SETTINGS).read_bytes())
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or values.pop("sha256", "") != _digest(folder, values):
+        raise ValueError(f"{folder} is damaged or was changed: fit and save the verifier again")
     try:
         weights = _read_weights(folder / WEIGHTS)
     except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder / WEIGHTS} holds no weights: {error}") from None
-    return kept, weights
+    return values, weights
 
 
 def _read_weights(path: Path) -> list[np.ndarray]:
-    with zipfile.ZipFile(path) as packed:  # as large as the file, and no larger
-        if any(one.compress_type != zipfile.ZIP_STORED for one in packed.infolist()):
-            raise ValueError("they are compressed, which no verifier's are")
+    """Return the arrays of a file of weights; raise ValueError if there is anything else."""
+    with zipfile.ZipFile(path) as archive:
+        # A compressed file could unpack to much more than its size.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("they are compressed, which a verifier's weights never are")
     with np.load(path, allow_pickle=False) as arrays:
         weights = [arrays[f"arr_{i}"] for i in range(len(arrays))]
     if not all(np.isfinite(weight).all() for weight in weights):
-        raise ValueError("they are no numbers")
+        raise ValueError("they are not finite")
     return weights
 
 
-def _digest(folder: Path, kept: dict[str, Any]) -> str:
-    """Return the SHA-256 of all that a kept verifier is: its weights and its values."""
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+def _digest(folder: Path, values: dict[str, Any]) -> str:
+    """Return the SHA-256 of the values and the weights of a saved verifier."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     digest.update((folder / WEIGHTS).read_bytes())
     return digest.hexdigest()
 
 
 def _as_functions(networks: Sequence[keras.Model]) -> list[Embed]:
+    """Return functions that compute the embeddings of networks."""
     return [partial(trainer.embed, network) for network in networks]
 
 
 def _check_size(sides: tuple[int, ...], model: str) -> None:
+    """Raise ValueError if images of this height and width are too small or too large for a model."""
     size = " x ".join(map(str, sides))
     smallest, largest = user_images.MIN_SIDE, user_images.MAX_ENSEMBLE_SIDE
     if min(sides) < (1 if model in UNTRAINED else smallest):
         raise ValueError(f"images must be {smallest} x {smallest} or larger, not {size}")
     if model == ENSEMBLE and max(sides) > largest:
         raise ValueError(
-            f"the recipe takes images of up to {largest} x {largest}, not {size}: shrink them"
+            f"model {ENSEMBLE!r} takes images of up to {largest} x {largest}, not {size}: shrink them"
         )

@@ -41,7 +41,12 @@ def precision():
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are deselected by their marks
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if "whole_run" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+
     def place(item):
         return min(ORDER.get(name, 5) for name in (item.path.name, item.path.parent.name))
 
@@ -66,7 +71,7 @@ def fresh():
     """No data set loaded so far is remembered, nor are those of the test after it."""
 
     def forget():
-        for cached in (datasets.load, datasets._load_sample, datasets._load):
+        for cached in (datasets.load, datasets._load_sample, datasets._load_complete):
             cached.cache_clear()
 
     forget()

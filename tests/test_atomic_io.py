@@ -82,7 +82,7 @@ def test_a_new_folder_appears_whole(tmp_path):
     assert [path.name for path in target.iterdir()] == ["a"]
     assert os.listdir(target.parent) == ["model"]
     with (
-        pytest.raises(FileExistsError, match="is there already"),
+        pytest.raises(FileExistsError, match="already exists"),
         atomic_io.create_folder_atomically(target),
     ):
         pytest.fail("it was begun")

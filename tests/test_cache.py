@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from siamese_utils import checksummed_npz, settings
-from siamese_utils.training import cache as keep
+from siamese_utils.training import cache
 from siamese_utils.training.cache import TrainingResult
 
 CODE = ["training.losses.contrastive_loss"]
 RUN = TrainingResult(
-    record={"experiment": {"margin": 1.0}, "seconds": 2.5, "key": "key"},
+    record={"config": {"margin": 1.0}, "seconds": 2.5, "key": "key"},
     history={"loss": [0.2, 0.1]},
     weights=[np.arange(6, dtype=np.float32).reshape(2, 3), np.float32([7])],
     distances={"seen": np.float32([0.1, 0.9])},
@@ -36,15 +36,15 @@ def npz(**arrays):
 
 def seal(key, body):
     """Write a file that ends with the right key and the right digest, whatever it holds."""
-    path = keep.path_of(key)
+    path = cache.path_of(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body + checksummed_npz._checksum(key, body))
     return path
 
 
-def test_what_is_saved_comes_back(store):
-    path = keep.save(RUN)
-    again = keep.load("key")
+def test_a_saved_result_is_loaded_unchanged(store):
+    path = cache.save(RUN)
+    again = cache.load("key")
     assert again.key == RUN.key == "key"
     assert again.record == RUN.record
     assert again.history == RUN.history
@@ -52,14 +52,14 @@ def test_what_is_saved_comes_back(store):
     assert all(map(np.array_equal, again.weights, RUN.weights))
     assert list(again.distances) == ["seen"]
     assert np.array_equal(again.distances["seen"], RUN.distances["seen"])
-    assert list(store.iterdir()) == [path] == [keep.path_of("key")]
-    assert keep.contains("key")
+    assert list(store.iterdir()) == [path] == [cache.path_of("key")]
+    assert cache.contains("key")
 
 
 def test_many_weights_keep_their_order(store):
     run = TrainingResult({"key": "many"}, {}, [np.float32([i]) for i in range(120)])
-    keep.save(run)
-    assert np.concatenate(keep.load("many").weights).tolist() == list(range(120))
+    cache.save(run)
+    assert np.concatenate(cache.load("many").weights).tolist() == list(range(120))
 
 
 def test_the_digest_is_that_of_the_weights_bytes():
@@ -71,64 +71,64 @@ def test_the_digest_is_that_of_the_weights_bytes():
     assert turned.digest == TrainingResult({}, {}, [RUN.weights[0].T.copy()]).digest
 
 
-def test_what_is_not_there_is_none(store):
-    assert keep.load("key") is None
-    assert keep.load_arrays("key") is None
-    assert not keep.contains("key")
+def test_a_missing_result_is_none(store):
+    assert cache.load("key") is None
+    assert cache.load_arrays("key") is None
+    assert not cache.contains("key")
 
 
-def test_a_folder_in_the_place_of_a_stored_file_is_none(store):
-    keep.path_of("key").mkdir(parents=True)
-    assert keep.load_arrays("key") is None
+def test_a_folder_in_place_of_a_stored_file_is_none(store):
+    cache.path_of("key").mkdir(parents=True)
+    assert cache.load_arrays("key") is None
 
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_numpy_reads_a_stored_file_by_itself(store, compress):
     values = np.arange(500).reshape(5, 100)
-    path = keep.save_arrays("key", {"counts": values, "step": np.float64(0.5)}, compress)
+    path = cache.save_arrays("key", {"counts": values, "step": np.float64(0.5)}, compress)
     with np.load(path, allow_pickle=False) as arrays:
         assert sorted(arrays) == ["counts", "step"]
         assert np.array_equal(arrays["counts"], values)
         assert arrays["step"] == 0.5
-    found = keep.load_arrays("key")
-    assert np.array_equal(found["counts"], values)
-    assert found["step"] == 0.5
+    loaded = cache.load_arrays("key")
+    assert np.array_equal(loaded["counts"], values)
+    assert loaded["step"] == 0.5
 
 
 @pytest.mark.parametrize("place", range(60, 400, 20))
 def test_damaged_compressed_arrays_are_none(store, place):
-    path = keep.save_arrays("key", {"counts": np.arange(500)}, compress=True)
+    path = cache.save_arrays("key", {"counts": np.arange(500)}, compress=True)
     content = bytearray(path.read_bytes())
     content[place] ^= 0xFF  # in the stream, the lengths or the checksum
     path.write_bytes(content)
-    assert keep.load_arrays("key") is None
+    assert cache.load_arrays("key") is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
 @pytest.mark.fault("a stored training is cut, emptied or altered", "it is done again")
 def test_a_damaged_file_is_not_used_and_can_be_replaced(store, damage):
-    path = keep.save(RUN)
+    path = cache.save(RUN)
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[200] ^= 0xFF  # in the first array's bytes: the checksum no longer fits
     path.write_bytes({"cut": content[:-40], "empty": b"", "flip": content}[damage])
-    assert keep.load("key") is None
-    keep.save(RUN)
-    assert same(keep.load("key"))
+    assert cache.load("key") is None
+    cache.save(RUN)
+    assert same(cache.load("key"))
 
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.fault("each single bit of a stored file is flipped", "it counts as not there")
 def test_any_flipped_bit_of_a_small_file_is_seen(store, compress):
-    path = keep.save_arrays("key", SMALL, compress)
+    path = cache.save_arrays("key", SMALL, compress)
     whole = path.read_bytes()
     for bit in range(8 * len(whole)):
         content = bytearray(whole)
         content[bit // 8] ^= 1 << bit % 8
         path.write_bytes(content)
-        assert keep.load_arrays("key") is None, f"bit {bit} of {8 * len(whole)}"
+        assert cache.load_arrays("key") is None, f"bit {bit} of {8 * len(whole)}"
     path.write_bytes(whole)
-    assert keep.load_arrays("key")["counts"].tolist() == [0, 1, 2]
+    assert cache.load_arrays("key")["counts"].tolist() == [0, 1, 2]
 
 
 def test_flipped_bits_of_a_larger_file_are_seen(store):
@@ -136,50 +136,50 @@ def test_flipped_bits_of_a_larger_file_are_seen(store):
     run = TrainingResult(
         {"key": "large"}, {"loss": [0.5]}, [rng.random((300, 200), dtype=np.float32)]
     )
-    path = keep.save(run)
+    path = cache.save(run)
     whole = path.read_bytes()
     for bit in rng.integers(0, 8 * len(whole), 300):
         content = bytearray(whole)
         content[bit // 8] ^= 1 << int(bit % 8)
         path.write_bytes(content)
-        assert keep.load("large") is None, f"bit {bit}"
+        assert cache.load("large") is None, f"bit {bit}"
     path.write_bytes(whole)
-    assert np.array_equal(keep.load("large").weights[0], run.weights[0])
+    assert np.array_equal(cache.load("large").weights[0], run.weights[0])
 
 
 @pytest.mark.fault("a stored file ends at any of its bytes", "it counts as not there")
 def test_a_file_cut_off_anywhere_is_none(store):
-    path = keep.save(RUN)
+    path = cache.save(RUN)
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        assert keep.load("key") is None, f"{length} of {len(whole)} bytes"
+        assert cache.load("key") is None, f"{length} of {len(whole)} bytes"
     path.write_bytes(whole + b"\0")  # nor does it grow
-    assert keep.load("key") is None
+    assert cache.load("key") is None
 
 
 @pytest.mark.fault("the file of another training lies under a key", "it counts as not there")
 def test_the_file_of_another_training_is_none(store):
-    path = keep.save(RUN)
-    keep.path_of("other").write_bytes(path.read_bytes())
-    assert keep.load("other") is None
-    assert same(keep.load("key"))
+    path = cache.save(RUN)
+    cache.path_of("other").write_bytes(path.read_bytes())
+    assert cache.load("other") is None
+    assert same(cache.load("key"))
 
 
 @pytest.mark.fault("an array of a stored training is set to zero", "it counts as not there")
 def test_a_zeroed_array_is_seen(store):
-    path = keep.save(RUN)
+    path = cache.save(RUN)
     content = path.read_bytes()
     weight = RUN.weights[0].tobytes()
     assert content.count(weight) == 1
     path.write_bytes(content.replace(weight, bytes(len(weight))))
-    assert keep.load("key") is None
+    assert cache.load("key") is None
     # a whole and valid npz with the array zeroed, under the old seal
     arrays = dict(np.load(io.BytesIO(content)))
     assert np.array_equal(arrays["weight 000"], RUN.weights[0])
     old_seal = content[-len(checksummed_npz._checksum("key", b"")) :]
     path.write_bytes(npz(**arrays | {"weight 000": np.zeros((2, 3), np.float32)}) + old_seal)
-    assert keep.load("key") is None
+    assert cache.load("key") is None
 
 
 def npy(header, data=b""):
@@ -243,10 +243,10 @@ GARBAGE = {
 )
 def test_garbage_under_the_right_seal_is_none(store, name):
     seal("key", GARBAGE[name])
-    assert keep.load_arrays("key") is None
-    assert keep.load("key") is None
-    keep.save(RUN)
-    assert same(keep.load("key"))
+    assert cache.load_arrays("key") is None
+    assert cache.load("key") is None
+    cache.save(RUN)
+    assert same(cache.load("key"))
 
 
 class Bomb:
@@ -264,7 +264,7 @@ def test_an_object_under_the_right_seal_never_runs(store, tmp_path):
     buffer = io.BytesIO()
     np.savez(buffer, text=np.array([Bomb(tmp_path / "ran")], dtype=object))
     seal("key", buffer.getvalue())
-    assert keep.load_arrays("key") is None
+    assert cache.load_arrays("key") is None
     assert not (tmp_path / "ran").exists()
 
 
@@ -277,143 +277,143 @@ def test_an_object_under_the_right_seal_never_runs(store, tmp_path):
         {"text": np.array(json.dumps({"record": {"key": "key"}}))},
     ],
 )
-def test_what_is_whole_and_no_training_is_none(store, arrays):
-    keep.save_arrays("key", arrays)
-    assert keep.load_arrays("key") is not None
-    assert keep.load("key") is None
+def test_an_intact_file_that_holds_no_training_run_is_none(store, arrays):
+    cache.save_arrays("key", arrays)
+    assert cache.load_arrays("key") is not None
+    assert cache.load("key") is None
 
 
 @pytest.mark.fault("saving a training fails half way", "the old file stays, no other is left")
 def test_a_failure_while_saving_leaves_no_litter(store, monkeypatch):
-    keep.save(RUN)
+    cache.save(RUN)
     monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        keep.save_arrays("other", SMALL)
+        cache.save_arrays("other", SMALL)
     assert [path.name for path in store.iterdir()] == ["key.npz"]
 
 
 @pytest.mark.fault("the process ends at once while a training is saved", "the old file stays whole")
-def test_a_pulled_plug_leaves_the_old_file(store):
-    keep.save(RUN)
+def test_a_process_that_ends_while_saving_leaves_the_old_file(store):
+    cache.save(RUN)
     program = (
         "import os; from siamese_utils.training import cache\n"
         "os.fsync = lambda *_: os._exit(9)\n"
         "cache.save(cache.TrainingResult({'key': 'key'}, {}, [], {}))"
     )
     assert subprocess.run([sys.executable, "-c", program], env=os.environ).returncode == 9
-    assert same(keep.load("key"))
+    assert same(cache.load("key"))
 
 
-def test_fresh_passes_over_what_is_older(store, monkeypatch):
-    keep.save(RUN)
+def test_fresh_ignores_older_files(store, monkeypatch):
+    cache.save(RUN)
     monkeypatch.setenv(settings.FRESH_VARIABLE, str(time.time() + 60))
-    assert keep.load("key") is None
-    assert not keep.contains("key")
+    assert cache.load("key") is None
+    assert not cache.contains("key")
     monkeypatch.setenv(settings.FRESH_VARIABLE, str(time.time() - 60))
-    assert keep.load("key") is not None
-    assert keep.contains("key")
+    assert cache.load("key") is not None
+    assert cache.contains("key")
 
 
-def test_what_was_made_at_that_very_time_is_fresh(store, monkeypatch):
-    path = keep.save(RUN)
+def test_a_file_made_at_that_very_time_is_fresh(store, monkeypatch):
+    path = cache.save(RUN)
     os.utime(path, (1000, 1000))
     for since, fresh in (("999", True), ("1000", True), ("1001", False), ("", True)):
         monkeypatch.setenv(settings.FRESH_VARIABLE, since)
-        assert keep.contains("key") == fresh
+        assert cache.contains("key") == fresh
     monkeypatch.delenv(settings.FRESH_VARIABLE)
     os.utime(path, (0, 0))  # as an archive may leave it
-    assert keep.contains("key")
+    assert cache.contains("key")
 
 
 def test_a_key_depends_on_values_and_not_on_their_order():
-    assert keep.make_key({"a": 1, "b": 2}, CODE) == keep.make_key({"b": 2, "a": 1}, CODE)
-    assert keep.make_key({"a": 1}, CODE) != keep.make_key({"a": 2}, CODE)
-    assert len(keep.make_key({"a": 1}, CODE)) == 20
+    assert cache.make_key({"a": 1, "b": 2}, CODE) == cache.make_key({"b": 2, "a": 1}, CODE)
+    assert cache.make_key({"a": 1}, CODE) != cache.make_key({"a": 2}, CODE)
+    assert len(cache.make_key({"a": 1}, CODE)) == 20
 
 
-def test_what_is_none_shapes_nothing():
-    assert keep.make_key({"a": 1, "added later": None}, CODE) == keep.make_key({"a": 1}, CODE)
+def test_a_value_of_none_does_not_change_a_key():
+    assert cache.make_key({"a": 1, "added later": None}, CODE) == cache.make_key({"a": 1}, CODE)
 
 
 def test_a_key_depends_on_the_code_and_the_libraries(monkeypatch):
-    key = keep.make_key({"a": 1}, CODE)
-    assert keep.make_key({"a": 1}, ["training.losses.triplet_loss"]) != key
-    assert keep.make_key({"a": 1}, []) != key
-    newer = keep.library_versions() | {"numpy": "99.0"}
-    monkeypatch.setattr(keep, "library_versions", lambda: newer)
-    assert keep.make_key({"a": 1}, CODE) != key
+    key = cache.make_key({"a": 1}, CODE)
+    assert cache.make_key({"a": 1}, ["training.losses.triplet_loss"]) != key
+    assert cache.make_key({"a": 1}, []) != key
+    newer = cache.library_versions() | {"numpy": "99.0"}
+    monkeypatch.setattr(cache, "library_versions", lambda: newer)
+    assert cache.make_key({"a": 1}, CODE) != key
 
 
-def test_work_is_kept_and_done_once(store):
+def test_cached_work_is_done_once(store):
     done = []
 
     def work():
         done.append(1)
-        return {"found": np.array([1, 2])}
+        return {"values": np.array([1, 2])}
 
     for _ in range(2):
-        assert keep.cached({"a": 1}, CODE, work)["found"].tolist() == [1, 2]
+        assert cache.cached({"a": 1}, CODE, work)["values"].tolist() == [1, 2]
     assert len(done) == 1
-    keep.cached({"a": 2}, CODE, work)
+    cache.cached({"a": 2}, CODE, work)
     assert len(done) == 2
     for path in store.iterdir():  # damaged work is done again
         path.write_bytes(path.read_bytes()[:-1])
-    keep.cached({"a": 1}, CODE, work)
+    cache.cached({"a": 1}, CODE, work)
     assert len(done) == 3
 
 
-def test_kept_work_is_compressed(store):
-    keep.cached({"a": 1}, CODE, lambda: {"found": np.zeros(10_000)})
+def test_cached_work_is_compressed(store):
+    cache.cached({"a": 1}, CODE, lambda: {"values": np.zeros(10_000)})
     [path] = store.iterdir()
     assert path.stat().st_size < 1000
 
 
-def test_a_report_notes_each_training_that_it_uses_once(store, results):
-    keep.save(RUN)
-    keep.load("key")
-    keep.load("key")
-    [line] = (results / keep.TRAININGS_FILE).read_text(encoding="utf-8").splitlines()
+def test_a_report_records_each_training_run_that_it_uses_once(store, results):
+    cache.save(RUN)
+    cache.load("key")
+    cache.load("key")
+    [line] = (results / cache.TRAININGS_FILE).read_text(encoding="utf-8").splitlines()
     assert json.loads(line) == RUN.record
 
 
 @pytest.mark.fault("a cluster's worker sends damaged bytes", "they are refused")
-def test_what_another_store_has_is_taken_whole_or_not_at_all(store, monkeypatch, tmp_path):
-    content = keep.save(RUN).read_bytes()
+def test_a_file_of_another_cache_is_imported_intact_or_not_at_all(store, monkeypatch, tmp_path):
+    content = cache.save(RUN).read_bytes()
     monkeypatch.setenv(settings.CACHE_VARIABLE, str(tmp_path / "elsewhere"))
     altered = [content[:place] + b"?" + content[place + 1 :] for place in range(50, 58)]
     for wrong in (content[:-1], *altered, b""):
         with pytest.raises(ValueError, match="key is damaged"):
-            keep.import_file("key", wrong)
+            cache.import_file("key", wrong)
     with pytest.raises(ValueError, match="other is damaged"):
-        keep.import_file("other", content)  # a whole file, of another name
-    assert keep.load("key") is None
-    keep.import_file("key", content)
-    assert same(keep.load("key"))
+        cache.import_file("other", content)  # a whole file, of another name
+    assert cache.load("key") is None
+    cache.import_file("key", content)
+    assert same(cache.load("key"))
 
 
-def test_a_report_notes_what_it_uses_and_whether_that_is_still_the_same(store, results):
-    keep.save(RUN)
-    keep.save_arrays("counts", SMALL)
-    keep.load("key")
-    used = (results / keep.USED_FILE).read_text().splitlines()
+def test_a_report_records_which_files_it_uses_and_whether_they_changed(store, results):
+    cache.save(RUN)
+    cache.save_arrays("counts", SMALL)
+    cache.load("key")
+    used = (results / cache.USED_FILE).read_text().splitlines()
     assert [line.split()[0] for line in used] == ["key", "counts"]
-    assert all(map(keep.is_unchanged, used))
+    assert all(map(cache.is_unchanged, used))
     for line in used:
         for digit in "0123456789abcdef":
-            assert keep.is_unchanged(line[:-1] + digit) == (digit == line[-1])
-    keep.save_arrays("counts", {"counts": np.arange(4)})
-    assert [keep.is_unchanged(line) for line in used] == [True, False]
-    keep.path_of("key").write_bytes(b"short")
-    keep.path_of("counts").unlink()
-    assert [keep.is_unchanged(line) for line in used] == [False, False]
+            assert cache.is_unchanged(line[:-1] + digit) == (digit == line[-1])
+    cache.save_arrays("counts", {"counts": np.arange(4)})
+    assert [cache.is_unchanged(line) for line in used] == [True, False]
+    cache.path_of("key").write_bytes(b"short")
+    cache.path_of("counts").unlink()
+    assert [cache.is_unchanged(line) for line in used] == [False, False]
 
 
-def test_the_folder_of_the_notes_is_made(store, tmp_path, monkeypatch):
+def test_the_folder_of_the_records_is_made(store, tmp_path, monkeypatch):
     monkeypatch.setenv(settings.RESULTS_VARIABLE, str(tmp_path / "report" / "results"))
-    keep.save_arrays("counts", SMALL)
-    assert (tmp_path / "report" / "results" / keep.USED_FILE).exists()
+    cache.save_arrays("counts", SMALL)
+    assert (tmp_path / "report" / "results" / cache.USED_FILE).exists()
 
 
-def test_by_hand_nothing_is_noted(store):
-    keep.save_arrays("counts", SMALL)
+def test_a_notebook_run_by_hand_records_nothing(store):
+    cache.save_arrays("counts", SMALL)
     assert [path.name for path in store.iterdir()] == ["counts.npz"]

@@ -115,5 +115,5 @@ def test_the_probability_of_a_way_is_fitted_to_its_validation_pairs(digits, stor
     for seed, one in enumerate(judged["pixels", "unseen"]):
         distance, different = found[seed].labelled_distances("validation")
         assert one.probability == calibration.fit(distance, ~different, len(distance) // 2)
-        assert one.pairs is found[seed].whole
+        assert one.pairs is found[seed].all_pairs
         assert one.classes == digits.unseen

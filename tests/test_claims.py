@@ -13,7 +13,7 @@ from siamese_utils.data.dataset import TEST_SETS
 from siamese_utils.evaluation.intervals import Measurement, measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.reporting import claims
-from siamese_utils.reporting import results as kept
+from siamese_utils.reporting import results as result_files
 from siamese_utils.reporting.claims import CLAIMS
 
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
@@ -169,7 +169,7 @@ def test_of_a_panel_the_set_that_a_claim_is_about_counts(results, shown, digits)
 def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number, figures, verdict):
     found = {name: [measurement(values) for values in of] for name, of in figures.items()}
     assert claims.judge(number, found, as_in_2019) == claims.verdict_on(number) == verdict
-    rows = kept.read("claims")
+    rows = result_files.read("claims")
     assert len(rows) == sum(map(len, figures.values()))
     if number == "6a":
         assert rows["figure"].tolist() == [f"{n}, {p}" for n in figures for p in ("first", "last")]
@@ -212,7 +212,7 @@ def test_other_figures_stand_beside(results, shown, digits):
     found = claims.judge("S1", won - lost * 0.5, digits, won_at_half=won, lost_at_fixed=lost)
     assert found == "holds"
     assert "; won at half: 3.00 ± 0.00 points; lost at fixed: 4.00 ± 0.00 points." in shown[0]
-    assert kept.read("claims")["figure"].tolist() == [
+    assert result_files.read("claims")["figure"].tolist() == [
         CLAIMS["S1"].figure,
         "won at half",
         "lost at fixed",
@@ -224,7 +224,7 @@ def test_a_claim_judged_twice_stands_once_with_the_later_verdict(results, shown,
         claims.judge("B1", measurement(values), as_in_2019, beside=measurement(values))
     claims.judge("1c", {"a": [measurement(CLEAR)], "b": [measurement(CLEAR)]}, as_in_2019)
     claims.judge("1c", {"c": [measurement([0.034, 0.035, 0.036])]}, as_in_2019)
-    rows = kept.read("claims")
+    rows = result_files.read("claims")
     assert rows["claim"].tolist() == ["1c", "B1", "B1"]
     assert rows["figure"].tolist() == ["c", CLAIMS["B1"].figure, "beside"]
     assert rows["verdict"].tolist() == ["holds"] * 3
@@ -238,8 +238,8 @@ def test_claims_are_kept_as_numbers_and_names(results, shown, as_in_2019):
     text = (results / "claims.csv").read_text(encoding="utf-8")
     for sign in ("±", "\N{MINUS SIGN}", "interval"):
         assert sign not in text
-    rows = kept.read("claims")
-    assert rows.columns.tolist() == ["claim", "verdict", "figure", *kept.INTERVAL_COLUMNS]
+    rows = result_files.read("claims")
+    assert rows.columns.tolist() == ["claim", "verdict", "figure", *result_files.INTERVAL_COLUMNS]
     assert set(rows["claim"]) == set(CLAIMS)
     for column in ("mean", "low", "high", "seeds"):
         assert pd.api.types.is_numeric_dtype(rows[column])

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from siamese_utils import cli, verifier
-from siamese_utils.training.trainer import TrainingDivergedError
 
 SIAMESE = [
     sys.executable,
@@ -20,14 +19,14 @@ SIAMESE = [
 ]
 
 
-def ask(*arguments):
-    """What the command says in a process of its own."""
+def run_siamese(*arguments):
+    """Run the command in a process of its own."""
     return subprocess.run([*SIAMESE, *map(str, arguments)], capture_output=True, text=True)
 
 
 @pytest.fixture
-def told(capsys):
-    """A function that runs the command in this process and returns what it answers."""
+def answer(capsys):
+    """Return a function that runs the command in this process and returns its answer."""
 
     def run(*arguments):
         assert cli.run([*map(str, arguments), "--json"]) == 0
@@ -38,7 +37,7 @@ def told(capsys):
 
 @pytest.fixture(scope="module")
 def pictures(digits, tmp_path_factory):
-    """Folders of digits as images: the classes' names are words, since a folder may be called so."""
+    """Return a folder of digits as images; the names of the classes have several words."""
     folder = tmp_path_factory.mktemp("pictures")
     for part, rows in (("shown", range(600)), ("others", range(600, 1000))):
         for row in rows:
@@ -52,35 +51,38 @@ def pictures(digits, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(pictures):
     model = pictures / "model"
-    done = ask("fit", pictures / "shown", "--save", model, "--epochs", 3, "--json")
+    done = run_siamese("fit", pictures / "shown", "--save", model, "--epochs", 3, "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["images"], told["classes"], told["channels"]) == (600, 10, 1)
-    assert [Path(path).name for path in told["unreadable"]] == ["broken.png"]
-    lines = [line for line in done.stderr.splitlines() if "epoch" not in line]
-    assert lines == [
+    facts = json.loads(done.stdout)
+    assert (facts["images"], facts["classes"], facts["channels"]) == (600, 10, 1)
+    assert [Path(path).name for path in facts["unreadable"]] == ["broken.png"]
+    summary, start_of_bar, *bar = done.stderr.splitlines()
+    assert summary == (
         "600 images, 28 x 28, grey; 1 file cannot be read and is left out: "
         f"{pictures / 'shown' / 'digit 0' / 'broken.png'}"
-    ]
+    )
+    assert not start_of_bar  # it begins with a carriage return
+    assert all("epoch" in state for state in bar)
+    assert "3/3" in bar[-1]
     return model
 
 
-def test_two_images_are_compared(model, pictures, told):
+def test_two_images_are_compared(model, pictures, answer):
     [a, b, *_] = sorted((pictures / "others" / "digit 0").iterdir())
-    done = ask("compare", model, a, b)
+    done = run_siamese("compare", model, a, b)
     assert done.returncode == 0
     assert not done.stderr  # no word of TensorFlow's
     names = [line.split(":")[0] for line in done.stdout.splitlines()]
     assert names == ["distance", "same", "probability"]
-    found = told("compare", model, a, a)
-    assert found["distance"] == 0
-    assert found["same"] is True
+    same_image = answer("compare", model, a, a)
+    assert same_image["distance"] == 0
+    assert same_image["same"] is True
 
 
-def test_the_nearest_are_found(model, pictures, told, capsys):
+def test_the_nearest_are_found(model, pictures, answer, capsys):
     queries = sorted((pictures / "others" / "digit 6").iterdir())[:10]
-    search = [told("search", model, query, pictures / "shown", "-k", 3) for query in queries]
-    classes = [Path(found["nearest"][0]["image"]).parent.name for found in search]
+    search = [answer("search", model, query, pictures / "shown", "-k", 3) for query in queries]
+    classes = [Path(result["nearest"][0]["image"]).parent.name for result in search]
     assert classes.count("digit 6") > 5
     query, nearest = queries[0], search[0]["nearest"]
     assert [one["distance"] for one in nearest] == sorted(one["distance"] for one in nearest)
@@ -89,16 +91,16 @@ def test_the_nearest_are_found(model, pictures, told, capsys):
     assert [line.split("  ")[1] for line in lines] == [one["image"] for one in nearest]
 
 
-def test_a_gallery_is_embedded_once_until_it_changes(
-    model, pictures, tmp_path, told, monkeypatch, capsys
+def test_a_gallery_is_embedded_again_only_if_it_changes(
+    model, pictures, tmp_path, answer, monkeypatch, capsys
 ):
-    gallery, kept = tmp_path / "gallery", tmp_path / "model"
-    shutil.copytree(model, kept, ignore=shutil.ignore_patterns("gallery-*"))
+    gallery, model_copy = tmp_path / "gallery", tmp_path / "model"
+    shutil.copytree(model, model_copy, ignore=shutil.ignore_patterns("gallery-*"))
     shutil.copytree(pictures / "shown" / "digit 6", gallery)
     (gallery / "a note.png").write_text("no image")  # the first by name
     [query, *_] = sorted((pictures / "others" / "digit 6").iterdir())
-    search = ("search", kept, query, gallery, "-k", 4)
-    first, number = told(*search), len(list(gallery.iterdir())) - 1
+    search = ("search", model_copy, query, gallery, "-k", 4)
+    first, number = answer(*search), len(list(gallery.iterdir())) - 1
     embedded, embed = [], cli.SiameseVerifier.embed
 
     def count(verifier, images):
@@ -106,70 +108,71 @@ def test_a_gallery_is_embedded_once_until_it_changes(
         return embed(verifier, images)
 
     monkeypatch.setattr(cli.SiameseVerifier, "embed", count)
-    assert told(*search) == first
+    assert answer(*search) == first
     assert embedded == [1]  # what is asked for
-    [file] = kept.glob("gallery-*.npz")
+    [file] = model_copy.glob("gallery-*.npz")
     file.write_bytes(file.read_bytes()[:-9])  # torn
-    assert told(*search) == first
+    assert answer(*search) == first
     assert embedded[1:] == [number, 1]
     shutil.copy(query, gallery / "it.png")
-    found = told(*search)
-    assert found["nearest"][0]["image"] == str(gallery / "it.png")
+    changed = answer(*search)
+    assert changed["nearest"][0]["image"] == str(gallery / "it.png")
     # bfloat16 rounds embeddings of another batch otherwise: near ties may change places
-    distances = [one["distance"] for one in found["nearest"][1:]]
+    distances = [one["distance"] for one in changed["nearest"][1:]]
     assert distances == pytest.approx([one["distance"] for one in first["nearest"][:3]], rel=0.02)
-    assert list(kept.glob("gallery-*.npz")) == [file]  # in the place of the old one
+    assert list(model_copy.glob("gallery-*.npz")) == [file]  # in the place of the old one
 
 
 def test_a_gallery_may_hold_the_model(model, pictures, tmp_path, capsys):
-    kept = tmp_path / "model"
-    shutil.copytree(model, kept, ignore=shutil.ignore_patterns("gallery-*"))
+    model_copy = tmp_path / "model"
+    shutil.copytree(model, model_copy, ignore=shutil.ignore_patterns("gallery-*"))
     shutil.copytree(pictures / "shown" / "digit 6", tmp_path / "six")
     (tmp_path / "broken.png").write_text("no image")
     [query, *_] = sorted((pictures / "others" / "digit 6").iterdir())
-    search = ["search", str(kept), str(query), str(tmp_path)]
+    search = ["search", str(model_copy), str(query), str(tmp_path)]
     for _ in range(2):
         assert cli.run(search) == 0
         assert "broken.png" in capsys.readouterr().err  # known to be left out a second time too
-    [file] = kept.glob("gallery-*.npz")
+    [file] = model_copy.glob("gallery-*.npz")
     before = file.stat().st_mtime_ns
     assert cli.run(search) == 0
     assert file.stat().st_mtime_ns == before
 
 
-def test_a_network_is_exported(model, tmp_path, told, capsys):
+def test_a_network_is_exported(model, tmp_path, answer, capsys):
     folder = tmp_path / "lite"
-    assert told("export", model, folder, "--form", "litert") == {"folder": str(folder)}
+    assert answer("export", model, folder, "--form", "litert") == {"folder": str(folder)}
     assert sorted(path.name for path in folder.iterdir()) == ["encoder.tflite", "verifier.json"]
     assert cli.run(["export", str(model), str(folder)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
-def test_it_is_measured_on_other_images(model, pictures, told):
-    found = told("evaluate", model, pictures / "others")
-    assert found["AUC"] > 0.85
-    assert found["log-loss"] < 0.69
+def test_a_verifier_is_evaluated_on_other_images(model, pictures, answer):
+    figures = answer("evaluate", model, pictures / "others")
+    assert figures["AUC"] > 0.85
+    assert figures["log-loss"] < 0.69
 
 
-def test_what_learns_nothing_is_fitted_at_once(pictures, tmp_path, told):
+def test_models_without_training_can_be_fitted(pictures, tmp_path, answer):
     plain = ["--model", "silhouette", "--false-accept-rate", 0.05, "--image-size", 20]
-    told("fit", pictures / "shown", "--save", tmp_path / "plain", *plain)
-    found = told("evaluate", tmp_path / "plain", pictures / "others")
-    assert found["AUC"] > 0.7
+    answer("fit", pictures / "shown", "--save", tmp_path / "plain", *plain)
+    figures = answer("evaluate", tmp_path / "plain", pictures / "others")
+    assert figures["AUC"] > 0.7
 
 
-def test_a_training_that_diverges_keeps_nothing(pictures, tmp_path, monkeypatch, capsys):
-    def diverge(*_):
-        raise TrainingDivergedError("base: the loss is no number any more")
+def test_a_training_run_that_diverges_saves_nothing(pictures, tmp_path, monkeypatch, capsys):
+    def diverge(config, dataset, split, end_epoch):
+        end_epoch({"loss": float("nan")}, None)
 
-    monkeypatch.setattr(verifier, "_train", diverge)
+    monkeypatch.setattr(verifier.pair_training, "fit", diverge)
     options = ["fit", str(pictures / "shown"), "--save", str(tmp_path / "m")]
     assert cli.run(options) == 1
-    assert "siamese: base: the loss is no number" in capsys.readouterr().err
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line == "siamese: base, m = 1, rmsprop, seed 0: the loss is not finite"
     assert not list(tmp_path.iterdir())
 
 
-def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path, capsys):
+def test_mistakes_end_with_one_line_and_exit_status_2(model, pictures, tmp_path, capsys):
     a = next((pictures / "others" / "digit 0").iterdir())
     few = tmp_path / "few"
     for name in ("x", "y"):
@@ -179,14 +182,14 @@ def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path, capsys
         ([], "COMMAND"),
         (["fitt"], "fitt"),
         (["fit", pictures], "--save"),
-        (["fit", pictures / "shown", "--save", model], "is there already"),
+        (["fit", pictures / "shown", "--save", model], "already exists"),
         (["fit", few, "--save", tmp_path / "m"], "x has 1 images; 20 are needed"),
-        (["fit", tmp_path / "none", "--save", tmp_path / "m"], "none is no folder"),
+        (["fit", tmp_path / "none", "--save", tmp_path / "m"], "none is not a folder"),
         (["fit", few, "--save", tmp_path / "m", "--image-size", 4], "--image-size must be 8 to"),
         (["fit", few, "--save", tmp_path / "m", "--model", "vgg"], "vgg"),
         (["compare", tmp_path, a, a], "holds no verifier"),
         (["compare", model, a, __file__], "test_cli.py cannot be read as an image"),
-        (["search", model, a, tmp_path / "none"], "none is no folder"),
+        (["search", model, a, tmp_path / "none"], "none is not a folder"),
         (["search", model, a, pictures, "-k", 0], "-k must be 1 or more"),
     ]:
         try:
@@ -194,8 +197,8 @@ def test_mistakes_end_with_one_line_and_exit_2(model, pictures, tmp_path, capsys
         except SystemExit as stop:  # argparse's own way
             status = stop.code
         assert status == 2, arguments
-        said = capsys.readouterr()
-        [line] = said.err.splitlines()
+        printed = capsys.readouterr()
+        [line] = printed.err.splitlines()
         assert message in line
-        assert not said.out
+        assert not printed.out
     assert not (tmp_path / "m").exists()

@@ -1,9 +1,11 @@
 import ast
 import inspect
+from dataclasses import replace
 
 import pytest
 
-from siamese_utils.training import code_digest, losses
+from siamese_utils.training import cache, code_digest, losses
+from siamese_utils.training.pair_training import TrainingConfig
 
 FILES = {
     "work.py": '''
@@ -152,7 +154,7 @@ def digest(tmp_path, monkeypatch):
         ("settings.py", "ROOT = 1", "ROOT = 2"),
     ],
 )
-def test_what_shapes_no_number_leaves_the_digest_alone(digest, path, old, new):
+def test_changes_without_effect_keep_the_digest(digest, path, old, new):
     assert digest((path, old, new)) == digest()
 
 
@@ -176,7 +178,7 @@ def test_what_shapes_no_number_leaves_the_digest_alone(digest, path, old, new):
         ("room/shapes.py", "class Square(Shape)", "class Square"),
     ],
 )
-def test_what_shapes_the_work_changes_the_digest(digest, path, old, new):
+def test_changes_with_an_effect_change_the_digest(digest, path, old, new):
     assert digest((path, old, new)) != digest()
 
 
@@ -188,7 +190,7 @@ def test_each_definition_has_a_digest_of_its_own(digest):
     assert len(digest()) == 64
 
 
-def test_several_definitions_are_one_piece_of_work_in_any_order(digest):
+def test_the_digest_of_several_definitions_does_not_depend_on_their_order(digest):
     digest()
     both = code_digest.code_digest("work.begin", "work.another")
     assert both == code_digest.code_digest("work.another", "work.begin")
@@ -198,7 +200,7 @@ def test_several_definitions_are_one_piece_of_work_in_any_order(digest):
     )
 
 
-def test_it_is_the_same_in_every_run(digest):
+def test_the_same_code_has_the_same_digest(digest):
     assert digest() == digest()
 
 
@@ -210,44 +212,59 @@ def test_an_unknown_name_is_refused(digest, name):
         digest(name=name)
 
 
-def test_a_training_reaches_its_losses_and_no_plumbing():
-    reached = reached_by("training.tasks.contrastive")
+def code_of_key(config, monkeypatch):
+    """Return the names of the definitions that the key of a config digests."""
+    code = []
+    monkeypatch.setattr(cache, "make_key", lambda parts, names: code.extend(names))
+    config.resolve().key()
+    return code
+
+
+def test_the_key_of_a_training_run_digests_its_losses_and_no_plumbing(monkeypatch):
+    config = TrainingConfig(dataset="digits")
+    reached = reached_by(*code_of_key(config, monkeypatch))
     assert {
         "training.losses.contrastive_loss",
-        "training.losses.ContrastiveLoss",
+        "training.losses.PairLoss",
         "training.losses.EPSILON",
         "training.models.SiameseModel",
-        "training.models.build_optimizer",
+        "training.encoders.study_encoder",
+        "training.pair_training.fit",
+        "training.trainer.seed_everything",
+        "training.tasks.build_optimizer",
         "training.tasks.STUDY_THRESHOLD",
         "data.pairs.sample_pair_batches",
         "data.pairs._class_columns",
     } <= reached
-    # nor another objective's own code
+    # nor the code of another task or encoder alone
     assert not reached & {
         "training.losses.triplet_loss",
         "training.models.Classifier",
         "training.tasks.triplet",
         "training.tasks.TASKS",
+        "training.encoders.small_encoder",
+        "training.encoders.ENCODERS",
     }
     assert not [name for name in reached if name.startswith(("training.cache", "settings"))]
-    assert "training.losses.triplet_loss" in reached_by("training.tasks.triplet")
-    assert "training.losses.euclidean_distance" in reached_by("training.tasks.triplet")
+    of_triplet = reached_by(*code_of_key(replace(config, task="triplet"), monkeypatch))
+    assert "training.losses.triplet_loss" in of_triplet
+    assert "training.losses.euclidean_distance" in of_triplet
 
 
-def reached_by(name):
-    """What a definition reaches, by the same steps but one at a time."""
-    reached, waiting = set(), [name]
+def reached_by(*names):
+    """Return what definitions reach, by the same steps but one at a time."""
+    reached, waiting = set(), list(names)
     while waiting:
-        module, _, own = (here := waiting.pop()).rpartition(".")
+        module, _, own = (name := waiting.pop()).rpartition(".")
         node = code_digest._definitions(module).get(own)
-        if node is not None and here not in reached:
-            reached.add(here)
+        if node is not None and name not in reached:
+            reached.add(name)
             waiting += code_digest._mentions(module, node)
     return reached
 
 
-def test_the_source_of_a_definition_is_as_it_stands():
+def test_source_of_a_definition_equals_that_of_inspect():
     for name in ("contrastive_loss", "ContrastiveLoss"):
-        found = code_digest.source_of(f"training.losses.{name}")
-        assert found == inspect.getsource(getattr(losses, name)).rstrip()
-        ast.parse(found)
+        source = code_digest.source_of(f"training.losses.{name}")
+        assert source == inspect.getsource(getattr(losses, name)).rstrip()
+        ast.parse(source)

@@ -37,13 +37,13 @@ def test_idx_is_read(tmp_path):
 
 
 BROKEN = {
-    "no gzip": (b"no gzip at all", "not a whole gzip"),
-    "cut": (gzip.compress(idx(np.zeros(9, np.uint8)))[:-12], "not a whole gzip"),
+    "no gzip": (b"no gzip at all", "not a complete gzip"),
+    "cut": (gzip.compress(idx(np.zeros(9, np.uint8)))[:-12], "not a complete gzip"),
     "empty": (gzip.compress(b""), "no IDX header"),
     "half a header": (gzip.compress(b"\0\0\x08"), "no IDX header"),
     "another type": (gzip.compress(idx(np.zeros(4, np.uint8), kind=13)), "no IDX header"),
-    "one byte short": (gzip.compress(idx(np.zeros(9, np.uint8))[:-1]), "announces"),
-    "one byte long": (gzip.compress(idx(np.zeros(9, np.uint8)) + b"x"), "announces"),
+    "one byte short": (gzip.compress(idx(np.zeros(9, np.uint8))[:-1]), "declares"),
+    "one byte long": (gzip.compress(idx(np.zeros(9, np.uint8)) + b"x"), "declares"),
 }
 
 

@@ -145,7 +145,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
     for read in (image_files.read_classes, lambda at, _: image_files.list_files(at)):
         with pytest.raises(ValueError, match="images"):
             read(tmp_path, 9)
-        with pytest.raises(ValueError, match="is no folder"):
+        with pytest.raises(ValueError, match="is not a folder"):
             read(tmp_path / "nowhere", 9)
 
 

@@ -9,15 +9,16 @@ from PIL import Image
 from siamese_utils import settings
 from siamese_utils.data import datasets, image_folder, user_images
 from siamese_utils.data.fashion_mnist import DataError
-from siamese_utils.training import trainer
+from siamese_utils.publishing.chapters import USER_IMAGES
+from siamese_utils.training import study_plan
 from siamese_utils.training.pair_training import TrainingConfig
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """A folder of five classes with twenty images each, of other sizes, and one file that is none."""
+def noise_images(tmp_path_factory):
+    """Return a folder of five classes of twenty images each, of several sizes, and one other file."""
     folder = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(0)
     for name in CLASSES:
@@ -30,13 +31,13 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture
-def pets(drawn, tmp_path, store, fresh):
-    return shutil.copytree(drawn, tmp_path / "pets")
+def pets(noise_images, tmp_path, store, fresh):
+    return shutil.copytree(noise_images, tmp_path / "pets")
 
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The numbers of files that are read as images, one for each time."""
+    """Return a list to which each reading of files appends their number."""
     numbers, read = [], image_folder.pictures.read
 
     def count(paths, *how):
@@ -48,39 +49,39 @@ def reads(monkeypatch):
 
 
 def test_a_folder_becomes_a_data_set(pets, capsys):
-    found = datasets.load(image_folder.import_folder(pets, 10))
-    assert found.name == "pets"
-    assert found.class_names == CLASSES
-    assert found.images.shape == (100, 10, 10, 1)
-    assert np.bincount(found.labels).tolist() == [20] * 5
+    dataset = datasets.load(image_folder.import_folder(pets, 10))
+    assert dataset.name == "pets"
+    assert dataset.class_names == CLASSES
+    assert dataset.images.shape == (100, 10, 10, 1)
+    assert np.bincount(dataset.labels).tolist() == [20] * 5
     [at] = [i for i, path in enumerate(sorted((pets / "bee").iterdir())) if path.name == "3.png"]
     whole = Image.open(pets / "bee" / "3.png")  # 12 x 12, as it happens
     expected = np.asarray(whole.resize((10, 10), Image.Resampling.BILINEAR), dtype=int)
-    assert np.abs(found.images[20 + at, ..., 0] - expected).max() <= 1
+    assert np.abs(dataset.images[20 + at, ..., 0] - expected).max() <= 1
     assert "notes.txt" in capsys.readouterr().err
-    assert found.banner == (
+    assert dataset.banner == (
         "Made from the images in “pets”: 100 images, 10 x 10, grey; "
         "1 file cannot be read and is left out."
     )
-    assert not found.has_study_figures
+    assert not dataset.has_study_figures
 
 
-def test_four_tenths_of_the_classes_are_unseen_or_those_that_are_named(pets):
-    drawn = datasets.load(image_folder.import_folder(pets))
-    assert len(drawn.unseen) == 2
-    assert sorted(drawn.seen + drawn.unseen) == [0, 1, 2, 3, 4]
+def test_four_tenths_of_the_classes_are_unseen_unless_they_are_named(pets):
+    sampled = datasets.load(image_folder.import_folder(pets))
+    assert len(sampled.unseen) == 2
+    assert sorted(sampled.seen + sampled.unseen) == [0, 1, 2, 3, 4]
     named = datasets.load(image_folder.import_folder(pets, unseen=["dog", "bee", "dog"]))
     assert named.names_of(named.unseen) == ["bee", "dog"]
 
 
-def test_a_second_time_nothing_is_read(pets, reads):
+def test_an_unchanged_folder_is_read_once(pets, reads):
     name = image_folder.import_folder(pets)
     assert image_folder.import_folder(pets) == name
     assert reads == [101]
 
 
 @pytest.mark.parametrize("change", ["content", "another file", "size", "unseen", "class"])
-def test_what_is_changed_is_read_again(pets, reads, change):
+def test_a_changed_folder_is_read_again(pets, reads, change):
     name = image_folder.import_folder(pets)
     size, unseen = (30 if change == "size" else user_images.DEFAULT_SIDE), ()
     if change == "content":  # of the same length, at the same time
@@ -101,7 +102,7 @@ def test_what_is_changed_is_read_again(pets, reads, change):
 
 
 @pytest.mark.fault("the kept copy of one's own images cut, changed or another's", "made anew")
-def test_a_damaged_copy_is_made_anew(pets, store, reads):
+def test_a_damaged_copy_is_replaced(pets, store, reads):
     name = image_folder.import_folder(pets)
     path = store / f"{name}.npz"
     whole = path.read_bytes()
@@ -126,10 +127,10 @@ def test_a_folder_can_be_named_where_a_data_set_can(pets, monkeypatch):
         datasets.resolve_name("pet")
 
 
-def test_a_quick_look_says_so(pets):
-    found = datasets.load(image_folder.import_folder(pets), 15)
-    assert len(found.labels) == 75
-    assert found.banner.endswith("left out. A quick look at 15 images of each class.")
+def test_the_banner_names_a_limited_number_of_images(pets):
+    dataset = datasets.load(image_folder.import_folder(pets), 15)
+    assert len(dataset.labels) == 75
+    assert dataset.banner.endswith("left out. A quick look at 15 images of each class.")
 
 
 @pytest.mark.fault(
@@ -138,14 +139,14 @@ def test_a_quick_look_says_so(pets):
 @pytest.mark.parametrize(
     ("spoil", "how", "message"),
     [
-        (lambda f: shutil.rmtree(f), {}, "is no folder"),
+        (lambda f: shutil.rmtree(f), {}, "is not a folder"),
         (lambda f: [shutil.rmtree(f / c) for c in CLASSES], {}, "holds no images"),
         (
             lambda f: [shutil.rmtree(f / c) for c in CLASSES[:2]],
             {},
-            "3 subfolders .* wants 4 to 60",
+            "3 subfolders .* needs 4 to 60",
         ),
-        (lambda f: [_add(f, f"x{i}") for i in range(56)], {}, "61 subfolders .* wants 4 to 60"),
+        (lambda f: [_add(f, f"x{i}") for i in range(56)], {}, "61 subfolders .* needs 4 to 60"),
         (lambda f: (f / "bee" / "9.png").unlink(), {}, "bee has 19 images; 20 are needed"),
         (lambda f: (f / "bee" / "9.png").write_text("?"), {}, "bee has 19 images; 20 are needed"),
         (lambda f: [p.write_text("?") for p in (f / "bee").iterdir()], {}, "bee has 0 images"),
@@ -156,40 +157,40 @@ def test_a_quick_look_says_so(pets):
         (
             lambda f: None,
             {"unseen": ["bee", "elk"]},
-            "no class elk to leave unseen; there are ant,",
+            "no class elk to leave unseen; choose from ant,",
         ),
     ],
 )
-def test_what_cannot_be_learned_from_is_refused(pets, store, spoil, how, message):
+def test_unsuitable_folders_are_refused(pets, store, spoil, how, message):
     spoil(pets)
     with pytest.raises(ValueError, match=message):
         image_folder.import_folder(pets, **how)
     assert not store.exists()
 
 
-def test_a_stray_file_or_another_place_retrains_nothing(pets):
+def test_a_file_that_is_no_image_changes_no_key(pets):
     before = image_folder.import_folder(pets)
     (pets / "ant" / "Thumbs.db").write_text("no image")
     after = image_folder.import_folder(pets)
     assert after != before
     keys = {
-        trainer.key_of(trainer.resolve(TrainingConfig(dataset=name, images_per_class=15)))
+        TrainingConfig(dataset=name, images_per_class=15).resolve().key()
         for name in (before, after)
     }
     assert len(keys) == 1
 
 
-def test_a_folder_may_be_called_as_one_likes(pets, monkeypatch):
+def test_a_folder_can_have_any_name(pets, monkeypatch):
     monkeypatch.chdir(pets.parent)
     pets.rename("images-of-pets")
     assert datasets.load("images-of-pets").name == "images-of-pets"
 
 
 @pytest.mark.parametrize("place", ["folder", "class"])
-def test_a_name_that_is_no_text_is_refused(pets, place):
+def test_a_name_that_is_not_valid_utf8_is_refused(pets, place):
     path = pets if place == "folder" else pets / "ant"
     path.rename(path.with_name("caf\udce9"))
-    with pytest.raises(ValueError, match="is no text; rename it"):
+    with pytest.raises(ValueError, match="is not valid UTF-8; rename it"):
         image_folder.import_folder(pets.with_name("caf\udce9") if place == "folder" else pets)
 
 
@@ -207,7 +208,14 @@ def _add(folder, name):
     (folder / name / "a.png").write_text("?")
 
 
-def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
+def test_the_plan_of_a_users_images_trains_what_their_chapter_needs(pets):
+    plan = study_plan.make_plan("quick", image_folder.import_folder(pets), seeds=1)
+    [configs] = study_plan.pending(plan, [USER_IMAGES]).values()
+    base = [plan.config(), plan.config(model="complex")]
+    assert [config for config in configs if isinstance(config, TrainingConfig)] == base
+
+
+def test_a_report_on_images_of_the_user(pets, tmp_path, store, start):
     output = tmp_path / "report"
     (pets / "eel").rename(pets / "$e$l")  # no formula
     (pets / "cat").rename(pets / "_cat")  # and not left out of a legend
@@ -242,7 +250,7 @@ def test_a_report_on_images_of_ones_own(pets, tmp_path, store, start):
         (["--unseen", "elk", "bee"], "no class elk"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(pets, start, more, message):
+def test_options_that_do_not_go_together_are_refused(pets, start, more, message):
     process = start("--dataset", str(pets), *more)
     _, err = process.communicate()
     assert process.returncode == 2

@@ -152,7 +152,7 @@ def test_a_precision_that_cannot_run_is_refused(monkeypatch):
 
 TRAIN_IN_BFLOAT16 = """
 import numpy as np
-from siamese_utils.training import machine, models
+from siamese_utils.training import encoders, machine
 found = machine.can_run_bfloat16()
 encoder = encoders.build_encoder("base", (28, 28, 1), "mixed_bfloat16")
 encoder.compile("rmsprop", "mse", jit_compile=False)

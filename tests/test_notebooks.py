@@ -11,6 +11,7 @@ import pytest
 
 from siamese_utils import settings
 from siamese_utils.publishing import chapters
+from siamese_utils.training.code_digest import source_of
 
 CHAPTERS = chapters.list_chapters()
 OWN = chapters.user_images_chapter()  # which is no part of the series
@@ -172,3 +173,9 @@ def test_notebooks_leave_tensorflow_to_those_that_show_a_network(request):
         source = "\n".join(code_of(nbformat.read(chapter.path, as_version=4)))
         loads = re.search(r"import .*\b(keras|tensorflow|losses|models)\b", source)
         assert bool(loads) == (chapter.name in SHOW_A_NETWORK), chapter.name
+
+
+def test_source_code_that_a_notebook_shows_exists(notebook):
+    for source in code_of(notebook):
+        for name in re.findall(r'show\.source\("([\w.]+)"\)', source):
+            assert source_of(name).strip()

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from siamese_utils import settings
 from siamese_utils.data import dataset as data
 from siamese_utils.evaluation import baselines, pair_distances
-from siamese_utils.evaluation import embeddings as chosen
+from siamese_utils.evaluation import embeddings as embeddings_module
 from siamese_utils.evaluation.metrics import all_pairs_metrics
 from siamese_utils.training import losses, trainer
 from siamese_utils.training.pair_training import TrainingConfig
@@ -20,7 +20,7 @@ SHORT = TrainingConfig(dataset="digits", epochs=1, precision="float32")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A short training, and the store that holds it alone."""
+    """Return the result of a short training run, which is in a cache of its own."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(settings.CACHE_VARIABLE, str(folder))
@@ -29,48 +29,49 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def embeddings(trained, digits):
-    return trainer.embed(trainer.rebuild_encoder(trained, (28, 28, 1)), digits.images)
+    encoder = trainer.rebuild_encoder(SHORT, trained, (28, 28, 1))
+    return trainer.embed(encoder, digits.images)
 
 
-def test_the_studys_pairs_have_the_distances_of_their_embeddings(
+def test_distances_of_sampled_pairs_are_those_of_their_embeddings(
     store, digits, trained, embeddings
 ):
-    [found] = pair_distances.of_trained([trained])
-    assert list(found.sampled) == list(data.SETS)
-    drawn = pair_distances.sample_test_pairs(digits, digits.split(0), 0)
+    [measured] = pair_distances.of_trained([trained])
+    assert list(measured.sampled) == list(data.SETS)
+    pairs = pair_distances.sample_test_pairs(digits, digits.split(0), 0)
     for name in data.SETS:
-        distance, different = found.labelled_distances(name)
-        assert np.array_equal(different, drawn[name].different == 1)
-        first, second = embeddings[drawn[name].first], embeddings[drawn[name].second]
+        distance, different = measured.labelled_distances(name)
+        assert np.array_equal(different, pairs[name].different == 1)
+        first, second = embeddings[pairs[name].first], embeddings[pairs[name].second]
         assert np.allclose(distance, losses.euclidean_distance(first, second), atol=1e-3)
-        curve = found.sampled_curve(name)
+        curve = measured.sampled_curve(name)
         assert curve.auc == pytest.approx(roc_auc_score(different, distance))
 
 
-def test_test_pairs_are_of_their_set_and_the_same_for_every_encoder(digits):
+def test_sampled_test_pairs_are_of_their_set_and_the_same_for_every_encoder(digits):
     split = digits.split(0)
-    drawn = pair_distances.sample_test_pairs(digits, split, 0)
+    pairs = pair_distances.sample_test_pairs(digits, split, 0)
     for name, rows in split.sets().items():
-        assert {*drawn[name].first, *drawn[name].second} <= set(rows)
+        assert {*pairs[name].first, *pairs[name].second} <= set(rows)
     again = pair_distances.sample_test_pairs(digits, split, 0)
-    assert np.array_equal(again["unseen"].second, drawn["unseen"].second)
+    assert np.array_equal(again["unseen"].second, pairs["unseen"].second)
     other = pair_distances.sample_test_pairs(digits, split, 1)
-    assert not np.array_equal(other["unseen"].second, drawn["unseen"].second)
+    assert not np.array_equal(other["unseen"].second, pairs["unseen"].second)
 
 
 def test_all_pairs_of_test_images_are_counted(store, digits, trained):
-    [found] = pair_distances.of_trained([trained])
+    [measured] = pair_distances.of_trained([trained])
     split = digits.split(0)
     tested = len(split.all)
-    assert found.all_pairs.counts.sum() == tested * (tested - 1) // 2
-    assert found.all_pairs.classes == digits.classes
+    assert measured.all_pairs.counts.sum() == tested * (tested - 1) // 2
+    assert measured.all_pairs.classes == digits.classes
     sizes = np.bincount(digits.labels[split.all])
-    assert found.all_pairs.cell(3, 3).sum() == sizes[3] * (sizes[3] - 1) // 2
-    assert found.all_pairs.cell(3, 7).sum() == sizes[3] * sizes[7]
+    assert measured.all_pairs.cell(3, 3).sum() == sizes[3] * (sizes[3] - 1) // 2
+    assert measured.all_pairs.cell(3, 7).sum() == sizes[3] * sizes[7]
 
 
 def test_the_threshold_is_tuned_on_all_validation_pairs(store, digits, trained, embeddings):
-    [found] = pair_distances.of_trained([trained])
+    [measured] = pair_distances.of_trained([trained])
     rows = digits.split(0).validation
     first, second = np.triu_indices(len(rows), k=1)
     distance = np.linalg.norm(embeddings[rows][first] - embeddings[rows][second], axis=1)
@@ -81,42 +82,42 @@ def test_the_threshold_is_tuned_on_all_validation_pairs(store, digits, trained, 
     different = labels[first] != labels[second]
     weight[~different] /= weight[~different].sum()
     weight[different] /= weight[different].sum()
-    right = [weight @ ((distance > t) == different) / 2 for t in np.sort(distance)]
-    at_ours = weight @ ((distance > found.validation_threshold) == different) / 2
-    assert at_ours == pytest.approx(max(right), abs=0.005)  # a bin is all there is to choose
+    accuracies = [weight @ ((distance > t) == different) / 2 for t in np.sort(distance)]
+    accuracy = weight @ ((distance > measured.validation_threshold) == different) / 2
+    assert accuracy == pytest.approx(max(accuracies), abs=0.005)  # thresholds are edges of bins
 
 
-def test_nothing_is_measured_twice(store, trained, monkeypatch):
+def test_distances_are_measured_once(store, trained, monkeypatch):
     [first] = pair_distances.of_trained([trained])
     monkeypatch.setattr(pair_distances, "_measure", lambda *_: pytest.fail("measured again"))
     [second] = pair_distances.of_trained([trained])
     assert np.array_equal(first.all_pairs.counts, second.all_pairs.counts)
     assert np.array_equal(first.sampled["unseen"], second.sampled["unseen"])
     assert np.array_equal(first.groups, second.groups)
-    assert (first.validation_threshold, first.margin, first.all_pairs.step) == (
+    assert (first.validation_threshold, first.margin, first.all_pairs.bin_width) == (
         second.validation_threshold,
         second.margin,
-        second.all_pairs.step,
+        second.all_pairs.bin_width,
     )
 
 
-def test_other_weights_of_the_same_name_are_measured_anew(store, trained):
+def test_other_weights_with_the_same_key_are_measured_again(store, trained):
     [first] = pair_distances.of_trained([trained])
     doubled = [*trained.weights[:-2], *(2 * w for w in trained.weights[-2:])]
     [second] = pair_distances.of_trained([replace(trained, weights=doubled)])
     assert np.allclose(second.sampled["unseen"], 2 * first.sampled["unseen"], rtol=1e-3, atol=1e-3)
 
 
-def test_an_encoder_before_training_has_no_margin(store, digits):
-    found = pair_distances.of_untrained(digits, seeds=range(2))
-    assert [one.margin for one in found] == [None, None]
-    measured = all_pairs_metrics(found, digits)
-    assert np.isnan(measured["seen", "accuracy, 0.5"].whole).all()
-    assert (measured["seen", "AUC"].whole > 0.6).all()
+def test_an_untrained_encoder_has_no_margin(store, digits):
+    untrained = pair_distances.of_untrained(digits, seeds=range(2))
+    assert [one.margin for one in untrained] == [None, None]
+    metrics = all_pairs_metrics(untrained, digits)
+    assert np.isnan(metrics["seen", "accuracy, 0.5"].whole).all()
+    assert (metrics["seen", "AUC"].whole > 0.6).all()
     assert len(list(store.iterdir())) == 2
 
 
-def test_baselines_are_kept_apart_by_name_seed_and_distance(store, digits):
+def test_baselines_are_cached_by_name_seed_and_distance(store, digits):
     for name in ("raw pixels", "PCA"):
         pair_distances.of_baseline(name, digits, seeds=range(2))
     assert len(list(store.iterdir())) == 4
@@ -125,39 +126,39 @@ def test_baselines_are_kept_apart_by_name_seed_and_distance(store, digits):
 
 
 def test_an_embedding_is_fitted_to_the_training_images_of_its_seed(store, digits):
-    seen = []
+    fitted_to = []
 
     def fit(images):
-        seen.append(images)
+        fitted_to.append(images)
         return baselines.pixels
 
     pair_distances.of_embedding("by hand", fit, digits, seed=1)
-    [images] = seen
+    [images] = fitted_to
     assert np.array_equal(images, digits.images[digits.split(1).train])
 
 
-def test_raw_pixels_by_hand(store, digits):
-    [found] = pair_distances.of_baseline("raw pixels", digits, seeds=range(1))
-    drawn = pair_distances.sample_test_pairs(digits, digits.split(0), 0)["all"]
+def test_distances_of_raw_pixels(store, digits):
+    [euclidean] = pair_distances.of_baseline("raw pixels", digits, seeds=range(1))
+    pairs = pair_distances.sample_test_pairs(digits, digits.split(0), 0)["all"]
     images = digits.images.reshape(len(digits.images), -1) / 255
-    expected = np.linalg.norm(images[drawn.first] - images[drawn.second], axis=1)
-    assert np.allclose(found.sampled["all"], expected, rtol=1e-4)
+    expected = np.linalg.norm(images[pairs.first] - images[pairs.second], axis=1)
+    assert np.allclose(euclidean.sampled["all"], expected, rtol=1e-4)
     [cosine] = pair_distances.of_baseline("raw pixels", digits, seeds=range(1), cosine=True)
     length = np.linalg.norm(images, axis=1)
-    product = np.sum(images[drawn.first] * images[drawn.second], axis=1)
-    expected = np.sqrt(2 - 2 * product / length[drawn.first] / length[drawn.second])
+    product = np.sum(images[pairs.first] * images[pairs.second], axis=1)
+    expected = np.sqrt(2 - 2 * product / length[pairs.first] / length[pairs.second])
     assert np.allclose(cosine.sampled["all"], expected, atol=2e-3)
 
 
-def test_cosine_does_not_see_length(store, digits, trained):
+def test_cosine_distance_does_not_depend_on_length(store, digits, trained):
     doubled = [*trained.weights[:-2], *(2 * w for w in trained.weights[-2:])]
-    found = [
+    areas = [
         all_pairs_metrics(pair_distances.of_trained([one], cosine=True), digits)[
             "seen", "AUC"
         ].whole[0]
         for one in (trained, replace(trained, weights=doubled))
     ]
-    assert found[0] == pytest.approx(found[1], abs=1e-3)
+    assert areas[0] == pytest.approx(areas[1], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +170,15 @@ def test_cosine_does_not_see_length(store, digits, trained):
         ("softmax", False, None),
     ],
 )
-def test_a_margin_means_something_to_the_contrastive_loss_alone(
+def test_only_the_contrastive_loss_has_a_margin_for_thresholds(
     store, trained, task, cosine, margin
 ):
-    experiment = trained.record["config"] | {"task": task}
-    told = replace(trained, record=trained.record | {"experiment": experiment})
-    assert pair_distances.of_trained([told], cosine)[0].margin == margin
+    config = trained.record["config"] | {"task": task}
+    result = replace(trained, record=trained.record | {"config": config})
+    assert pair_distances.of_trained([result], cosine)[0].margin == margin
 
 
-def test_another_seed_of_a_run_is_another_split(store, trained):
+def test_another_seed_has_another_split(store, trained):
     other = trainer.train(replace(SHORT, seed=1))
     first, second = pair_distances.of_trained([trained, other])
     assert not np.array_equal(first.sampled["unseen"], second.sampled["unseen"])
@@ -187,10 +188,10 @@ IMPORTS = """
 import sys
 for name in sys.argv[1:]:
     __import__("siamese_utils." + name)
-    found = {"tensorflow", "keras"} & set(sys.modules)
-    assert not found, f"{name} loads {found}"
+    loaded = {"tensorflow", "keras"} & set(sys.modules)
+    assert not loaded, f"{name} loads {loaded}"
 """
-FROM_THE_STORE = """
+FROM_CACHE = """
 import sys
 from siamese_utils.data import datasets
 from siamese_utils.training import trainer
@@ -198,11 +199,12 @@ from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.evaluation import pair_distances, embeddings
 from siamese_utils.evaluation.metrics import all_pairs_metrics
 run = trainer.train(TrainingConfig(dataset="digits", epochs=1, precision="float32"))
-found = pair_distances.of_trained([run]) + pair_distances.of_trained([run], cosine=True)
+measured = pair_distances.of_trained([run])
+pair_distances.of_trained([run], cosine=True)
 digits = datasets.load("digits")
-untrained = pair_distances.of_untrained(digits, seeds=range(1))
-cloud = embeddings.of_trained(run, digits, digits.split(0).unseen[:20])
-print(all_pairs_metrics(found[:1], digits)["unseen", "AUC"].whole[0], cloud.shape)
+pair_distances.of_untrained(digits, seeds=range(1))
+embedded = embeddings.of_trained(run, digits, digits.split(0).unseen[:20])
+print(all_pairs_metrics(measured, digits)["unseen", "AUC"].whole[0], embedded.shape)
 assert not {"tensorflow", "keras"} & set(sys.modules)
 """
 
@@ -215,7 +217,7 @@ def run_python(program, *arguments):
     return done.stdout
 
 
-def test_who_reads_results_does_not_load_tensorflow():
+def test_modules_that_read_results_do_not_load_tensorflow():
     packages = ("data", "training", "evaluation", "reporting")
     names = [f"{package}.{path.stem}" for package in packages for path in modules_of(package)]
     names = [name for name in names if name not in ("training.losses", "training.models")]
@@ -228,14 +230,14 @@ def modules_of(package):
     return sorted(paths)
 
 
-def test_a_stored_training_and_its_distances_are_read_without_tensorflow(store, digits):
+def test_cached_results_and_distances_are_read_without_tensorflow(store, digits):
     run = trainer.train(SHORT)
-    found = pair_distances.of_trained([run])
+    measured = pair_distances.of_trained([run])
     pair_distances.of_trained([run], cosine=True)
     pair_distances.of_untrained(digits, seeds=range(1))
-    cloud = chosen.of_trained(run, digits, digits.split(0).unseen[:20])
+    embedded = embeddings_module.of_trained(run, digits, digits.split(0).unseen[:20])
     before = {path.name: path.stat().st_mtime_ns for path in store.iterdir()}
-    told = run_python(FROM_THE_STORE)
-    area = all_pairs_metrics(found, digits)["unseen", "AUC"].whole[0]
-    assert told.strip().endswith(f"{area} {cloud.shape}")
+    output = run_python(FROM_CACHE)
+    area = all_pairs_metrics(measured, digits)["unseen", "AUC"].whole[0]
+    assert output.strip().endswith(f"{area} {embedded.shape}")
     assert {path.name: path.stat().st_mtime_ns for path in store.iterdir()} == before

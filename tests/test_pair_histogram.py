@@ -135,7 +135,7 @@ def test_the_accuracy_at_a_threshold_is_that_of_a_plain_loop(cloud):
             )
             assert curve.accuracy(threshold) == pytest.approx((same + 1 - different) / 2)
         assert curve.threshold[1] - curve.threshold[0] == step
-        assert curve.threshold.shape == curve.same.shape == curve.different.shape
+        assert curve.threshold.shape == curve.tar.shape == curve.far.shape
         # there is room for the largest distance, and for little more
         assert curve.threshold[-1] >= max(distance for *_, distance in rows)
         embeddings, _ = cloud

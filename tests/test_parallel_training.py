@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from distributed import Client
@@ -21,99 +20,105 @@ from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
 PROFILE = replace(settings.get_profile("quick", 2), epochs=2, milestones=(1,))
 PLAN = study_plan.StudyPlan(PROFILE, "digits")
-STEPS = list(PLAN.steps("03"))[:2]  # the longest
+LONGEST = PLAN.configs("03-base-model")[:2]
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
-    """An empty store, and a file that tells of trainings."""
+def progress_file(tmp_path, monkeypatch):
+    """The file in which trainings report their progress; the cache is empty."""
     monkeypatch.setenv(settings.CACHE_VARIABLE, str(tmp_path / "store"))
     monkeypatch.setenv(settings.PROGRESS_VARIABLE, str(tmp_path / "progress"))
     return tmp_path / "progress"
 
 
-@pytest.fixture
-def order():
-    """A function that orders steps, and notes what is said of them."""
+class RecordedJob(TrainingJob):
+    """A job that notes which configs are done, and what is said."""
 
-    def make(steps):
-        done, said = [], []
-        return SimpleNamespace(
-            work=TrainingJob(PLAN, steps, done.append, said.append), done=done, said=said
-        )
-
-    return make
+    def __init__(self, configs):
+        finished, messages = [], []
+        super().__init__(PLAN, configs, finished.append, messages.append)
+        vars(self).update(finished=finished, messages=messages)  # the class is frozen
 
 
-def kill_in_mid_training(progress, pid):
+def kill_after_first_epoch(progress_file, process_id):
     """Kill a process once a first epoch is over."""
 
-    def kill_it():
-        while not progress.exists() or '"training", "epoch": 1' not in progress.read_text():
+    def kill():
+        while (
+            not progress_file.exists() or '"training", "epoch": 1' not in progress_file.read_text()
+        ):
             time.sleep(0.02)
-        os.kill(pid(), signal.SIGKILL)
+        os.kill(process_id(), signal.SIGKILL)
 
-    threading.Thread(target=kill_it, daemon=True).start()
+    threading.Thread(target=kill, daemon=True).start()
 
 
-def test_workers_train_what_notebooks_then_find(kept, order):
-    steps = [*STEPS, TransferConfig(10, seed=0)]
-    ordered = order([PretrainingConfig(0), *steps])
-    parallel_training.train_locally(ordered.work, workers=2)
-    assert ordered.done[0] == PretrainingConfig(0)  # on which the transfer rests
-    assert set(ordered.done) == {PretrainingConfig(0), *steps}
-    assert not ordered.said
-    found = [cache.load(step.resolve().key()) for step in steps]
-    assert all(found)
+def is_cached(config):
+    return cache.contains(config.resolve().key())
+
+
+def load_cached(config):
+    return cache.load(config.resolve().key())
+
+
+def test_workers_train_what_notebooks_then_find(progress_file):
+    configs = [*LONGEST, TransferConfig(10, seed=0)]
+    job = RecordedJob([*configs, PretrainingConfig(0)])
+    parallel_training.train_locally(job, workers=2)
+    assert job.finished[0] == PretrainingConfig(0)  # which the transfer requires
+    assert set(job.finished) == {PretrainingConfig(0), *configs}
+    assert not job.messages
+    results = [load_cached(config) for config in configs]
+    assert all(results)
     threads = max(1, os.cpu_count() // 2)
-    assert f"OMP_NUM_THREADS={threads}" in found[0].record["machine"]["thread variables"]
+    assert f"OMP_NUM_THREADS={threads}" in results[0].record["machine"]["thread variables"]
     # a length on the way, and the distances of each run, are there too
-    assert all(cache.contains(study_plan.key_of(replace(step, epochs=1))) for step in STEPS)
+    assert all(is_cached(replace(config, epochs=1)) for config in LONGEST)
     assert len(list(settings.cache_dir().glob("*.npz"))) == 2 * 3 + 2
 
 
 @pytest.mark.fault(
     "kill -9 of a worker in mid-training", "its training is begun again, the others stay"
 )
-def test_a_lost_worker_costs_its_training_and_nothing_else(kept, order):
-    ordered = order(STEPS)
-    kill_in_mid_training(kept, lambda: multiprocessing.active_children()[0].pid)
-    parallel_training.train_locally(ordered.work, workers=2)
-    assert all(cache.load(step.resolve().key()) for step in STEPS)
-    assert sorted(ordered.done, key=STEPS.index) == STEPS
-    [said] = ordered.said
-    assert "a worker was lost" in said
+def test_a_lost_worker_costs_its_training_and_nothing_else(progress_file):
+    job = RecordedJob(LONGEST)
+    kill_after_first_epoch(progress_file, lambda: multiprocessing.active_children()[0].pid)
+    parallel_training.train_locally(job, workers=2)
+    assert all(load_cached(config) for config in LONGEST)
+    assert sorted(job.finished, key=LONGEST.index) == LONGEST
+    [message] = job.messages
+    assert "a worker was lost" in message
 
 
 @pytest.mark.fault("workers die again and again", "the run ends with one line")
-def test_workers_that_die_again_and_again_end_the_run(kept, order, monkeypatch):
+def test_workers_that_die_again_and_again_end_the_run(progress_file, monkeypatch):
     monkeypatch.setattr(parallel_training, "_train_and_measure_memory", die)
     with pytest.raises(parallel_training.WorkersLostError, match="died 3 times"):
-        parallel_training.train_locally(order(STEPS).work, workers=2)
+        parallel_training.train_locally(RecordedJob(LONGEST), workers=2)
 
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_has_grown_is_renewed(kept, order, monkeypatch):
-    ordered = order([1, 2, 3])
+def test_a_worker_that_has_grown_is_replaced(progress_file, monkeypatch):
+    job = RecordedJob([1, 2, 3])
     monkeypatch.setattr(TrainingJob, "phases", lambda _: ([1, 2, 3],))
-    monkeypatch.setattr(study_plan.StudyPlan, "on_the_way", lambda *_: [])
-    monkeypatch.setattr(parallel_training, "_train_and_measure_memory", write_pid)
-    for most, processes in ((2, 2), (4, 1)):
-        monkeypatch.setattr(parallel_training, "MAX_WORKER_BYTES", most)
-        kept.unlink(missing_ok=True)
-        parallel_training.train_locally(ordered.work, workers=1)
-        assert len(set(kept.read_text().split())) == processes
+    monkeypatch.setattr(study_plan.StudyPlan, "milestones", lambda *_: [])
+    monkeypatch.setattr(parallel_training, "_train_and_measure_memory", write_process_id)
+    for limit, processes in ((2, 2), (4, 1)):
+        monkeypatch.setattr(parallel_training, "MAX_WORKER_BYTES", limit)
+        progress_file.unlink(missing_ok=True)
+        parallel_training.train_locally(job, workers=1)
+        assert len(set(progress_file.read_text().split())) == processes
 
 
-def write_pid(task):
-    """Pretend to grow by a byte with each step."""
-    step, _ = task
+def write_process_id(task):
+    """Pretend to grow by a byte with each config."""
+    config, _ = task
     with open(os.environ[settings.PROGRESS_VARIABLE], "a") as file:
         print(os.getpid(), file=file)
-    return step
+    return config
 
 
 @pytest.fixture
@@ -139,27 +144,27 @@ def cluster(tmp_path):
 
 
 @pytest.mark.fault("kill -9 of a cluster's worker in mid-training", "another one trains it")
-def test_a_cluster_trains_and_shares_no_disk(kept, order, cluster):
+def test_a_cluster_trains_and_shares_no_disk(progress_file, cluster):
     address, start_worker = cluster
     first, second = start_worker(), start_worker()
     with Client(address) as client:
         client.wait_for_workers(2, timeout=60)
     parallel_training.check_scheduler(address)
-    steps = [PretrainingConfig(0), *STEPS, TransferConfig(10, seed=0)]
-    ordered = order(steps)
-    kill_in_mid_training(kept, lambda: first.pid)  # and its training goes to the second one
-    parallel_training.train_on_cluster(ordered.work, address)
+    configs = [PretrainingConfig(0), *LONGEST, TransferConfig(10, seed=0)]
+    job = RecordedJob(configs)
+    kill_after_first_epoch(progress_file, lambda: first.pid)  # the second one trains its run
+    parallel_training.train_on_cluster(job, address)
     assert second.poll() is None
-    assert set(ordered.done) == set(steps)
-    assert all(cache.load(step.resolve().key()) for step in steps)
-    assert all(cache.contains(study_plan.key_of(replace(step, epochs=1))) for step in STEPS)
+    assert set(job.finished) == set(configs)
+    assert all(load_cached(config) for config in configs)
+    assert all(is_cached(replace(config, epochs=1)) for config in LONGEST)
     assert trainer.train(TransferConfig(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
 
 
 @pytest.mark.fault(
     "no scheduler at the address, or one without workers", "one line, before any work"
 )
-def test_a_scheduler_that_is_not_there_is_refused(cluster):
+def test_a_missing_scheduler_is_refused(cluster):
     with pytest.raises(ValueError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
         parallel_training.check_scheduler("tcp://127.0.0.1:9")
     with pytest.raises(ValueError, match="has no workers"):

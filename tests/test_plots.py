@@ -1,6 +1,6 @@
 import inspect
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
 
 from siamese_utils.data.dataset import SETS, TEST_SETS
-from siamese_utils.evaluation import calibration, metrics
-from siamese_utils.evaluation import pair_distances as measuring
+from siamese_utils.evaluation import calibration, metrics, pair_distances
 from siamese_utils.evaluation.intervals import Measurement, measurement
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.reporting import figures, interactive_figures, plot_data, plots, show, tables
-from siamese_utils.reporting import results as kept
+from siamese_utils.reporting import results as result_files
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.tasks import TASKS
 
 NAN = float("nan")
 
@@ -86,8 +86,8 @@ DRAWN = {
 
 def functions_of(module):
     """The functions that a module offers, and not those it takes from others, by name."""
-    found = inspect.getmembers(module, inspect.isfunction)
-    return {n: f for n, f in found if f.__module__ == module.__name__ and not n.startswith("_")}
+    functions = inspect.getmembers(module, inspect.isfunction)
+    return {n: f for n, f in functions if f.__module__ == module.__name__ and not n.startswith("_")}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -200,13 +200,13 @@ def test_without_training_each_series_has_its_own_dashes():
 
 
 def bars_of(ax):
-    """The points of each series with bars, and the ends of these."""
-    found = {}
+    """Return the points of each series with bars, and the ends of the bars."""
+    bars_of_series = {}
     for container in ax.containers:
         points, _, [bars] = container.lines
         ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
-        found[container.get_label()] = points.get_xydata().tolist(), ends
-    return found
+        bars_of_series[container.get_label()] = points.get_xydata().tolist(), ends
+    return bars_of_series
 
 
 def test_points_have_bars_above_their_own_names():
@@ -270,10 +270,10 @@ def test_dots_of_one_scale_can_be_compared():
 
 def test_histograms_show_shares_and_thresholds():
     [ax] = plots.histograms(SHARES, thresholds={"0.5": 0.5, "tuned": 0.4}, x="distance").axes
-    found = {patch.get_label(): patch.get_data() for patch in ax.patches}
-    assert found["same"].values.tolist() == [0.75, 0.25]
-    assert found["same"].edges.tolist() == [0, 0.5, 1]
-    assert found["different"].values.tolist() == [0, 1]
+    steps = {patch.get_label(): patch.get_data() for patch in ax.patches}
+    assert steps["same"].values.tolist() == [0.75, 0.25]
+    assert steps["same"].edges.tolist() == [0, 0.5, 1]
+    assert steps["different"].values.tolist() == [0, 1]
     marks = {line.get_label(): line for line in ax.get_lines()}
     assert {name: line.get_xdata()[0] for name, line in marks.items()} == {"0.5": 0.5, "tuned": 0.4}
     assert len({line.get_linestyle() for line in marks.values()}) == 2
@@ -341,9 +341,9 @@ def test_pairs_stand_six_a_row_side_by_side():
     figure = plots.pair_gallery(pairs, titles=list("abcdefg"))
     assert len(figure.axes) == 12
     assert [ax.get_title() for ax in figure.axes] == [*"abcdefg", *[""] * 5]
-    drawn = figure.axes[6].images[0].get_array()
-    assert np.array_equal(drawn[:, :8], pairs[0, 0, ..., 0])
-    assert np.array_equal(drawn[:, -8:], pairs[0, 1, ..., 0])
+    image = figure.axes[6].images[0].get_array()
+    assert np.array_equal(image[:, :8], pairs[0, 0, ..., 0])
+    assert np.array_equal(image[:, -8:], pairs[0, 1, ..., 0])
 
 
 def test_pictures_in_colour_are_drawn_too():
@@ -395,45 +395,54 @@ def shown(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def found(digits):
-    """Made-up distances of the digits' pairs: of same ones small, of different ones larger."""
+def measured(digits):
+    """Return synthetic distances of pairs of digits: those of negative pairs are larger."""
     rng = np.random.default_rng(0)
-    drawn = {}
-    for name, of_set in measuring.sample_test_pairs(digits, digits.split(0), 0).items():
-        drawn[name] = np.float32(0.3 + 0.4 * of_set.different + 0.2 * rng.random(len(of_set)))
+    sampled = {}
+    for name, of_set in pair_distances.sample_test_pairs(digits, digits.split(0), 0).items():
+        sampled[name] = np.float32(0.3 + 0.4 * of_set.different + 0.2 * rng.random(len(of_set)))
     counts = rng.integers(1, 9, (10, 10, 20))
     counts[np.arange(10), np.arange(10), 10:] = 0
     groups = rng.random((3, 3, 2, 20))
-    one = PairDistances(drawn, PairHistogram(counts, 0.05, digits.classes), groups, 0.5, 1.0)
+    one = PairDistances(sampled, PairHistogram(counts, 0.05, digits.classes), groups, 0.5, 1.0)
     return {"base": [one, one], "complex": [one, one]}
 
 
-KEYS = ("accuracy", "val_accuracy", "contrastive", "val_contrastive")
+MEASURES = ("accuracy", "val_accuracy", "contrastive", "val_contrastive", "loss", "val_loss")
 RUNS = {
-    "base": [TrainingResult({}, {key: [0.5, 0.25 * seed] for key in KEYS}, []) for seed in (1, 2)]
+    "base": [
+        TrainingResult(
+            {"config": asdict(TrainingConfig(seed=seed))},
+            {measure: [0.5, 0.25 * seed] for measure in MEASURES},
+            [],
+        )
+        for seed in (1, 2)
+    ]
 }
 
 WITH_DATA = {
-    "learning_curves": lambda found, digits: figures.learning_curves(RUNS, "Curves."),
-    "roc": lambda found, digits: figures.roc(found),
-    "histograms": lambda found, digits: figures.histograms(
-        figures.sampled_sets(found["base"]), "Distances.", tuned=0.5
+    "learning_curves": lambda measured, digits: figures.learning_curves(RUNS, "Curves."),
+    "roc": lambda measured, digits: figures.roc(measured),
+    "histograms": lambda measured, digits: figures.histograms(
+        figures.sampled_sets(measured["base"]), "Distances.", tuned=0.5
     ),
-    "reliability": lambda found, digits: figures.reliability(found, digits),
-    "maps": lambda found, digits: figures.maps(
+    "reliability": lambda measured, digits: figures.reliability(measured, digits),
+    "maps": lambda measured, digits: figures.maps(
         {"a": np.float32(digits.labels[:30, None] + [0, 1])}, np.arange(30), digits, "A map."
     ),
-    "thresholds": lambda found, digits: figures.thresholds(
-        interactive_figures.thresholds({"base": found["base"]}, digits)
+    "thresholds": lambda measured, digits: figures.thresholds(
+        interactive_figures.thresholds({"base": measured["base"]}, digits)
     ),
-    "probabilities": lambda found, digits: figures.probabilities(
-        calibration.calibration_tests({"base": found["base"]}, digits)
+    "probabilities": lambda measured, digits: figures.probabilities(
+        calibration.calibration_tests({"base": measured["base"]}, digits)
     ),
 }
 FRAMES = {
-    "learning_curves": lambda found: plot_data.learning_curves(RUNS, figures.CURVES),
-    "roc": lambda found: plot_data.roc({name: of[0] for name, of in found.items()}),
-    "histograms": lambda found: plot_data.histogram(figures.sampled_sets(found["base"])),
+    "learning_curves": lambda measured: plot_data.learning_curves(
+        RUNS, TASKS["contrastive"].curves
+    ),
+    "roc": lambda measured: plot_data.roc({name: of[0] for name, of in measured.items()}),
+    "histograms": lambda measured: plot_data.histogram(figures.sampled_sets(measured["base"])),
 }
 
 
@@ -444,20 +453,20 @@ def test_no_figure_function_is_left_out():
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
-def test_every_figure_of_several_pages_has_caption_words_and_data(shown, found, digits, name):
-    WITH_DATA[name](found, digits)
+def test_every_shared_figure_has_a_caption_a_description_and_data(shown, measured, digits, name):
+    WITH_DATA[name](measured, digits)
     (_, metadata), (caption, _) = shown
-    told = metadata["image/svg+xml"]
-    assert caption.data == f"*{told['caption']}*"
-    assert told["caption"].endswith(".")
-    assert told["alt"].endswith(".")
-    assert "nan" not in told["alt"]
-    data = pd.read_csv(io.StringIO(told["data"]))
+    figure = metadata["image/svg+xml"]
+    assert caption.data == f"*{figure['caption']}*"
+    assert figure["caption"].endswith(".")
+    assert figure["alt"].endswith(".")
+    assert "nan" not in figure["alt"]
+    data = pd.read_csv(io.StringIO(figure["data"]))
     assert {"series", "x", "y"} <= set(data)
     assert "subplot" in data or name == "thresholds"  # of one subplot
     if name in FRAMES:
-        wanted = FRAMES[name](found)
-        pd.testing.assert_frame_equal(data, wanted, check_dtype=False, rtol=1e-5, atol=1e-5)
+        frame = FRAMES[name](measured)
+        pd.testing.assert_frame_equal(data, frame, check_dtype=False, rtol=1e-5, atol=1e-5)
 
 
 def test_two_towers_say_what_they_show(shown, digits):
@@ -468,12 +477,12 @@ def test_two_towers_say_what_they_show(shown, digits):
     assert "the same kind" in shown[0][0].data
 
 
-def test_words_and_options_of_the_figures_of_several_pages(shown, found, digits):
+def test_descriptions_and_options_of_shared_figures(shown, measured, digits):
     figures.learning_curves(RUNS, "Curves.")
     figures.histograms(
-        figures.sampled_sets(found["base"]), "Distances.", {"kind": "a"}, half_margin=0.5
+        figures.sampled_sets(measured["base"]), "Distances.", {"kind": "a"}, half_margin=0.5
     )
-    figures.roc(found)
+    figures.roc(measured)
     curves, histograms, roc = (metadata["image/svg+xml"] for _, metadata in shown[::2])
     assert curves["caption"] == "Curves. Thin lines: single seeds."
     # the seeds end at 0.25 and 0.5
@@ -484,11 +493,20 @@ def test_words_and_options_of_the_figures_of_several_pages(shown, found, digits)
     assert curves["live"] is roc["live"] is None
 
 
-def test_stated_probabilities_are_those_of_all_pairs(shown, found, digits):
-    figures.reliability(found, digits)
+def test_learning_curves_show_the_measures_of_the_task(shown):
+    record = {"config": asdict(TrainingConfig(task="triplet"))}
+    result = TrainingResult(record, {"loss": [0.5, 0.25], "val_loss": [0.5, 0.5]}, [])
+    figures.learning_curves({"base": [result]}, "Curves.")
+    data = pd.read_csv(io.StringIO(shown[0][1]["image/svg+xml"]["data"]))
+    assert set(data["subplot"]) == {"triplet loss"}
+    assert data["y"].tolist() == [0.5, 0.25, 0.5, 0.5]
+
+
+def test_stated_probabilities_are_those_of_all_pairs(shown, measured, digits):
+    figures.reliability(measured, digits)
     data = pd.read_csv(io.StringIO(shown[0][1]["image/svg+xml"]["data"]))
     assert len(data) == 2 * 3 * 10
-    expected = found["base"][0].curve(digits.seen).reliability(1.0)
+    expected = measured["base"][0].curve(digits.seen).reliability(1.0)
     one = data[(data["subplot"] == "seen") & (data["series"] == "base")]
     assert one["y"].to_numpy() == pytest.approx(expected.observed, rel=1e-5, nan_ok=True)
 
@@ -511,35 +529,35 @@ def test_the_panel_shows_what_is_known(shown):
     assert rows == [["AUC", *["0.500 ± 0.000"] * 3], ["EER", *["60.000 ± 0.000"] * 3]]
 
 
-def test_the_worst_pairs_are_shown(shown, found, digits):
-    figures.worst_pairs(found["base"], digits, "base model")
-    told = shown[0][1]["image/svg+xml"]
-    assert told["caption"].startswith(
+def test_the_worst_pairs_are_shown(shown, measured, digits):
+    figures.worst_pairs(measured["base"], digits, "base model")
+    figure = shown[0][1]["image/svg+xml"]
+    assert figure["caption"].startswith(
         "The unseen pairs that the base model of seed 0 judges worst."
     )
-    assert told["data"] == ""
-    titles = told["alt"].removeprefix("Pairs of images: ").removesuffix(".").split("; ")
+    assert figure["data"] == ""
+    titles = figure["alt"].removeprefix("Pairs of images: ").removesuffix(".").split("; ")
     names = [title.split(", D = ")[0] for title in titles]
     assert [" / " in name for name in names] == [False] * 6 + [True] * 6
     assert {part for name in names for part in name.split(" / ")} <= {str(c) for c in digits.unseen}
-    distance, different = found["base"][0].labelled_distances("unseen")
+    distance, different = measured["base"][0].labelled_distances("unseen")
     apart = [float(title.split("D = ")[1]) for title in titles]
     assert apart[0] == round(float(distance[~different].max()), 2)
     assert apart[6] == round(float(distance[different].min()), 2)
 
 
 def accuracies_of(*values):
-    """A row of panels from the study's pairs, with these accuracies in % on every set."""
-    found = {
+    """Return metrics of sampled pairs with these accuracies in % on every set."""
+    accuracies = {
         (s, f): measurement(values, "%") for s in SETS for f in metrics.THRESHOLD_RULES.values()
     }
-    return found | {(s, "AUC"): measurement(np.divide(values, 100)) for s in SETS}
+    return accuracies | {(s, "AUC"): measurement(np.divide(values, 100)) for s in SETS}
 
 
-def test_accuracies_stand_beside_the_study_and_their_gaps_are_kept(shown, results, digits):
-    drawn = pd.DataFrame({"base": accuracies_of(80, 80), "gentle": accuracies_of(70, 70)}).T
-    experiments = {"base": TrainingConfig(), "gentle": TrainingConfig(margin=2.0)}
-    gaps = figures.accuracy(drawn, experiments, replace(digits, has_study_figures=True))
+def test_accuracies_are_shown_beside_the_study_and_their_gaps_saved(shown, results, digits):
+    table = pd.DataFrame({"base": accuracies_of(80, 80), "gentle": accuracies_of(70, 70)}).T
+    configs = {"base": TrainingConfig(), "gentle": TrainingConfig(margin=2.0)}
+    gaps = figures.accuracy(table, configs, replace(digits, has_study_figures=True))
     assert gaps["within 2 points"].to_dict() == {
         ("base", "seen"): "no",
         ("base", "all"): "yes",  # 80 and 79.85
@@ -552,13 +570,13 @@ def test_accuracies_stand_beside_the_study_and_their_gaps_are_kept(shown, result
         ["gentle", rule] for rule in ("0.5", "m/2", "tuned", "none: AUC")
     ]
     assert len(second.tbody("tr")) == 3
-    kept_gaps = kept.read_figures("gaps")
-    assert kept_gaps["base", "unseen", "ours minus 2019"].mean == pytest.approx(80 - 61.43)
+    saved_gaps = result_files.read_figures("gaps")
+    assert saved_gaps["base", "unseen", "ours minus 2019"].mean == pytest.approx(80 - 61.43)
 
 
 def test_without_figures_of_the_study_there_are_no_gaps(shown, results, digits):
-    drawn = pd.DataFrame({"base": accuracies_of(80, 80)}).T
-    gaps = figures.accuracy(drawn, {"base": TrainingConfig()}, digits)
+    table = pd.DataFrame({"base": accuracies_of(80, 80)}).T
+    gaps = figures.accuracy(table, {"base": TrainingConfig()}, digits)
     assert gaps.empty
     assert tables.describe_differences(gaps) == ("The study has no figures for this.", "")
     [(page, _)] = shown
@@ -566,11 +584,11 @@ def test_without_figures_of_the_study_there_are_no_gaps(shown, results, digits):
     assert not results.exists()
 
 
-def test_figures_of_a_benchmark_keep_their_ends_and_their_order():
-    found = pd.DataFrame(
+def test_figures_of_a_benchmark_keep_their_ranges_and_order():
+    table = pd.DataFrame(
         {"median": [2.0, 1.0], "lowest": [1.5, 0.5], "highest": [3.0, 1.5]}, index=["old", "new"]
     )
-    frame = plot_data.with_ranges(found)
+    frame = plot_data.with_ranges(table)
     assert frame["series"].tolist() == ["old", "new"]
     assert frame[["x", "low", "high"]].to_numpy().tolist() == [[2, 1.5, 3], [1, 0.5, 1.5]]
 
@@ -596,8 +614,11 @@ def test_sizes_are_drawn_where_all_classes_take_part():
 def test_two_towers_hold_what_the_network_made_of_each_image():
     figure = plots.two_towers(TOWERS)
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
-    told = [text for text in texts if text]
-    assert told == ["distance 1.00:\nnear", "distance 5.00:\nfar", "one\nencoder"]
+    assert [text for text in texts if text] == [
+        "distance 1.00:\nnear",
+        "distance 5.00:\nfar",
+        "one\nencoder",
+    ]
     strokes = [ax.collections[0].get_segments() for ax in figure.axes if ax.collections]
     heights = [[segment[1][1] for segment in of] for of in strokes]
     assert heights == [of for pair in TOWERS.values() for of in pair["embeddings"]]

@@ -17,7 +17,7 @@ from siamese_utils.training.pair_training import TrainingConfig
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
-def test_ruff_is_content(command):
+def test_ruff_finds_nothing(command):
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *command, "."],
         cwd=settings.ROOT,
@@ -46,7 +46,7 @@ def test_the_lock_holds_every_dependency_with_its_hashes_and_no_address():
     assert not re.search(r"^-", text, re.MULTILINE)
 
 
-def test_the_lock_leaves_nothing_out():
+def test_the_lock_is_complete():
     """It is installed without looking for what a package needs, which an old pip does wrong."""
     done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
@@ -69,12 +69,12 @@ def test_the_readme_and_ci_agree_on_the_commands():
     assert f"{set_up} && {tests} -m 'slow or not slow' --cov" == ci
 
 
-def test_the_readme_counts_the_trainings(fashion_mnist, store):
+def test_the_readme_counts_the_training_runs(fashion_mnist, store):
     plan = study_plan.make_plan("full", "fashion-mnist")
-    pending = study_plan.pending(plan, [chapter.number for chapter in chapters.list_chapters()])
-    steps = [step for of_chapter in pending.values() for step in of_chapter]
-    whole = [s for s in steps if isinstance(s, TrainingConfig) and s.images_per_class is None]
-    text = f"trains {len(whole)} networks, and {len(steps) - len(whole)} small or short ones"
+    pending = study_plan.pending(plan, [chapter.name for chapter in chapters.list_chapters()])
+    configs = [config for of_chapter in pending.values() for config in of_chapter]
+    full = [c for c in configs if isinstance(c, TrainingConfig) and c.images_per_class is None]
+    text = f"trains {len(full)} networks, and {len(configs) - len(full)} small or short ones"
     assert text in (settings.ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -118,8 +118,8 @@ def test_the_readme_names_images_as_the_report_does(tmp_path):
     recipe, pixels, base = (
         f"{named[of].mean:.0f}" for of in ("recipe for unseen classes", "raw pixels", "base model")
     )
-    told = f"{recipe} of 100 images of unseen classes, raw pixels {pixels} and the study's base model {base}"
-    assert told in committed("README.md")
+    sentence = f"{recipe} of 100 images of unseen classes, raw pixels {pixels} and the study's base model {base}"
+    assert sentence in committed("README.md")
 
 
 def test_no_committed_result_holds_a_number_as_text():

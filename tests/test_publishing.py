@@ -342,7 +342,7 @@ def test_nbconvert_offers_both(make_chapter, tmp_path):
     document, _ = get_exporter("siamese-pdf")().from_filename(str(chapter.path))
     assert document.startswith(b"%PDF-")
     chapter.path.rename(tmp_path / "other.ipynb")
-    with pytest.raises(ValueError, match="two digits in front"):
+    with pytest.raises(ValueError, match="must begin with two digits"):
         get_exporter("siamese-html")().from_filename(str(tmp_path / "other.ipynb"))
 
 

@@ -9,12 +9,12 @@ from siamese_utils.data.dataset import SETS
 from siamese_utils.evaluation.intervals import Interval, Measurement, measurement
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
-from siamese_utils.reporting import results as kept
-from siamese_utils.training import cache as keep
+from siamese_utils.reporting import results as result_files
+from siamese_utils.training import cache
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
-from siamese_utils.training.transfer import PretrainingConfig
+from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
 SAMPLE = [96.18417917560162, 0.1 + 0.2, 100 / 3]  # no two digits are to be lost
 SMALL = PairHistogram(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
@@ -22,23 +22,21 @@ UNITS = {"", "%", "points"}
 
 
 def make_run(**changes):
-    """A run of two epochs."""
-    experiment = TrainingConfig(
-        **{"dataset": "digits", "epochs": 2, "precision": "float32"} | changes
-    )
-    record = {"experiment": asdict(experiment), "key": "a run"}
+    """Return the result of a training run of two epochs."""
+    config = TrainingConfig(**{"dataset": "digits", "epochs": 2, "precision": "float32"} | changes)
+    record = {"config": asdict(config), "kind": config.kind, "key": "a run"}
     return TrainingResult(record, {"loss": [0.2, 0.1], "accuracy": [0.5, 0.75]}, [])
 
 
 def make_distances(margin=1.0):
-    """Four pairs a set: same at 0.1 and 0.6 margins, different at 0.4 and 0.9."""
-    drawn = dict.fromkeys(SETS, np.float32([0.1, 0.6, 0.4, 0.9]) * margin)
-    return PairDistances(drawn, SMALL, np.zeros(0), 0.5, margin)
+    """Return the distances of four pairs a set: same at 0.1 and 0.6 margins, different at 0.4 and 0.9."""
+    sampled = dict.fromkeys(SETS, np.float32([0.1, 0.6, 0.4, 0.9]) * margin)
+    return PairDistances(sampled, SMALL, np.zeros(0), 0.5, margin)
 
 
 def add_run(**changes):
     run = make_run(**changes)
-    kept.add_trainings([run], [make_distances(run.record["config"]["margin"])])
+    result_files.add_trainings([run], [make_distances(run.record["config"]["margin"])])
 
 
 def assert_numbers_alone(text):
@@ -72,71 +70,73 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_files_of_measured_figures_hold_numbers_and_names_alone(results, shape):
-    kept.save(SHAPES[shape], "sample")
+    result_files.save(SHAPES[shape], "sample")
     text = (results / "sample.csv").read_text(encoding="utf-8")
     assert_numbers_alone(text)
     assert text.splitlines()[0].endswith("mean,low,high,seeds,unit")
-    assert_figures_are_numbers(kept.read("sample"))
+    assert_figures_are_numbers(result_files.read("sample"))
     assert not list(results.glob(".*"))  # no scratch file is left
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_figures_come_back_to_the_last_digit(results, shape):
-    kept.save(SHAPES[shape], "sample")
-    found = kept.read_figures("sample")
-    wanted = [f for f in SHAPES[shape].to_numpy().ravel() if isinstance(f, Measurement | Interval)]
-    assert len(found) == len(wanted)
-    for one, figure in zip(found, wanted, strict=True):
-        expected = getattr(figure, "interval", figure)
-        assert [one.mean, one.seeds, one.unit] == [expected.mean, expected.seeds, expected.unit]
-        assert [one.low, one.high] == pytest.approx([expected.low, expected.high], 0, 0, True)
+def test_figures_are_read_as_they_were_saved(results, shape):
+    result_files.save(SHAPES[shape], "sample")
+    figures = result_files.read_figures("sample")
+    saved = [f for f in SHAPES[shape].to_numpy().ravel() if isinstance(f, Measurement | Interval)]
+    assert len(figures) == len(saved)
+    for figure, original in zip(figures, saved, strict=True):
+        expected = getattr(original, "interval", original)
+        for name in ("mean", "seeds", "unit"):
+            assert getattr(figure, name) == getattr(expected, name)
+        ends = [expected.low, expected.high]
+        assert [figure.low, figure.high] == pytest.approx(ends, 0, 0, True)
 
 
-def test_figures_come_back_by_what_they_are_of(results):
+def test_figures_are_read_with_their_index(results):
     panel = pd.DataFrame(
         {("seen", "AUC"): {"a": measurement([0.5]), "b": measurement([0.75])}}
         | {("all", "AUC"): {"a": measurement([0.25]), "b": measurement([1.0])}}
     )
-    kept.save(panel.rename_axis("encoder").rename_axis(["set", "figure"], axis=1), "panel")
-    found = kept.read_figures("panel")
-    assert found.index.names == ["encoder", "set", "figure"]
-    assert found["b", "seen", "AUC"].mean == 0.75
-    assert found.xs("AUC", level="figure").unstack("set").loc["a", "all"].mean == 0.25
-    assert kept.read_figures("panel", results)["b", "all", "AUC"].mean == 1.0
+    result_files.save(panel.rename_axis("encoder").rename_axis(["set", "figure"], axis=1), "panel")
+    figures = result_files.read_figures("panel")
+    assert figures.index.names == ["encoder", "set", "figure"]
+    assert figures["b", "seen", "AUC"].mean == 0.75
+    assert figures.xs("AUC", level="figure").unstack("set").loc["a", "all"].mean == 0.25
+    assert result_files.read_figures("panel", results)["b", "all", "AUC"].mean == 1.0
 
 
-def test_one_seed_has_no_ends_in_a_file_either(results):
-    kept.save(pd.Series({"a": measurement([0.5], "%")}).rename_axis("of"), "sample")
+def test_a_figure_of_one_seed_has_no_interval_in_a_file(results):
+    result_files.save(pd.Series({"a": measurement([0.5], "%")}).rename_axis("of"), "sample")
     assert (results / "sample.csv").read_text().splitlines()[1] == "a,0.5,,,1,%"
-    assert not kept.read_figures("sample")["a",].has_ends
+    assert not result_files.read_figures("sample")["a",].has_ends
 
 
-def test_a_series_of_figures_becomes_a_row_for_each_by_hand():
-    rows = kept.to_rows(pd.Series({"a": measurement([69, 71], "%")}).rename_axis("of"))
+def test_a_series_of_figures_becomes_rows():
+    rows = result_files.to_rows(pd.Series({"a": measurement([69, 71], "%")}).rename_axis("of"))
     # one step to either side of 70, t for 1 degree of freedom 12.7062
     assert rows[["of", "mean", "seeds", "unit"]].to_numpy().tolist() == [["a", 70, 2, "%"]]
     assert rows[["low", "high"]].to_numpy()[0] == pytest.approx([57.2938, 82.7062])
 
 
-def test_other_columns_than_figures_say_what_these_are_of(results):
-    kept.save(SHAPES["beside words"].rename_axis("set"), "sample")
-    [row] = kept.read("sample").to_dict("records")
+def test_columns_without_figures_become_index_columns(results):
+    result_files.save(SHAPES["beside words"].rename_axis("set"), "sample")
+    [row] = result_files.read("sample").to_dict("records")
     assert [row["near"], row["2019"], row["figure"], row["mean"]] == ["yes", 3.5, "ours", 1.5]
 
 
-def test_plain_tables_come_back_to_the_last_digit(results):
-    kept.save(pd.DataFrame({"value": SAMPLE}), "sample")
-    assert kept.read("sample")["value"].tolist() == SAMPLE
-    kept.save(pd.Series({"a": 0.1}, name="share").rename_axis("of"), "sample")
-    assert kept.read("sample").to_dict("records") == [{"of": "a", "share": 0.1}]
+def test_plain_tables_are_read_as_they_were_saved(results):
+    result_files.save(pd.DataFrame({"value": SAMPLE}), "sample")
+    assert result_files.read("sample")["value"].tolist() == SAMPLE
+    result_files.save(pd.Series({"a": 0.1}, name="share").rename_axis("of"), "sample")
+    assert result_files.read("sample").to_dict("records") == [{"of": "a", "share": 0.1}]
 
 
-def test_what_is_not_there_cannot_be_read(results):
+def test_reading_a_missing_table_raises_an_error(results):
     with pytest.raises(FileNotFoundError):
-        kept.read("sample")
+        result_files.read("sample")
 
 
-def test_figures_are_added_in_place_of_those_of_the_same_things(results):
+def test_added_figures_replace_those_with_the_same_index(results):
     def panel_of(encoder, value):
         figures = pd.Series({("seen", "accuracy, 0.5"): measurement([value, value], "%")})
         return pd.DataFrame({encoder: figures.rename_axis(["set", "figure"])}).T.rename_axis(
@@ -144,25 +144,31 @@ def test_figures_are_added_in_place_of_those_of_the_same_things(results):
         )
 
     for encoder, value in (("b", 80), ("a", 90), ("a", 91)):
-        kept.add(panel_of(encoder, value), "panel")
-    assert kept.read("panel")[["encoder", *kept.INTERVAL_COLUMNS[:4]]].to_numpy().tolist() == [
+        result_files.add(panel_of(encoder, value), "panel")
+    assert result_files.read("panel")[
+        ["encoder", *result_files.INTERVAL_COLUMNS[:4]]
+    ].to_numpy().tolist() == [
         ["a", 91, 91, 91, 2],
         ["b", 80, 80, 80, 2],
     ]
 
 
-def test_rows_can_give_way_all_together(results):
+def test_added_rows_can_replace_a_whole_group(results):
     def rows(of, *names):
         return pd.DataFrame({"of": of, "figure": names, "mean": range(len(names))})
 
     for of, *names in (("b", "z", "y", "x"), ("a", "v"), ("b", "w", "u")):
-        kept.add(rows(of, *names), "sample", "of")
-    assert kept.read("sample").to_numpy().tolist() == [["a", "v", 0], ["b", "w", 0], ["b", "u", 1]]
+        result_files.add(rows(of, *names), "sample", "of")
+    assert result_files.read("sample").to_numpy().tolist() == [
+        ["a", "v", 0],
+        ["b", "w", 0],
+        ["b", "u", 1],
+    ]
 
 
-def test_a_run_is_measured_by_hand(results):
+def test_accuracies_of_a_training_run(results):
     add_run(margin=5.0)
-    table = kept.read("accuracy")
+    table = result_files.read("accuracy")
     assert len(table) == 5 * 3
     seen = table[table["set"] == "seen"].set_index("rule")
     # at 0.5 all four but none at exactly 0.5: 0.5 is not above 0.5, so 1 same is right; 2 different are
@@ -174,22 +180,29 @@ def test_a_run_is_measured_by_hand(results):
     assert seen["AUC"].tolist() == [0.75] * 3
 
 
-def test_accuracies_and_histories_are_named_by_the_whole_experiment(results):
+def test_accuracies_and_histories_have_all_fields_of_the_config(results):
     add_run()
     fields = list(asdict(TrainingConfig()))
-    assert list(kept.read("accuracy")) == [*fields, "set", "rule", "threshold", "accuracy", "AUC"]
-    history = kept.read("histories")
+    assert list(result_files.read("accuracy")) == [
+        *fields,
+        "set",
+        "rule",
+        "threshold",
+        "accuracy",
+        "AUC",
+    ]
+    history = result_files.read("histories")
     assert list(history) == [*fields, "epoch", "loss", "accuracy"]
     assert history["epoch"].tolist() == [1, 2]
     assert history["accuracy"].tolist() == [0.5, 0.75]
     assert not list(results.glob(".*"))
 
 
-ELSE = [
-    {"objective": "triplet"},
-    {"pairs": "anew"},
+CHANGES = [
+    {"task": "triplet"},
+    {"pair_sampling": "each epoch"},
     {"seen": (1, 2)},
-    {"batch": 64},
+    {"batch_size": 64},
     {"images_per_class": 1000},
     {"dataset": "fashion-mnist"},
     {"model": "complex"},
@@ -202,11 +215,11 @@ ELSE = [
 ]
 
 
-@pytest.mark.parametrize("changes", ELSE, ids=str)
-def test_runs_that_differ_in_one_thing_alone_both_keep_their_rows(results, changes):
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_runs_that_differ_in_one_field_both_keep_their_rows(results, changes):
     for each in ({}, changes, {}, changes):  # and each stands once, however often it is added
         add_run(**each)
-    accuracy, history = kept.read("accuracy"), kept.read("histories")
+    accuracy, history = result_files.read("accuracy"), result_files.read("histories")
     assert len(accuracy) == 2 * 15
     assert len(history) == 2 * 2
     [field] = changes
@@ -214,144 +227,148 @@ def test_runs_that_differ_in_one_thing_alone_both_keep_their_rows(results, chang
         assert table[field].nunique(dropna=False) == 2
 
 
-def test_every_field_of_an_experiment_tells_two_apart():
-    assert {field for changes in ELSE for field in changes} == set(asdict(TrainingConfig()))
+def test_every_field_of_a_config_is_tested():
+    assert {field for changes in CHANGES for field in changes} == set(asdict(TrainingConfig()))
 
 
-def test_many_runs_added_in_any_order_stand_once_each(results):
-    for changes in ({}, *ELSE, *reversed(ELSE), {}):
+def test_runs_added_in_any_order_have_one_row_each(results):
+    for changes in ({}, *CHANGES, *reversed(CHANGES), {}):
         add_run(**changes)
     text = (results / "accuracy.csv").read_text()
-    assert len(kept.read("accuracy")) == 15 * (1 + len(ELSE))
-    assert not kept.read("accuracy").duplicated().any()
-    add_run(**ELSE[0])
+    assert len(result_files.read("accuracy")) == 15 * (1 + len(CHANGES))
+    assert not result_files.read("accuracy").duplicated().any()
+    add_run(**CHANGES[0])
     assert (results / "accuracy.csv").read_text() == text
 
 
-def test_several_runs_are_added_at_once(results):
+def test_several_runs_are_added_in_one_call(results):
     runs = [make_run(seed=seed) for seed in (0, 1, 2)]
-    kept.add_trainings(runs, [make_distances()] * 3)
-    assert kept.read("accuracy")["seed"].value_counts().to_dict() == {0: 15, 1: 15, 2: 15}
+    result_files.add_trainings(runs, [make_distances()] * 3)
+    assert result_files.read("accuracy")["seed"].value_counts().to_dict() == {0: 15, 1: 15, 2: 15}
     with pytest.raises(ValueError, match="shorter"):
-        kept.add_trainings(runs, [make_distances()])
+        result_files.add_trainings(runs, [make_distances()])
 
 
-def test_a_run_from_the_store_is_the_same_run(results, store):
+def test_a_run_loaded_from_the_cache_is_the_same_run(results, store):
     run = make_run(seen=(3, 1), images_per_class=1000)
-    keep.save(run)
-    for one in (run, keep.load("a run")):
-        kept.add_trainings([one], [make_distances()])
-    accuracy = kept.read("accuracy")
+    cache.save(run)
+    for one in (run, cache.load("a run")):
+        result_files.add_trainings([one], [make_distances()])
+    accuracy = result_files.read("accuracy")
     assert len(accuracy) == 15
     assert set(accuracy["seen"]) == {"1 3"}
     assert set(accuracy["images_per_class"]) == {1000}
 
 
-def test_what_is_measured_of_trainings_is_kept_by_name(results, digits, monkeypatch):
+def test_metrics_of_training_runs_are_saved_by_name(results, digits, monkeypatch):
     counts = np.ones((10, 10, 4), dtype=np.int64)
-    whole = PairHistogram(counts, 0.25, digits.classes)
-    one = replace(make_distances(), all_pairs=whole, groups=np.ones((2, 3, 2, 4)))
-    monkeypatch.setattr(kept.pair_distances, "of_trained", lambda runs: [one] * len(runs))
+    all_pairs = PairHistogram(counts, 0.25, digits.classes)
+    one = replace(make_distances(), all_pairs=all_pairs, groups=np.ones((2, 3, 2, 4)))
+    monkeypatch.setattr(result_files.pair_distances, "of_trained", lambda runs: [one] * len(runs))
     runs = {name: [make_run(model=name, seed=s) for s in (0, 1)] for name in ("base", "complex")}
-    found, drawn, counted = kept.record_metrics(runs, digits, "{}, m = 1")
-    assert found == {"base": [one, one], "complex": [one, one]}
-    assert drawn.index.tolist() == counted.index.tolist() == ["base", "complex"]
-    assert f"{drawn.loc['base', ('seen', 'AUC')]}" == "0.750 ± 0.000"
-    assert len(kept.read("accuracy")) == 4 * 15
-    assert kept.read_figures("panel-of-drawn")["base, m = 1", "seen", "AUC"].mean == 0.75
-    assert kept.read_figures("panel")["complex, m = 1", "unseen", "AUC"].mean == 0.5
+    distances, of_sampled, of_all = result_files.record_metrics(runs, digits, "{}, m = 1")
+    assert distances == {"base": [one, one], "complex": [one, one]}
+    assert of_sampled.index.tolist() == of_all.index.tolist() == ["base", "complex"]
+    assert f"{of_sampled.loc['base', ('seen', 'AUC')]}" == "0.750 ± 0.000"
+    assert len(result_files.read("accuracy")) == 4 * 15
+    assert result_files.read_figures("panel-of-drawn")["base, m = 1", "seen", "AUC"].mean == 0.75
+    assert result_files.read_figures("panel")["complex, m = 1", "unseen", "AUC"].mean == 0.5
 
 
-def test_facts_come_back(results):
-    kept.save_facts("sample", one=1, gaps={"seen": 0.5}, words=["a", "b"], no=None)
-    wanted = {"one": 1, "gaps": {"seen": 0.5}, "words": ["a", "b"], "no": None}
-    assert kept.read_facts("sample") == wanted
+def test_facts_are_read_as_they_were_saved(results):
+    result_files.save_facts("sample", one=1, gaps={"seen": 0.5}, words=["a", "b"], no=None)
+    facts = {"one": 1, "gaps": {"seen": 0.5}, "words": ["a", "b"], "no": None}
+    assert result_files.read_facts("sample") == facts
 
 
-def test_measured_facts_come_back_as_intervals(results):
+def test_measured_facts_are_read_as_intervals(results):
     figure = measurement(SAMPLE, "%")
-    kept.save_facts("sample", a=figure, of={"b": [figure.interval, 1]}, alone=measurement([0.25]))
+    result_files.save_facts(
+        "sample", a=figure, of={"b": [figure.interval, 1]}, alone=measurement([0.25])
+    )
     text = (results / "sample.json").read_text(encoding="utf-8")
     assert_numbers_alone(text)
-    found = kept.read_facts("sample")
-    assert found["a"] == figure.interval == found["of"]["b"][0]
-    assert [found["alone"].mean, found["alone"].seeds] == [0.25, 1]
-    assert not found["alone"].has_ends
-    told = json.loads(text)["a"]
-    assert set(told) == set(kept.INTERVAL_COLUMNS)
-    assert [type(told[name]) for name in kept.INTERVAL_COLUMNS] == [float, float, float, int, str]
+    facts = result_files.read_facts("sample")
+    assert facts["a"] == figure.interval == facts["of"]["b"][0]
+    assert [facts["alone"].mean, facts["alone"].seeds] == [0.25, 1]
+    assert not facts["alone"].has_ends
+    stored = json.loads(text)["a"]
+    assert set(stored) == set(result_files.INTERVAL_COLUMNS)
+    types = [type(stored[name]) for name in result_files.INTERVAL_COLUMNS]
+    assert types == [float, float, float, int, str]
 
 
 def test_a_fact_that_is_no_number_is_refused(results):
     with pytest.raises(ValueError, match="JSON"):
-        kept.save_facts("sample", a=float("nan"))
+        result_files.save_facts("sample", a=float("nan"))
     assert not (results / "sample.json").exists()
 
 
-def note(number, experiment, **circumstances):
-    """Save a training twice, as if it were trained and then loaded: it is noted once."""
-    record = {"experiment": experiment, "key": f"key {number}", "seconds": number}
+def save_twice(number, config, **circumstances):
+    """Save a training run twice, as if it were trained and then loaded: it is recorded once."""
+    record = {"config": asdict(config), "kind": config.kind, "key": f"key {number}"}
+    record |= {"seconds": number}
     for _ in range(2):
-        keep.save(TrainingResult(record | {"precision": "float32"} | circumstances, {}, []))
+        cache.save(TrainingResult(record | {"precision": "float32"} | circumstances, {}, []))
 
 
-def test_a_report_knows_the_trainings_it_uses(results, store):
-    short = asdict(TrainingConfig(dataset="digits", epochs=1))
-    other = {"num_pairs": 5, "epochs": 9, "seed": 0}
-    longer = other | {"epochs": 10}  # trained anew, not on the way
-    for number, experiment in enumerate((short | {"epochs": 2}, short, other, longer)):
-        note(number, experiment)
-    table = kept.read_trainings()
+def test_a_report_lists_the_training_runs_it_uses(results, store):
+    short = TrainingConfig(dataset="digits", epochs=1)
+    transfer = TransferConfig(5, epochs=9)
+    longer = replace(transfer, epochs=10)  # trained by itself, it does not pass through the other
+    for number, config in enumerate((replace(short, epochs=2), short, transfer, longer)):
+        save_twice(number, config)
+    table = result_files.read_trainings()
     assert table["kind"].tolist() == ["base, contrastive"] * 2 + ["transfer to textures"] * 2
     assert table["on_the_way"].tolist() == [True, False, False, False]
     assert table["seconds"].tolist() == [1, 0, 2, 3]
 
 
-def test_trainings_are_told_apart_by_kind_and_by_what_they_ran_on(results, store):
+def test_training_runs_are_listed_by_kind_and_machine(results, store):
     machines = [{"cpu": "one", "gpu": None}, {"gpu": None, "cpu": "one"}, {"cpu": "two"}]
-    experiments = [
-        asdict(TrainingConfig(model="complex", task="triplet", seen=(1, 2))),
-        asdict(TrainingConfig(images_per_class=1000)),
-        asdict(PretrainingConfig(epochs=3)),
-        asdict(SmallEncoderConfig(seen=(1, 2))),
+    configs = [
+        TrainingConfig(model="complex", task="triplet", seen=(1, 2)),
+        TrainingConfig(images_per_class=1000),
+        PretrainingConfig(epochs=3),
+        SmallEncoderConfig(seen=(1, 2)),
     ]
     machines.append(machines[0])
-    for number, (experiment, machine) in enumerate(zip(experiments, machines, strict=True)):
-        note(number, experiment, machine=machine)
-    table = kept.read_trainings().set_index("seconds")
+    for number, (config, machine) in enumerate(zip(configs, machines, strict=True)):
+        save_twice(number, config, machine=machine)
+    table = result_files.read_trainings().set_index("seconds")
     assert table.loc[[0, 1, 2, 3], "kind"].tolist() == [
-        "complex, triplet, a choice of classes",
+        "complex, triplet, another class split",
         "base, contrastive, 1,000 images a class",
         "pretraining on digits",
-        "small network, supervised contrastive, 8 made-up classes, 100 steps, a choice of classes",
+        "small encoder, supervised contrastive, 8 synthetic classes, 100 steps, class splits",
     ]
     assert table["epochs"].notna().all()
     # the same machine in another order of its parts is the same
     assert table.loc[0, "setting"] == table.loc[1, "setting"] != table.loc[2, "setting"]
 
 
-def test_results_of_several_notebooks_become_one_each_row_once(tmp_path):
+def test_merged_results_of_several_notebooks_have_each_row_once(tmp_path):
     first, second, target = (tmp_path / name for name in ("a", "b", "whole"))
     for folder in (first, second):
         folder.mkdir()
-        (folder / keep.TRAININGS_FILE).write_text('{"key": "shared"}\n')
-        (folder / keep.USED_FILE).write_text("not a result\n")
+        (folder / cache.TRAININGS_FILE).write_text('{"key": "shared"}\n')
+        (folder / cache.USED_FILE).write_text("not a result\n")
     (first / "panel.csv").write_text("encoder,mean\nbase,0.30000000000000004\nseen,\n")
     (second / "panel.csv").write_text("encoder,mean,also\nbase,0.30000000000000004,\nnew,1e-3,x\n")
     (second / "facts.json").write_text("{}\n")
-    with (second / keep.TRAININGS_FILE).open("a") as file:
+    with (second / cache.TRAININGS_FILE).open("a") as file:
         file.write('{"key": "own"}\n')
-    kept.merge([first, second], target)
+    result_files.merge([first, second], target)
     assert (target / "panel.csv").read_text() == (
         "encoder,mean,also\nbase,0.30000000000000004,\nseen,,\nnew,1e-3,x\n"
     )
     assert (target / "facts.json").read_text() == "{}\n"
-    assert (target / keep.TRAININGS_FILE).read_text() == '{"key": "shared"}\n{"key": "own"}\n'
-    assert not (target / keep.USED_FILE).exists()
+    assert (target / cache.TRAININGS_FILE).read_text() == '{"key": "shared"}\n{"key": "own"}\n'
+    assert not (target / cache.USED_FILE).exists()
     third = tmp_path / "c"
     third.mkdir()
     (third / "headlines.csv").write_text("a\n1\n")
     (third / "panel.csv").write_text("encoder,mean,also\nlast,2,\n")
-    kept.merge([third], target)  # those that read the others come later
+    result_files.merge([third], target)  # those that read the others come later
     assert (target / "panel.csv").read_text().endswith("new,1e-3,x\nlast,2,\n")
     assert (target / "headlines.csv").read_text() == "a\n1\n"

@@ -112,7 +112,7 @@ def test_best_threshold_by_hand():
     curve = RocCurve.from_histogram(np.array([0, 1, 2.0]), np.array([0, 3]), np.array([1, 0]))
     assert curve.best_threshold == 0.5
     # above all: the last distance
-    curve = RocCurve(np.array([0, 1.0]), same=np.array([0, 1.0]), different=np.array([0, 0.5]))
+    curve = RocCurve(np.array([0, 1.0]), tar=np.array([0, 1.0]), far=np.array([0, 0.5]))
     assert curve.best_threshold == 1
 
 
@@ -148,7 +148,7 @@ def test_a_threshold_on_an_edge_that_misses_it_by_a_last_digit_counts():
 
 def test_the_curve_ends_at_both_corners():
     curve = RocCurve.from_pairs(np.array([1, 2, 3, 4.0]), np.array([0, 1, 0, 1]))
-    assert (curve.same[0], curve.different[0], curve.same[-1], curve.different[-1]) == (0, 0, 1, 1)
+    assert (curve.tar[0], curve.far[0], curve.tar[-1], curve.far[-1]) == (0, 0, 1, 1)
     assert curve.threshold.tolist() == [-np.inf, 1, 2, 3, 4]
 
 
@@ -157,8 +157,8 @@ def test_the_ends_of_the_curve_are_those_of_scikit_learn(rows):
     distance, different = arrays(rows)
     curve = RocCurve.from_pairs(distance, different)
     wrong, right, _ = roc_curve(1 - different, -distance, drop_intermediate=False)
-    assert curve.different == pytest.approx(wrong)
-    assert curve.same == pytest.approx(right)
+    assert curve.far == pytest.approx(wrong)
+    assert curve.tar == pytest.approx(right)
     for share in (0.001, 0.01, 0.3):
         expected = right[wrong <= share].max()
         assert curve.tar_at_far(share) == pytest.approx(expected)
@@ -265,13 +265,13 @@ def test_without_a_margin_there_is_no_half_margin_and_no_calibration():
 @pytest.mark.parametrize(
     ("distance", "different", "message"),
     [
-        ([1.0, 2.0], [0, 0], "same pairs and different"),
-        ([1.0, 2.0], [1, 1], "same pairs and different"),
-        ([], [], "same pairs and different"),
-        ([1.0], [0, 1], r"both must be \(pairs,\)"),
-        ([1.0, 2.0, 3.0], [0, 1], r"both must be \(pairs,\)"),
-        (1.0, 1, r"both must be \(pairs,\)"),
-        ([[1.0]], [[1]], r"both must be \(pairs,\)"),
+        ([1.0, 2.0], [0, 0], "positive and negative pairs"),
+        ([1.0, 2.0], [1, 1], "positive and negative pairs"),
+        ([], [], "positive and negative pairs"),
+        ([1.0], [0, 1], r"must both have shape \(pairs,\)"),
+        ([1.0, 2.0, 3.0], [0, 1], r"must both have shape \(pairs,\)"),
+        (1.0, 1, r"must both have shape \(pairs,\)"),
+        ([[1.0]], [[1]], r"must both have shape \(pairs,\)"),
     ],
 )
 def test_what_gives_no_curve_is_refused(distance, different, message):

@@ -167,6 +167,7 @@ def test_a_list_names_what_there_is_to_do(whole_run, start):
     assert out.strip().endswith("0 to do, about 0:00 here")
 
 
+@pytest.mark.slow
 def test_a_list_of_a_fresh_run_has_all_to_do_and_does_nothing(store, tmp_path, capsys):
     options = ["--profile", "quick", "--dataset", "digits", "--only", "10", "--seeds", "1"]
     output = tmp_path / "report"
@@ -227,6 +228,7 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
     assert (pages(), stored()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "Ctrl-C while networks are trained",
     "exit 130, one line; finished trainings and the old report stay",
@@ -295,8 +297,8 @@ def test_a_second_run_into_one_folder_is_refused(store, tmp_path, capsys, monkey
         (["--unseen", "three"], "for --dataset FOLDER"),
         (["--only", "03", "42"], "no notebook 42"),
         (["--only"], "--only"),
-        (["--only", "00"], "reads what all others find"),
-        (["--only", "03", "14"], "reads what all others find"),
+        (["--only", "00"], "reads the results of all others"),
+        (["--only", "03", "14"], "reads the results of all others"),
         (["--seeds", "0"], "1 or more"),
         (["--seeds", "many"], "many"),
         (["--precision", "half"], "half"),
@@ -332,7 +334,7 @@ def make_notebook(monkeypatch, write_notebook):
 @pytest.mark.fault("relative folders, spaces and braces in paths", "the report is made")
 def test_folders_may_be_relative_and_hold_braces(tmp_path, monkeypatch, make_notebook):
     told = "from siamese_utils import settings; (settings.results_dir() / 'told.txt').write_text("
-    make_notebook(tmp_path / "my {notebooks}", f"{told}str(settings.store_dir()))")
+    make_notebook(tmp_path / "my {notebooks}", f"{told}str(settings.cache_dir()))")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(settings.CACHE_VARIABLE, "store")
     status = run_all.main(["--dataset", "digits", "--output", "my {report}", "--no-pdf"])
@@ -376,6 +378,7 @@ def test_a_failed_check_costs_a_line_and_not_the_report(tmp_path, store, capsys,
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a precision that TensorFlow cannot run here", "one line, exit 2")
 def test_a_precision_that_cannot_run_ends_with_one_line(start, tmp_path):
     process = start(
@@ -435,5 +438,5 @@ def test_without_an_engine_there_are_pages(
     assert run_all.main(options) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert f"no PDF can be made here (import of {engine}" in line
-    assert "--no-pdf does without" in line
+    assert "or use --no-pdf" in line
     assert run_all.main([*options, "--no-pdf"]) == 0

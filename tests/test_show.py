@@ -341,7 +341,7 @@ def test_sentences_and_source_are_markdown(shown):
     show.source("data.pairs.sample_pairs")
     words, code = (item.data for item, _ in shown)
     assert words == "Some *words*."
-    assert code.startswith("```python\ndef draw_pairs(")
+    assert code.startswith("```python\ndef sample_pairs(")
     assert code.endswith("\n```")
     assert "rng.permutation" not in code  # that function alone
 

@@ -4,42 +4,72 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from siamese_utils.publishing import chapters
 from siamese_utils.reporting import published_results
 from siamese_utils.training import (
     ablations,
+    cache,
     pair_training,
     small_encoder,
     study_plan,
     trainer,
     transfer,
 )
-from siamese_utils.training import cache as keep
-from siamese_utils.training.cache import TrainingResult
+from siamese_utils.training.config import Fitted
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
-CHAPTERS = [
-    "01",
-    "02",
-    "03",
-    "04",
-    "05",
-    "06",
-    "07",
-    "08",
-    "09",
-    "10",
-    "11",
-    "12",
-    "13",
-    "14",
-    "00",
-]
-# Of the first study, for each seed: base, and margin 3 for an exercise; complex and its two brakes alone; two more networks of
-# margin 5 and two more margins; four more optimizers; triplets; a classifier.
-FIRST_STUDY = {"03": 1 + 1, "04": 1 + 2, "05": 2 + 2, "06": 4, "07": 1, "08": 1}
-# What the others need is passed through: nothing more is trained.
+SUMMARY, *OTHERS = [chapter.name for chapter in chapters.list_chapters()]
+NOTEBOOKS = [*OTHERS, SUMMARY]  # in the order in which they run
+YOUR_IMAGES = chapters.USER_IMAGES
+# What the first study trains, for each seed: base, and margin 3 for an exercise; complex, and
+# dropout and regularisers alone; two more networks of margin 5 and two more margins; four more
+# optimizers; triplets; a classifier. All else that a notebook needs is a milestone of these.
+FIRST_STUDY = {
+    "03-base-model": 1 + 1,
+    "04-complex-model": 1 + 2,
+    "05-margin-study": 2 + 2,
+    "06-optimizer-comparison": 4,
+    "07-one-shot-transfer": 1,
+    "08-plain-baselines": 1,
+}
+
+
+def configs_in_notebooks(plan):
+    """What each notebook asks for in its own words, for all seeds: name -> configs."""
+    base, complex_ = plan.config(), plan.config(model="complex")
+    wide = plan.config(model="complex", margin=5.0)
+    return {
+        "03-base-model": [base, plan.short_config(margin=study_plan.EXERCISE_MARGIN)],
+        "04-complex-model": [
+            *(base, complex_),
+            *(
+                plan.short_config(model=model)
+                for model in ("base", "dropout", "regularisers", "complex")
+            ),
+        ],
+        "05-margin-study": [
+            *(complex_, wide),
+            *(plan.short_config(margin=margin) for margin in study_plan.CLAIMED_MARGINS),
+            *(plan.short_config(model="complex", margin=margin) for margin in study_plan.MARGINS),
+        ],
+        "06-optimizer-comparison": [
+            plan.short_config(optimizer=optimizer, learning_rate=rate)
+            for optimizer, rate in study_plan.OPTIMIZERS.values()
+        ],
+        "07-one-shot-transfer": [
+            *(base, complex_, wide, plan.short_config(), plan.short_config(task="triplet"))
+        ],
+        "08-plain-baselines": [
+            *(base, complex_, plan.short_config(task="softmax"), plan.short_adadelta())
+        ],
+        "10-embeddings": [
+            *(plan.config(epochs=epochs) for epochs in plan.profile.milestones),
+            base,
+        ],
+        YOUR_IMAGES: [base, complex_],
+    }
 
 
 @pytest.fixture(params=["quick", "full"])
@@ -49,241 +79,279 @@ def plan(request):
 
 @pytest.fixture
 def trained(store, monkeypatch):
-    """The steps that are trained, in order; nothing is computed, but all is stored as it would be."""
-    done = []
+    """The trained configs, in order; nothing is computed, but results are cached as they would be."""
+    configs = []
+    encoder = SimpleNamespace(get_weights=list, count_params=int)
 
-    def train_experiment(experiment, keys):
-        done.append(experiment)
-        runs = []
-        for epochs, key in keys.items():
-            fields = vars(replace(experiment, epochs=epochs))
-            runs.append(TrainingResult({"experiment": fields, "key": key}, {"loss": [0.5]}, []))
-            keep.save(runs[-1])
-        return runs
+    def fit(config, *arguments):
+        configs.append(config)
+        *_, end_epoch = arguments
+        for _ in range(config.epochs):
+            end_epoch({"loss": 0.5}, encoder)
+        return Fitted(encoder, {"loss": [0.5] * config.epochs})
 
-    def train_step(step, *_):
-        done.append(step)
-        return {}, {"loss": [0.5]}, [], {}
+    def build_encoder(config):
+        if config.start == "pretrained":
+            trainer.train(config.pretraining)
+        return encoder
 
-    def no_encoder(step):
-        if step.start == "pretrained":
-            trainer.train(step.pretraining)
-        return SimpleNamespace(get_weights=list)
-
-    def train_many(step, *_):
-        done.append(step)
-        return SimpleNamespace(get_weights=list), {"loss": [0.5]}
-
-    monkeypatch.setattr(trainer, "_train", train_experiment)
-    monkeypatch.setattr(small_encoder, "fit", train_many)
-    monkeypatch.setattr(transfer, "_pretrain", train_step)
-    monkeypatch.setattr(transfer, "_fine_tune", train_step)
-    monkeypatch.setattr(transfer, "build_encoder", no_encoder)
+    monkeypatch.setattr(pair_training, "fit", fit)
+    monkeypatch.setattr(small_encoder, "fit", fit)
+    monkeypatch.setattr(transfer, "pretrain", fit)
+    monkeypatch.setattr(transfer, "fine_tune", fit)
+    monkeypatch.setattr(transfer, "build_encoder", build_encoder)
+    monkeypatch.setattr(trainer, "embed", lambda *_: None)
     monkeypatch.setattr(trainer, "describe_machine", dict)
-    return done
+    return configs
 
 
-def settled(steps):
-    return [s.resolve() if isinstance(s, TrainingConfig) else s for s in steps]
+def train_pending(plan, notebooks):
+    """Train what notebooks lack, and return it."""
+    pending = study_plan.pending(plan, notebooks)
+    configs = [config for of_notebook in pending.values() for config in of_notebook]
+    for config in configs:
+        trainer.train(config, plan.milestones(config))
+    return configs
 
 
-def test_a_fresh_run_trains_what_is_counted_by_hand(store, plan):
-    pending = study_plan.pending(plan, CHAPTERS)
-    assert list(pending) == CHAPTERS
-    of_first = {
-        chapter: [s for s in steps if isinstance(s, TrainingConfig)]
-        for chapter, steps in pending.items()
-        if chapter not in ("09", "11")
+def resolved(configs):
+    return [config.resolve() for config in configs]
+
+
+def is_of_second_study(config):
+    return isinstance(config, PretrainingConfig | TransferConfig)
+
+
+def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
+    pending = study_plan.pending(plan, NOTEBOOKS)
+    assert list(pending) == NOTEBOOKS
+    of_first_study = {
+        notebook: [c for c in configs if isinstance(c, TrainingConfig)]
+        for notebook, configs in pending.items()
+        if notebook not in ("09-split-lottery", "11-unseen-classes")
     }
-    numbers = {chapter: len(steps) / plan.seeds for chapter, steps in of_first.items() if steps}
+    numbers = {
+        notebook: len(configs) / plan.seeds
+        for notebook, configs in of_first_study.items()
+        if configs
+    }
     assert numbers == FIRST_STUDY
-    of_second = [s for s in pending["07"] if isinstance(s, (PretrainingConfig, TransferConfig))]
-    numbers, repeats = len(plan.profile.pair_numbers), plan.profile.transfer_seeds
+    one_shot = pending["07-one-shot-transfer"]
+    numbers, seeds = len(plan.profile.pair_numbers), plan.profile.transfer_seeds
     # pretrained; then from each number of pairs with it and without; from 50 in two more ways,
     # and on fainter contrasts
     fainter = {"quick": 1, "full": 3}[plan.profile.name]
-    assert len(of_second) == repeats * (1 + 2 * numbers + 2 * 2 + 2 * fainter)
-    # the recipe on the study's split, with two networks
-    assert sum(isinstance(s, SmallEncoderConfig) for s in pending["07"]) == 2 * plan.seeds
+    of_second_study = seeds * (1 + 2 * numbers + 2 * 2 + 2 * fainter)
+    assert sum(map(is_of_second_study, one_shot)) == of_second_study
+    # the ensemble on the study's split, with two networks
+    assert sum(isinstance(c, SmallEncoderConfig) for c in one_shot) == 2 * plan.seeds
     looked_at, drawn, again = plan.profile.num_unseen_splits
-    # of the recipe two; ten ways in which one network is changed, and the study's two trainings
-    varied = plan.profile.num_ablation_splits
-    assert len(pending["11"]) == (drawn + looked_at + again) * 2 + varied * 12
+    # two of the ensemble; four ways in which one network is changed, and the study's two trainings
+    splits = plan.profile.num_ablation_splits
+    assert len(pending["11-unseen-classes"]) == (drawn + looked_at + again) * 2 + splits * 6
     lottery = (
         plan.profile.num_class_splits
         + plan.profile.study_split_seeds
         + plan.profile.num_fully_trained
     )
-    # in the quick profile two seeds of the study's own choice are the base model half-way
-    assert len(pending["09"]) == lottery - (2 if plan.profile.name == "quick" else 0)
+    # in the quick profile two seeds of the study's own split are milestones of the base model, and
+    # one of another split is a milestone of the full training on that split
+    milestones = 2 + 1 if plan.profile.name == "quick" else 0
+    assert len(pending["09-split-lottery"]) == lottery - milestones
 
 
-def test_what_is_pending_is_what_is_trained(plan, trained):
-    pending = study_plan.pending(plan, CHAPTERS)
-    for steps in pending.values():
-        for step in steps:
+def test_pending_configs_are_those_that_are_trained(plan, trained):
+    pending = study_plan.pending(plan, NOTEBOOKS)
+    for configs in pending.values():
+        for config in configs:
             before = len(trained)
-            run = trainer.train(step, plan.milestones(step))
-            assert trained[before:] == settled([step])
-            assert run.key == step.resolve().key()
-    assert study_plan.pending(plan, CHAPTERS) == {chapter: [] for chapter in CHAPTERS}
-    # and the notebooks, who ask for it in their own words, find all of it
+            result = trainer.train(config, plan.milestones(config))
+            assert trained[before:] == resolved([config])
+            assert result.key == config.resolve().key()
+    assert study_plan.pending(plan, NOTEBOOKS) == {notebook: [] for notebook in NOTEBOOKS}
+    # and the notebooks, which ask for it in their own words, find all of it
     before = len(trained)
-    for experiments in plan.chapters().values():
-        for experiment in experiments:
-            runs = plan.train(experiment)
-            assert len(runs) == plan.seeds
-            assert [pair_training.config_of(run) for run in runs] == settled(
-                replace(experiment, seed=seed) for seed in range(plan.seeds)
+    for configs in configs_in_notebooks(plan).values():
+        for config in configs:
+            results = plan.train(config)
+            assert len(results) == plan.seeds
+            assert [pair_training.config_of(result) for result in results] == resolved(
+                replace(config, seed=seed) for seed in range(plan.seeds)
             )
-    for experiment in [
-        *(e for part in plan.class_split_configs() for e in part),
+    for config in [
+        *(config for part in plan.class_split_configs() for config in part),
         *plan.fully_trained_configs(),
     ]:
-        trainer.train(experiment)
+        trainer.train(config)
     for splits in plan.class_splits().values():
         for split in splits:
-            trainer.train(split)
+            for config in split.initialisations(small_encoder.NUM_INITIALISATIONS):
+                trainer.train(config)
     for split in plan.ablation_splits():
-        for step in ablations.trainings(split):
-            trainer.train(step)
-    for step in [
+        for config in ablations.all_configs(split):
+            trainer.train(config)
+    for config in [
         *plan.pretrainings(),
-        *(s for steps in plan.transfers().values() for s in steps),
-        *(s for steps in plan.transfers_by_contrast().values() for s in steps),
+        *(config for configs in plan.transfers().values() for config in configs),
+        *(config for configs in plan.transfers_by_contrast().values() for config in configs),
     ]:
-        trainer.train(step)
+        trainer.train(config)
+    for first in plan.ensemble_configs():
+        for config in first.initialisations(small_encoder.NUM_INITIALISATIONS):
+            trainer.train(config)
     assert len(trained) == before
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_by_itself_trains_all_that_it_needs(chapter, trained):
+@pytest.mark.parametrize("notebook", [*NOTEBOOKS, YOUR_IMAGES])
+def test_a_notebook_by_itself_trains_all_that_it_needs(notebook, trained):
     plan = study_plan.make_plan("quick", "digits", seeds=1)
-    [pending] = study_plan.pending(plan, [chapter]).values()
-    for step in pending:
-        trainer.train(step, plan.milestones(step))
-    assert trained == settled(pending)
-    for experiment in plan.chapters().get(chapter, ()):
-        plan.train(experiment)
-    assert trained == settled(pending)
+    pending = train_pending(plan, [notebook])
+    assert trained == resolved(pending)
+    for config in configs_in_notebooks(plan).get(notebook, ()):
+        plan.train(config)
+    assert trained == resolved(pending)
 
 
-def test_what_is_stored_is_not_pending(plan, trained):
-    [first, *_] = study_plan.pending(plan, ["03"])["03"]
+def test_each_chapter_of_the_plan_is_a_notebook():
+    names = {notebook.partition("-")[2] for notebook in [*NOTEBOOKS, YOUR_IMAGES]}
+    assert set(study_plan.CHAPTERS) <= names
+    assert study_plan.make_plan("quick", "digits").configs(SUMMARY) == []
+
+
+def test_a_cached_result_is_not_pending(plan, trained):
+    [first, *_] = study_plan.pending(plan, ["03-base-model"])["03-base-model"]
     trainer.train(first, plan.milestones(first))
-    assert first not in study_plan.pending(plan, CHAPTERS)["03"]
-    path = keep.path_of(first.resolve().key())
+    assert first not in study_plan.pending(plan, NOTEBOOKS)["03-base-model"]
+    path = cache.path_of(first.resolve().key())
     path.unlink()
-    assert study_plan.pending(plan, CHAPTERS)["03"][0] == first
+    assert study_plan.pending(plan, NOTEBOOKS)["03-base-model"][0] == first
 
 
-def test_what_a_longer_training_passes_through_is_not_pending(store, plan):
+def test_milestones_of_a_longer_training_are_not_pending(store, plan):
     base = plan.config()
     shorter = [replace(base, epochs=n) for n in plan.profile.milestones]
-    assert all(e.epochs < base.epochs for e in shorter)
-    found = study_plan.pending(plan, ["03", "10"])
-    assert found["10"] == []
-    [alone] = study_plan.pending(plan, ["10"]).values()
+    assert all(config.epochs < base.epochs for config in shorter)
+    pending = study_plan.pending(plan, ["03-base-model", "10-embeddings"])
+    assert pending["10-embeddings"] == []
+    [alone] = study_plan.pending(plan, ["10-embeddings"]).values()
     assert alone == [replace(base, seed=seed) for seed in range(plan.seeds)]
-    # an epoch of the base model is not on the way of another one
-    assert plan.short_config(model="dropout") in study_plan.pending(plan, ["04"])["04"]
-    assert plan.short_config(model="complex") not in study_plan.pending(plan, ["04"])["04"]
+    # an epoch of the base model is no milestone of another one
+    [complex_model] = study_plan.pending(plan, ["04-complex-model"]).values()
+    assert plan.short_config(model="dropout") in complex_model
+    assert plan.short_config(model="complex") not in complex_model
 
 
-def test_a_shorter_training_is_pending_where_only_the_longer_one_is_stored(plan, trained):
-    for step in study_plan.pending(plan, ["04"])["04"]:
-        trainer.train(step, plan.milestones(step))
+def test_milestones_are_the_lengths_that_the_plan_asks_for(plan):
+    base, short = plan.config(), plan.short_config()
+    lengths = [*plan.profile.milestones, base.epochs]
+    assert plan.milestones(base) == plan.milestones(replace(base, seed=1)) == lengths
+    assert plan.milestones(plan.config(model="complex")) == [short.epochs, base.epochs]
+    assert plan.milestones(replace(base, margin=7)) == []  # is not in the plan
+    assert plan.milestones(plan.ensemble_configs()[0]) == []
+    assert plan.milestones(TransferConfig(epochs=plan.profile.max_transfer_epochs)) == []
+
+
+def test_a_missing_milestone_is_pending_even_if_the_longer_training_is_cached(plan, trained):
+    train_pending(plan, ["04-complex-model"])
     short = replace(plan.short_config(model="complex"), seed=0)
-    assert study_plan.pending(plan, CHAPTERS)["04"] == []
-    keep.path_of(short.resolve().key()).unlink()
-    assert study_plan.pending(plan, CHAPTERS)["04"] == [short]
+    assert study_plan.pending(plan, NOTEBOOKS)["04-complex-model"] == []
+    cache.path_of(short.resolve().key()).unlink()
+    assert study_plan.pending(plan, NOTEBOOKS)["04-complex-model"] == [short]
 
 
-def test_a_seed_that_is_not_stored_is_pending(trained):
+def test_a_missing_seed_is_pending(trained):
     one, three = (study_plan.make_plan("quick", "digits", seeds=n) for n in (1, 3))
-    for step in study_plan.pending(one, ["03"])["03"]:
-        trainer.train(step, one.milestones(step))
-    assert [step.seed for step in study_plan.pending(three, ["03"])["03"]] == [1, 2] * 2
+    train_pending(one, ["03-base-model"])
+    [pending] = study_plan.pending(three, ["03-base-model"]).values()
+    assert [config.seed for config in pending] == [1, 2] * 2
 
 
-def test_every_step_has_a_label_and_takes_time(plan):
+def test_each_config_has_a_label_a_kind_and_a_duration(plan):
     kinds = set()
-    for chapter in CHAPTERS:
-        steps = list(plan.steps(chapter))
-        assert len(steps) == len(set(steps))
-        for step in steps:
-            kinds.add(type(step))
-            assert step.label
-            assert f"seed {step.seed}" in step.label
-            assert study_plan.expected_seconds(step) > 0
+    for notebook in NOTEBOOKS:
+        configs = plan.configs(notebook)
+        assert len(configs) == len(set(configs))
+        for config in configs:
+            kinds.add(type(config))
+            assert config.label
+            assert config.kind
+            assert f"seed {config.seed}" in config.label
+            assert config.expected_seconds() > 0
     assert kinds == {TrainingConfig, PretrainingConfig, TransferConfig, SmallEncoderConfig}
 
 
 def test_more_work_takes_longer(plan):
     base = plan.config()
     short, part = plan.short_config(), replace(base, images_per_class=50)
-    assert study_plan.expected_seconds(short) < study_plan.expected_seconds(base)
-    assert study_plan.expected_seconds(part) < study_plan.expected_seconds(base)
+    assert short.expected_seconds() < base.expected_seconds()
+    assert part.expected_seconds() < base.expected_seconds()
     long, short = TransferConfig(50, epochs=100), TransferConfig(5)
-    assert study_plan.expected_seconds(short) < study_plan.expected_seconds(long)
+    assert short.expected_seconds() < long.expected_seconds()
 
 
-def test_longer_trainings_come_before_shorter_ones_that_they_pass_through(plan):
-    for chapter in ("03", "04", "05", "06", "08", "10"):
-        epochs = [step.epochs for step in plan.steps(chapter) if isinstance(step, TrainingConfig)]
+def test_longer_trainings_come_before_the_shorter_ones_that_are_their_milestones(plan):
+    for notebook in configs_in_notebooks(plan):
+        epochs = [c.epochs for c in plan.configs(notebook) if isinstance(c, TrainingConfig)]
         assert epochs == sorted(epochs, reverse=True)
-    steps = list(plan.steps("07"))
-    assert [s for s in steps if isinstance(s, PretrainingConfig)] == steps[
+
+
+def test_a_config_comes_after_those_that_it_requires(plan):
+    configs = plan.configs("07-one-shot-transfer")
+    assert [c for c in configs if isinstance(c, PretrainingConfig)] == configs[
         : plan.profile.transfer_seeds
     ]
+    for notebook in NOTEBOOKS:
+        configs = plan.configs(notebook)
+        for i, config in enumerate(configs):
+            assert set(config.requires) <= set(configs[:i])
 
 
-def test_the_tables_of_the_study_are_trained_in_full_and_comparisons_are_short(plan):
+def test_the_studys_tables_are_trained_in_full_and_comparisons_are_short(plan):
     assert plan.config().epochs == plan.profile.epochs
     assert plan.short_config().epochs == plan.profile.short_epochs < plan.profile.epochs
     assert plan.short_config() == plan.config(epochs=plan.profile.short_epochs)
-    assert plan.profile.short_epochs in plan.profile.milestones  # longer trainings pass through it
-    assert plan.short_adadelta() in plan.chapters()["06"]
-    every = [e for chapter in plan.chapters().values() for e in chapter]
+    assert plan.profile.short_epochs in plan.profile.milestones  # of longer trainings
+    assert plan.short_adadelta() in plan.configs("06-optimizer-comparison")
+    all_configs = [config for notebook in NOTEBOOKS for config in plan.configs(notebook)]
     for table in published_results.TEST_ACCURACY.itertuples():
-        assert plan.config(model=table.model, margin=table.margin) in every
+        assert plan.config(model=table.model, margin=table.margin) in all_configs
 
 
-def test_the_lottery_has_other_choices_of_six_classes_each_once(plan):
+def test_the_class_splits_have_six_seen_classes_and_none_is_used_twice(plan):
     others, own = plan.class_split_configs()
     assert len(others) == plan.profile.num_class_splits
-    assert len({e.seen for e in others}) == len(others)
-    assert {len(e.seen) for e in others} == {6}
-    assert plan.images.seen not in {e.seen for e in others}
-    assert [e.seed for e in others] == list(range(len(others)))
-    assert [(e.seen, e.seed) for e in own] == [
-        (None, s) for s in range(plan.profile.study_split_seeds)
+    assert len({config.seen for config in others}) == len(others)
+    assert {len(config.seen) for config in others} == {6}
+    assert plan.images.seen not in {config.seen for config in others}
+    assert [config.seed for config in others] == list(range(len(others)))
+    assert [(config.seen, config.seed) for config in own] == [
+        (None, seed) for seed in range(plan.profile.study_split_seeds)
     ]
     assert plan.class_split_configs() == (others, own)
-    # beside the choice and the seed, all of them are the same
-    assert len({replace(e, seen=None, seed=0) for e in (*others, *own)}) == 1
+    # beside the split and the seed, all of them are the same
+    assert len({replace(config, seen=None, seed=0) for config in (*others, *own)}) == 1
 
 
-def test_some_choices_of_the_lottery_are_trained_as_the_study_trains(plan):
+def test_some_class_splits_are_trained_as_the_study_trains(plan):
     chosen, (others, _) = plan.fully_trained_configs(), plan.class_split_configs()
     assert len(chosen) == plan.profile.num_fully_trained
-    assert {e.seen for e in chosen} < {e.seen for e in others}
-    # the first ones drawn, not those that come first in the classes' order
+    assert {config.seen for config in chosen} < {config.seen for config in others}
+    # the first ones drawn, not those that come first in the order of the classes
     drawn = np.random.default_rng(0).choice(209, plan.profile.num_class_splits, replace=False)
     places = sorted(drawn).index(drawn[0])
     assert chosen[0].seen == others[places].seen
-    assert {replace(e, seen=None, seed=0) for e in chosen} == {plan.config()}
-    assert [e.seed for e in chosen] == list(range(len(chosen)))
+    assert {replace(config, seen=None, seed=0) for config in chosen} == {plan.config()}
+    assert [config.seed for config in chosen] == list(range(len(chosen)))
 
 
-def test_many_classes_make_a_step_larger(plan, monkeypatch):
+def test_many_classes_need_a_larger_batch(plan, monkeypatch):
     assert plan.config().batch_size == 128
     many = SimpleNamespace(seen=tuple(range(70)))
     monkeypatch.setattr(study_plan.datasets, "load", lambda *_: many)
     assert plan.config().batch_size == 140
 
 
-def test_a_plan_knows_its_data_and_its_seeds():
+def test_a_plan_has_a_profile_a_data_set_and_seeds():
     plan = study_plan.make_plan("quick", "digits", seeds=5)
     assert plan.seeds == 5
     assert plan.images.name == plan.config().dataset == "digits"
@@ -296,11 +364,11 @@ def test_a_plan_knows_its_data_and_its_seeds():
 
 
 @pytest.mark.parametrize("profile", ["quick", "full"])
-def test_the_splits_of_unseen_classes_are_drawn_apart(profile):
+def test_no_split_of_unseen_classes_is_in_two_groups(profile):
     plan = study_plan.make_plan(profile, "digits")
     splits = plan.class_splits()
-    sets = {name: {split.seen for split in of} for name, of in splits.items()}
-    assert tuple(len(of) for of in sets.values()) == plan.profile.num_unseen_splits
+    sets = {name: {split.seen for split in group} for name, group in splits.items()}
+    assert tuple(map(len, sets.values())) == plan.profile.num_unseen_splits
     assert len(set().union(*sets.values())) == sum(map(len, sets.values()))
     assert plan.images.seen in sets["looked at"]
     assert plan.class_splits() == splits

@@ -5,7 +5,7 @@ import pytest
 
 from siamese_utils.evaluation.intervals import Interval, measurement
 from siamese_utils.reporting import claims, summary
-from siamese_utils.reporting import results as kept
+from siamese_utils.reporting import results as result_files
 
 
 def figure(mean):
@@ -16,8 +16,8 @@ def figure(mean):
 def report(results, monkeypatch, digits):
     """A report's results; its claims 4 and S4 are judged from these values."""
     monkeypatch.setattr(claims, "display", lambda _: None)
-    kept.save_facts("lottery", choices=20, lost=12)
-    kept.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8, again="unclear")
+    result_files.save_facts("lottery", choices=20, lost=12)
+    result_files.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8, again="unclear")
 
     def judge(pixels):
         claims.judge("S4", measurement(pixels), digits)
@@ -50,7 +50,7 @@ def test_the_findings_are_sentences_made_of_results(report, digits):
 def test_with_the_studys_figures_they_say_how_near_ours_are(report, digits):
     report([-0.1, -0.11, -0.12])
     gaps = pd.Series({("base, m = 1", "seen"): figure(0.4)}).rename_axis(["network", "set"])
-    kept.save(gaps.to_frame("ours minus 2019").rename_axis(columns="figure"), "gaps")
+    result_files.save(gaps.to_frame("ours minus 2019").rename_axis(columns="figure"), "gaps")
     base = {"seen": figure(96.2), "unseen": figure(62.5)}
     first, second, _ = summary.finding_sentences(base, replace(digits, has_study_figures=True))
     assert first == "Its accuracies at margin 1 come out again."

@@ -8,7 +8,7 @@ B = np.zeros((1, 4, 4, 1), dtype=np.uint8)
 B[0, 1:3, 1:3] = 50
 
 
-def test_joins_of_two_images():
+def test_the_joins_of_two_images_by_hand():
     rows = synthetic_classes.join(A, B, "top and bottom", 0.5)[0, ..., 0]
     assert rows.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [0, 50, 50, 0], [0, 0, 0, 0]]
     columns = synthetic_classes.join(A, B, "left and right", 0.25)[0, ..., 0]
@@ -23,20 +23,21 @@ def test_joins_of_two_images():
 
 
 def test_an_image_is_squeezed_towards_its_middle():
-    found = synthetic_classes.squeeze(A, axis=2, share=0.5)[0, ..., 0]
+    squeezed = synthetic_classes.squeeze(A, axis=2, share=0.5)[0, ..., 0]
     # columns at 1.5 -+ 1.5 / 0.5 lie outside; the inner two come from 1.5 -+ 0.5 / 0.5, rounded
-    assert found.tolist() == [[0, 1, 3, 0], [0, 5, 7, 0], [0, 9, 11, 0], [0, 13, 15, 0]]
+    assert squeezed.tolist() == [[0, 1, 3, 0], [0, 5, 7, 0], [0, 9, 11, 0], [0, 13, 15, 0]]
     assert (synthetic_classes.squeeze(A, axis=1, share=1.0) == A).all()
 
 
-def test_images_that_are_not_square_are_turned_upside_down():
+def test_images_that_are_not_square_are_rotated_by_two_right_angles():
     wide = A[:, :2]
     assert (synthetic_classes.rotate(wide, 1) == wide[:, ::-1, ::-1]).all()
     assert (synthetic_classes.rotate(A, 1)[0, 0, :, 0] == A[0, :, 3, 0]).all()
 
 
 @pytest.fixture
-def drawn(digits):
+def sampled(digits):
+    """The images and labels of the seen classes, and three steps sampled from them."""
     rows = np.isin(digits.labels, digits.seen)
     arguments = digits.images[rows], digits.labels[rows]
     return arguments, synthetic_classes.sample_steps(
@@ -44,20 +45,20 @@ def drawn(digits):
     )
 
 
-def test_a_step_holds_the_classes_and_then_made_up_ones(drawn, digits):
-    (images, labels), (steps, places) = drawn
+def test_a_step_holds_the_seen_classes_and_then_synthetic_ones(sampled, digits):
+    (images, labels), (steps, step_labels) = sampled
     assert steps.shape == (3, 10 * 5, 28, 28, 1)
     assert steps.dtype == np.uint8
-    assert places[0].tolist() == np.repeat(range(10), 5).tolist()
+    assert step_labels[0].tolist() == np.repeat(range(10), 5).tolist()
     known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     for step in steps:
-        found = [known.get(image.tobytes()) for image in step]
-        assert found[:30] == [digits.seen[k] for k in places[0][:30]]
-        assert sum(label is not None for label in found[30:]) < 3  # next to none exists
+        classes = [known.get(image.tobytes()) for image in step]
+        assert classes[:30] == [digits.seen[k] for k in step_labels[0][:30]]
+        assert sum(label is not None for label in classes[30:]) < 3  # next to none exists
 
 
-def test_every_step_has_other_made_up_classes_and_a_seed_gives_the_same(drawn):
-    arguments, (steps, _) = drawn
+def test_each_step_has_other_synthetic_classes_and_a_seed_gives_the_same_steps(sampled):
+    arguments, (steps, _) = sampled
     assert not (steps[0, 30:] == steps[1, 30:]).all()
     again, _ = synthetic_classes.sample_steps(
         *arguments, np.random.default_rng(0), 3, size=5, num_synthetic=4
@@ -65,43 +66,9 @@ def test_every_step_has_other_made_up_classes_and_a_seed_gives_the_same(drawn):
     assert (again == steps).all()
 
 
-def test_what_is_drawn_for_a_class_is_the_same_for_all_its_images():
+def test_a_synthetic_class_is_made_in_one_way_for_all_its_images():
     members = {0: np.full((3, 8, 8, 1), 9, np.uint8), 1: np.zeros((3, 8, 8, 1), np.uint8)}
     rng = np.random.default_rng(0)
     for _ in range(30):
         made = synthetic_classes.sample_class(members, rng, 6)
         assert (made == made[0]).all()
-
-
-def test_turned_classes_are_real_ones_turned_never_two_alike(drawn, digits):
-    (images, labels), _ = drawn
-    rng = np.random.default_rng(0)
-    steps, places = synthetic_classes.sample_steps(images, labels, rng, 1, size=3, num_rotated=4)
-    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
-    assert places[0].tolist() == np.repeat(range(10), 3).tolist()
-    kinds = set()
-    for of_class in steps[0][18:].reshape(4, 3, *images.shape[1:]):
-        upright = [
-            {known.get(np.rot90(image, -k).tobytes()) for image in of_class} for k in (1, 2, 3)
-        ]
-        [kind] = [(k, *found) for k, found in enumerate(upright) if found <= set(digits.seen)]
-        kinds.add(kind)
-    assert len(kinds) == 4
-
-
-def test_instances_are_two_views_of_images_of_one_class(drawn):
-    (images, labels), _ = drawn
-    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
-    steps, places = synthetic_classes.sample_instance_steps(
-        images, labels, np.random.default_rng(0), 7, number=4
-    )
-    assert places[0].tolist() == [0, 1, 2, 3] * 2
-    assert len(steps) == 7
-    for step in steps:
-        shifts = [(y, x) for y in range(-2, 3) for x in range(-2, 3)]
-        found = [
-            {(known.get(np.roll(image, s, (0, 1)).tobytes())) for s in shifts} - {None}
-            for image in step
-        ]
-        assert len(set().union(*found)) == 1
-        assert not (step[:4] == step[4:]).all()

@@ -10,7 +10,7 @@ from siamese_utils.evaluation.intervals import Interval, measurement
 from siamese_utils.evaluation.metrics import sampled_metrics
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
-from siamese_utils.reporting import embedding_plots, plot_data, tables
+from siamese_utils.reporting import plot_data, tables
 from siamese_utils.training.cache import TrainingResult
 
 BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
@@ -335,7 +335,7 @@ def test_the_lottery_becomes_points_by_choice():
 
 def test_spectra_become_points_by_direction():
     cloud = np.diag([3.0, 2.0, 1.0, 0.0])
-    frame = embedding_plots.spectra({"seen": {"before": cloud}})
+    frame = plot_data.spectra({"seen": {"before": cloud}})
     assert frame["x"].tolist() == list(range(1, len(frame) + 1))
     assert frame["y"].sum() == pytest.approx(1)
     assert frame["y"].is_monotonic_decreasing
@@ -345,7 +345,7 @@ def test_spectra_become_points_by_direction():
 def test_maps_have_a_point_for_each_image(digits, store):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:8] for c in digits.classes])
     flat = np.float32(digits.images[rows].reshape(len(rows), -1)[:, 20:22])
-    frame = embedding_plots.maps({"before": flat, "after": -flat}, rows, digits)
+    frame = plot_data.maps({"before": flat, "after": -flat}, rows, digits)
     assert frame["subplot"].drop_duplicates().tolist() == ["before", "after"]
     assert frame["series"].nunique() == 10
     assert {name for name in frame["series"] if "unseen" in name} == {

@@ -11,17 +11,17 @@ import pytest
 
 from siamese_utils import settings
 from siamese_utils.evaluation import pair_distances
-from siamese_utils.training import cache as keep
-from siamese_utils.training import config, pair_training, tasks, trainer
+from siamese_utils.training import cache, encoders, pair_training, tasks, trainer
+from siamese_utils.training.encoders import Encoder, study_encoder
 from siamese_utils.training.pair_training import TrainingConfig
 
 SHORT = TrainingConfig(dataset="digits", epochs=2, precision="float32")
 
 
-def auc_of(run):
+def seen_auc(result):
     """The AUC on the study's pairs of seen classes."""
-    [found] = pair_distances.of_trained([run])
-    return found.sampled_curve("seen").auc
+    [measured] = pair_distances.of_trained([result])
+    return measured.sampled_curve("seen").auc
 
 
 def run_python(program, folder=settings.ROOT, **environment):
@@ -37,20 +37,21 @@ def run_python(program, folder=settings.ROOT, **environment):
     return done.stdout
 
 
-def test_training_learns_and_is_kept(store):
-    run = trainer.train(SHORT)
-    assert run.history["contrastive"][-1] < run.history["contrastive"][0]
-    assert run.record["parameters"] == 1_215_104
-    assert run.record["precision"] == "float32"
-    assert pair_training.config_of(run) == SHORT
-    assert run.key == SHORT.resolve().key()
-    assert list(store.iterdir()) == [keep.path_of(run.key)]
-    assert auc_of(run) > 0.9
+def test_training_learns_and_its_result_is_cached(store):
+    result = trainer.train(SHORT)
+    assert result.history["contrastive"][-1] < result.history["contrastive"][0]
+    assert result.record["parameters"] == 1_215_104
+    assert result.record["precision"] == "float32"
+    assert result.record["kind"] == SHORT.kind
+    assert pair_training.config_of(result) == SHORT
+    assert result.key == SHORT.resolve().key()
+    assert list(store.iterdir()) == [cache.path_of(result.key)]
+    assert seen_auc(result) > 0.9
 
 
-def test_no_training_is_done_twice(store, monkeypatch):
+def test_a_cached_result_is_not_trained_again(store, monkeypatch):
     first = trainer.train(SHORT)
-    monkeypatch.setattr(trainer, "fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(pair_training, "fit", lambda *_: pytest.fail("trained again"))
     second = trainer.train(SHORT)
     assert second.record == first.record
     assert second.history == first.history
@@ -58,105 +59,111 @@ def test_no_training_is_done_twice(store, monkeypatch):
 
 
 def test_the_same_seed_gives_the_same_weights_in_another_process(store):
-    run = trainer.train(replace(SHORT, model="complex"))
+    result = trainer.train(replace(SHORT, model="complex"))
     program = (
         "import hashlib; from siamese_utils.training import trainer; "
         "from siamese_utils.training.pair_training import TrainingConfig; "
-        "run = trainer.train(TrainingConfig(dataset='digits', epochs=2, precision='float32', model='complex')); "
-        "print(hashlib.sha256(b''.join(w.tobytes() for w in run.weights)).hexdigest())"
+        "result = trainer.train(TrainingConfig(dataset='digits', epochs=2, precision='float32', model='complex')); "
+        "print(hashlib.sha256(b''.join(w.tobytes() for w in result.weights)).hexdigest())"
     )
-    told = run_python(program, **{settings.CACHE_VARIABLE: str(store / "other")})
-    ours = hashlib.sha256(b"".join(weight.tobytes() for weight in run.weights)).hexdigest()
-    assert told.split()[-1] == ours
+    output = run_python(program, **{settings.CACHE_VARIABLE: str(store / "other")})
+    ours = hashlib.sha256(b"".join(weight.tobytes() for weight in result.weights)).hexdigest()
+    assert output.split()[-1] == ours
 
 
 CHANGES = {
     "seed": 1,
     "margin": 2.0,
     "model": "complex",
-    "pairs": "anew",
+    "pair_sampling": "each epoch",
     "images_per_class": 50,
     "task": "softmax",
     "seen": (0, 1, 2),
     "optimizer": "adam",
     "learning_rate": 0.01,
     "epochs": 3,
-    "batch": 64,
+    "batch_size": 64,
     "precision": "mixed_bfloat16",
 }
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_another_experiment_is_another_training(field):
+def test_the_key_changes_with_each_field(field):
     changed = replace(SHORT, **{field: CHANGES[field]})
     assert SHORT.resolve().key() != changed.resolve().key()
 
 
-def test_no_field_of_an_experiment_is_forgotten():
+def test_the_changed_fields_are_all_fields_of_a_config():
     assert {*CHANGES, "dataset"} == {field.name for field in fields(TrainingConfig)}
 
 
-@pytest.mark.parametrize("table", ["MODELS", "OPTIMIZERS"])
-def test_what_a_name_stands_for_is_part_of_the_key(monkeypatch, table):
+REGISTRIES = {
+    "options of an encoder": ("ENCODERS", {"base": Encoder(study_encoder, {"dropout": 0.5})}),
+    "function of an encoder": ("ENCODERS", {"base": Encoder(encoders.small_encoder)}),
+    "optimizer": ("OPTIMIZERS", {"rmsprop": ("RMSprop", {"momentum": 0.5})}),
+    "task": ("TASKS", {"contrastive": tasks.TASKS["triplet"]}),
+}
+
+
+@pytest.mark.parametrize("changed", REGISTRIES)
+def test_the_key_changes_with_the_entry_that_a_name_stands_for(monkeypatch, changed):
     key = SHORT.resolve().key()
-    changed = {
-        "MODELS": config.ENCODERS | {"base": config.Regularisation(dropout=0.5)},
-        "OPTIMIZERS": config.OPTIMIZERS | {"rmsprop": ("RMSprop", {"momentum": 0.5})},
-    }[table]
-    monkeypatch.setattr(trainer, table, changed)
+    registry, entry = REGISTRIES[changed]
+    monkeypatch.setattr(pair_training, registry, getattr(pair_training, registry) | entry)
     assert SHORT.resolve().key() != key
 
 
-def test_auto_is_settled_before_it_names_anything(digits):
-    found = trainer.resolve(replace(SHORT, precision="auto", dataset="digits"))
-    assert found.precision in ("float32", "mixed_bfloat16")
+def test_auto_is_resolved_to_a_precision_and_a_data_set(digits):
+    resolved = replace(SHORT, precision="auto", dataset="digits").resolve()
+    assert resolved.precision in ("float32", "mixed_bfloat16")
     assert SHORT.resolve() == SHORT
 
 
-def test_pairs_drawn_once_come_again_and_drawn_anew_do_not(digits):
+def test_pairs_sampled_once_are_repeated_and_those_of_each_epoch_are_not(digits):
     split = digits.split(0)
-    for mode, again in (("once", True), ("anew", False)):
-        epochs = tasks.sample_training_batches(replace(SHORT, pairs=mode), digits, split)
-        half = len(epochs) // 2
+    for mode, repeated in (("once", True), ("each epoch", False)):
+        batches = tasks.sample_training_batches(replace(SHORT, pair_sampling=mode), digits, split)
+        half = len(batches) // 2
         first, second = (
-            set(map(bytes, epochs.images[part])) for part in (slice(half), slice(half, None))
+            set(map(bytes, batches.images[part])) for part in (slice(half), slice(half, None))
         )
-        assert (first == second) == again
-        assert not np.array_equal(epochs.images[:half], epochs.images[half:])
+        assert (first == second) == repeated
+        assert not np.array_equal(batches.images[:half], batches.images[half:])
 
 
 @pytest.mark.parametrize("pair_set", ["train", "validation"])
-def test_steps_are_drawn_from_their_own_images(digits, pair_set):
+def test_batches_are_sampled_from_the_images_of_their_set(digits, pair_set):
     split = digits.split(0)
-    draw = {"train": tasks.sample_training_batches, "validation": tasks.sample_validation_batches}[
-        pair_set
-    ]
-    assert set(draw(SHORT, digits, split).images.ravel()) <= set(split.sets()[pair_set])
+    sample = {
+        "train": tasks.sample_training_batches,
+        "validation": tasks.sample_validation_batches,
+    }[pair_set]
+    assert set(sample(SHORT, digits, split).images.ravel()) <= set(split.sets()[pair_set])
 
 
-def test_a_loss_that_is_no_number_raises_and_stores_nothing(store):
-    with pytest.raises(trainer.TrainingDivergedError, match="no number"):
+def test_an_infinite_loss_raises_an_error_and_stores_nothing(store):
+    with pytest.raises(trainer.TrainingDivergedError, match="the loss is not finite"):
         trainer.train(replace(SHORT, margin=1e30))  # its square is infinite
     assert not store.exists() or not list(store.iterdir())
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)
 @pytest.mark.fault("a learning rate of 1e30", "an error; nothing is stored")
-def test_a_training_that_diverges_raises_and_stores_nothing(store, task):
-    # ReLU turns what is no number into 0: the loss may be finite all the while
-    experiment = replace(SHORT, task=task, learning_rate=1e30)
-    with pytest.raises(trainer.TrainingDivergedError, match="number"):
-        trainer.train(experiment, milestones=(1,))
+def test_a_training_that_diverges_raises_an_error_and_stores_nothing(store, task):
+    # ReLU turns NaN into 0: the loss may be finite all the while
+    config = replace(SHORT, task=task, learning_rate=1e30)
+    with pytest.raises(trainer.TrainingDivergedError, match="not finite"):
+        trainer.train(config, milestones=(1,))
     assert not store.exists() or not list(store.iterdir())
 
 
-def test_embeddings_that_are_no_numbers_are_refused(digits):
+def test_embeddings_that_are_not_finite_are_refused(digits):
     encoder = pair_training.build_untrained_encoder("base", 0, (28, 28, 1))
     assert trainer.embed(encoder, digits.images[:5]).shape == (5, 128)
     weights = encoder.get_weights()
     weights[-1][0] = np.inf
     encoder.set_weights(weights)
-    with pytest.raises(trainer.TrainingDivergedError, match="no numbers"):
+    with pytest.raises(trainer.TrainingDivergedError, match="embeddings are not finite"):
         trainer.embed(encoder, digits.images[:5])
 
 
@@ -165,84 +172,84 @@ def test_embeddings_that_are_no_numbers_are_refused(digits):
     [
         ("model", "vgg"),
         ("optimizer", "lion"),
-        ("pairs", "twice"),
+        ("pair_sampling", "twice"),
         ("margin", 0.0),
         ("epochs", 0),
         ("precision", "float16"),
         ("margin", float("nan")),
         ("task", "cosine"),
         ("learning_rate", 0.0),
-        ("batch", -1),
+        ("batch_size", -1),
     ],
 )
-def test_what_cannot_be_trained_is_refused(field, value):
+def test_values_that_cannot_be_trained_with_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         TrainingConfig(**{field: value})
 
 
-def test_a_long_training_passes_through_the_shorter_ones(store):
+def test_milestones_are_stored_on_the_way(store):
     trainer.train(replace(SHORT, epochs=3, model="complex"), milestones=(1, 2, 7))
     assert len(list(store.iterdir())) == 3
-    on_the_way = trainer.train(replace(SHORT, model="complex"))
+    milestone = trainer.train(replace(SHORT, model="complex"))
     assert len(list(store.iterdir())) == 3
-    assert len(on_the_way.history["loss"]) == on_the_way.record["config"]["epochs"] == 2
+    assert len(milestone.history["loss"]) == milestone.record["config"]["epochs"] == 2
     for path in store.iterdir():
         path.unlink()
     by_itself = trainer.train(replace(SHORT, model="complex"))
-    assert by_itself.history == on_the_way.history
-    assert by_itself.key == on_the_way.key
-    assert all(map(np.array_equal, by_itself.weights, on_the_way.weights))
+    assert by_itself.history == milestone.history
+    assert by_itself.key == milestone.key
+    assert all(map(np.array_equal, by_itself.weights, milestone.weights))
 
 
-def test_a_shorter_training_that_is_missing_is_trained_no_further(store):
-    experiment = replace(SHORT, images_per_class=40)
-    longer = trainer.train(experiment)
-    written = keep.path_of(longer.key).stat().st_mtime_ns
-    assert trainer.train(experiment, milestones=[1]).record == longer.record
-    shorter = keep.load(trainer.key_of(trainer.resolve(replace(experiment, epochs=1))))
+def test_a_missing_milestone_is_trained_without_the_epochs_after_it(store):
+    config = replace(SHORT, images_per_class=40)
+    longer = trainer.train(config)
+    written = cache.path_of(longer.key).stat().st_mtime_ns
+    assert trainer.train(config, milestones=[1]).record == longer.record
+    shorter = cache.load(replace(config, epochs=1).resolve().key())
     assert len(shorter.history["loss"]) == 1
     assert shorter.history["loss"] == longer.history["loss"][:1]
-    assert keep.path_of(longer.key).stat().st_mtime_ns == written
+    assert cache.path_of(longer.key).stat().st_mtime_ns == written
 
 
-def test_seeds_are_trained_one_by_one(store):
-    runs = trainer.train_seeds(replace(SHORT, images_per_class=40, epochs=1), 2)
-    assert [run.record["config"]["seed"] for run in runs] == [0, 1]
-    assert not np.array_equal(runs[0].weights[0], runs[1].weights[0])
+def test_each_seed_is_trained(store):
+    results = trainer.train_seeds(replace(SHORT, images_per_class=40, epochs=1), 2)
+    assert [result.record["config"]["seed"] for result in results] == [0, 1]
+    assert not np.array_equal(results[0].weights[0], results[1].weights[0])
 
 
-def test_a_classifier_is_trained_on_the_seen_classes(store):
-    run = trainer.train(replace(SHORT, task="softmax", epochs=4))
-    assert run.history["val_accuracy"][-1] > 0.9
-    assert run.record["parameters"] == 1_215_104  # without the softmax layer
-    assert auc_of(run) > 0.9
+def test_softmax_trains_an_encoder_on_the_seen_classes(store):
+    result = trainer.train(replace(SHORT, task="softmax", epochs=4))
+    assert result.history["val_accuracy"][-1] > 0.9
+    assert result.record["parameters"] == 1_215_104  # without the softmax layer
+    assert seen_auc(result) > 0.9
 
 
 def test_triplets_train_the_same_encoder(store):
-    run = trainer.train(replace(SHORT, task="triplet"))
-    assert run.history["loss"][-1] < run.history["loss"][0]
-    assert run.record["parameters"] == 1_215_104
-    assert auc_of(run) > 0.9
+    result = trainer.train(replace(SHORT, task="triplet"))
+    assert result.history["loss"][-1] < result.history["loss"][0]
+    assert result.record["parameters"] == 1_215_104
+    assert seen_auc(result) > 0.9
 
 
-def test_other_classes_can_be_seen(store):
-    run = trainer.train(replace(SHORT, seen=[9, 3, 5], images_per_class=40))
-    assert run.record["config"]["seen"] == (3, 5, 9)
-    assert pair_training.config_of(keep.load(run.key)).seen == (3, 5, 9)
-    dataset = trainer.load_data(TrainingConfig(dataset="digits", seen=(3, 5, 9)))
+def test_a_config_can_choose_the_seen_classes(store):
+    result = trainer.train(replace(SHORT, seen=[9, 3, 5], images_per_class=40))
+    assert result.record["config"]["seen"] == (3, 5, 9)
+    assert pair_training.config_of(cache.load(result.key)).seen == (3, 5, 9)
+    dataset = TrainingConfig(dataset="digits", seen=(3, 5, 9)).load_data()
     assert dataset.seen == (3, 5, 9)
     assert dataset.unseen == (0, 1, 2, 4, 6, 7, 8)
 
 
-def test_one_experiment_has_one_spelling():
+def test_whole_and_decimal_numbers_give_the_same_config():
     assert replace(SHORT, margin=2) == replace(SHORT, margin=2.0)
     assert repr(replace(SHORT, margin=2)) == repr(replace(SHORT, margin=2.0))
 
 
-def test_an_untrained_encoder_is_where_training_begins(store):
-    hardly = trainer.train(replace(SHORT, learning_rate=1e-12, seed=3))
+def test_training_starts_from_the_weights_of_the_untrained_encoder(store):
+    hardly_trained = trainer.train(replace(SHORT, learning_rate=1e-12, seed=3))
     encoder = pair_training.build_untrained_encoder("base", 3, (28, 28, 1))
-    for before, after in zip(encoder.get_weights(), hardly.weights, strict=True):
+    for before, after in zip(encoder.get_weights(), hardly_trained.weights, strict=True):
         assert np.allclose(before, after, atol=1e-9)
 
 
@@ -252,23 +259,17 @@ def squared_loss(different: Tensor, distance: Tensor, margin: float = 1.0) -> Te
     """Return the squared gap between a pair's distance and what it should be: 0, or the margin."""
     return ops.square(distance - margin * ops.cast(different, "float32"))
 '''
-NEW_OBJECTIVE = '''
+NEW_TASK = '''
 
 def squared(
-    experiment: Experiment, encoder: keras.Model, dataset: Dataset, split: Split
-) -> Prepared:
-    """Prepare the squared loss on the study's pairs."""
-    from siamese_utils.training import losses, models
+    config: TrainingConfig, encoder: keras.Model, dataset: Dataset, split: Split
+) -> PreparedTraining:
+    """Prepare training by the squared loss on the distances of pairs."""
+    from siamese_utils.training import losses
 
-    model = models.SiameseModel(encoder, dataset.images)
-    model.compile(models.build_optimizer(experiment), losses.squared_loss, jit_compile=False)
-    blocks = draw_epochs(experiment, dataset, split), draw_validation(experiment, dataset, split)
-    return model, *(
-        to_steps({"images": b.images, "pairs": b.pairs}, np.tile(b.different, (len(b), 1)))
-        for b in blocks
-    )
+    return prepare_pairs(config, encoder, dataset, split, losses.squared_loss)
 '''
-REGISTERED = 'TASKS["squared"] = squared\n'
+REGISTERED = 'TASKS["squared"] = Task(squared)\n'
 WITH_NEW_LOSS = """
 import json, sys, siamese_utils
 from dataclasses import replace
@@ -276,20 +277,20 @@ from siamese_utils.training import trainer
 from siamese_utils.training.pair_training import TrainingConfig
 base = TrainingConfig(dataset="digits", epochs=2, precision="float32")
 others = [replace(base, task=name) for name in ("triplet", "softmax")]
-keys = [e.resolve().key() for e in (base, *others)]
+keys = [config.resolve().key() for config in (base, *others)]
 loaded = trainer.train(base)
 assert "keras" not in sys.modules, "the base model was trained again"
-run = trainer.train(replace(base, task="squared"))
-print(json.dumps([siamese_utils.__file__, keys, loaded.key, run.key, run.history]))
+new = trainer.train(replace(base, task="squared"))
+print(json.dumps([siamese_utils.__file__, keys, loaded.key, new.key, new.history]))
 """
 
 
-def test_a_new_loss_costs_three_places_and_retrains_nothing_else(store, tmp_path):
+def test_a_new_loss_is_added_in_three_places_and_retrains_nothing_else(store, tmp_path):
     base = trainer.train(SHORT)
-    path = keep.path_of(base.key)
+    path = cache.path_of(base.key)
     before = path.stat().st_mtime_ns, path.read_bytes()
     others = [replace(SHORT, task=name) for name in ("triplet", "softmax")]
-    keys = [e.resolve().key() for e in (SHORT, *others)]
+    keys = [config.resolve().key() for config in (SHORT, *others)]
 
     copy = tmp_path / "copy" / "siamese_utils"
     shutil.copytree(
@@ -298,15 +299,16 @@ def test_a_new_loss_costs_three_places_and_retrains_nothing_else(store, tmp_path
     with (copy / "training" / "losses.py").open("a", encoding="utf-8") as file:
         file.write(NEW_LOSS)
     with (copy / "training" / "tasks.py").open("a", encoding="utf-8") as file:
-        file.write(NEW_OBJECTIVE + "\n\n" + REGISTERED)
-    told = run_python(WITH_NEW_LOSS, tmp_path, PYTHONPATH=str(copy.parent))
-    place, their_keys, loaded, new, history = json.loads(told.splitlines()[-1])
+        file.write(NEW_TASK + "\n\n" + REGISTERED)
+    output = run_python(WITH_NEW_LOSS, tmp_path, PYTHONPATH=str(copy.parent))
+    place, keys_of_copy, loaded, new, history = json.loads(output.splitlines()[-1])
     assert place == str(copy / "__init__.py")
     # the copy finds what was trained before the loss was there, and does not touch it
-    assert their_keys == keys
+    assert keys_of_copy == keys
     assert loaded == base.key
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
-    # and keeps the new training beside it
+    # and caches the new result beside it
     assert new not in keys
     assert {file.stem for file in store.iterdir()} == {base.key, new}
     assert history["loss"][-1] < history["loss"][0]
+    assert history["squared"] == pytest.approx(history["loss"], rel=1e-3)  # no penalties on weights

@@ -30,7 +30,11 @@ def two(digits):
     return digits.images[1200], digits.images[1300:1306]
 
 
-def test_it_judges_images_it_has_not_seen(fitted, digits):
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_verifier_judges_images_it_was_not_fitted_to(fitted, digits):
     rows = np.arange(1200, 1790)
     a, b = rows[:-1], rows[1:]
     same = digits.labels[a] == digits.labels[b]
@@ -42,7 +46,7 @@ def test_it_judges_images_it_has_not_seen(fitted, digits):
     assert np.sum(weight * answer.probability) == pytest.approx(0.5, abs=0.15)
 
 
-def test_one_image_or_many_in_any_form(fitted, two):
+def test_accepted_forms_of_images(fitted, two):
     one, many = two
     alone = fitted.distance(one, many[0])
     assert isinstance(alone, float)
@@ -66,12 +70,12 @@ def test_one_image_or_many_in_any_form(fitted, two):
         ("cat.png", "a must be uint8"),
     ],
 )
-def test_anything_else_is_refused_with_what_it_got_and_wants(fitted, two, image, message):
+def test_other_forms_of_images_are_refused(fitted, two, image, message):
     with pytest.raises(ValueError, match=message):
         fitted.distance(image, two[0])
 
 
-def test_batches_of_unlike_length_are_refused(fitted, two):
+def test_batches_of_different_length_are_refused(fitted, two):
     with pytest.raises(ValueError, match="a holds 6 images and b 5"):
         fitted.distance(two[1], two[1][:5])
 
@@ -93,7 +97,7 @@ def test_batches_of_unlike_length_are_refused(fitted, two):
     ],
 )
 @pytest.mark.filterwarnings("ignore:no image is brighter")
-def test_what_cannot_be_learned_from_is_refused(images, labels, message):
+def test_unsuitable_training_images_are_refused(images, labels, message):
     with pytest.raises(ValueError, match=message):
         SiameseVerifier().fit(images, labels)
 
@@ -108,22 +112,20 @@ def test_copies_of_one_image_cannot_be_held_out():
 @pytest.mark.fault("Ctrl-C while a verifier is fitted", "it answers nothing")
 def test_an_interrupted_fit_answers_nothing(digits, two, monkeypatch):
     judge = SiameseVerifier(epochs=1).fit(digits.images[:300], digits.labels[:300])
-    monkeypatch.setattr(
-        verifier.trainer, "fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
+    monkeypatch.setattr(verifier.pair_training, "fit", interrupt)
     with pytest.raises(KeyboardInterrupt):
         judge.fit(digits.images[:300], digits.labels[:300])
     with pytest.raises(NotFittedError):
         judge.is_same(two[0], two[0])
 
 
-def test_many_classes_fit_in_a_step():
+def test_many_classes_fit_in_a_batch():
     images = np.random.default_rng(0).integers(0, 256, (65 * 20, 8, 8), dtype=np.uint8)
     judge = SiameseVerifier(epochs=1).fit(images, np.repeat(np.arange(65), 20))
     assert judge.distance(images[0], images[1]) >= 0
 
 
-def test_before_fit_there_is_no_answer(two, tmp_path):
+def test_an_unfitted_verifier_raises_an_error(two, tmp_path):
     with pytest.raises(NotFittedError):
         SiameseVerifier().distance(two[0], two[0])
     with pytest.raises(NotFittedError):
@@ -140,7 +142,7 @@ def test_before_fit_there_is_no_answer(two, tmp_path):
         ({"false_accept_rate": 1}, "false_accept_rate must lie between 0 and 1, not at 1"),
     ],
 )
-def test_what_cannot_be_is_refused_by_fit_and_costs_nothing(fitted, digits, parameters, message):
+def test_unknown_parameters_are_refused_by_fit(fitted, digits, parameters, message):
     before = fitted.get_params()
     fitted.set_params(**parameters)
     with pytest.raises(ValueError, match=message):
@@ -150,13 +152,13 @@ def test_what_cannot_be_is_refused_by_fit_and_costs_nothing(fitted, digits, para
 
 
 def test_a_kept_verifier_gives_the_same_distances_in_a_fresh_process(fitted, two, tmp_path):
-    folder = fitted.save(tmp_path / "kept")
+    folder = fitted.save(tmp_path / "saved")
     np.savez(tmp_path / "images.npz", one=two[0], many=two[1])
     program = (
         "import sys, numpy as np; from siamese_utils.verifier import SiameseVerifier; "
-        "images = np.load(sys.argv[2]); kept = SiameseVerifier.load(sys.argv[1]); "
-        "print(kept.distance(images['one'], images['many']).tobytes().hex(), "
-        "kept.is_same(images['one'], images['many']).probability.tobytes().hex())"
+        "images = np.load(sys.argv[2]); saved = SiameseVerifier.load(sys.argv[1]); "
+        "print(saved.distance(images['one'], images['many']).tobytes().hex(), "
+        "saved.is_same(images['one'], images['many']).probability.tobytes().hex())"
     )
     told = subprocess.run(
         [sys.executable, "-c", program, str(folder), str(tmp_path / "images.npz")],
@@ -168,12 +170,12 @@ def test_a_kept_verifier_gives_the_same_distances_in_a_fresh_process(fitted, two
 
 
 def test_what_is_kept_is_plain(fitted, tmp_path):
-    folder = fitted.save(tmp_path / "deeper" / "kept")
+    folder = fitted.save(tmp_path / "deeper" / "saved")
     assert {path.name for path in folder.iterdir()} == {verifier.WEIGHTS, verifier.SETTINGS}
     json.loads((folder / verifier.SETTINGS).read_text())
     with np.load(folder / verifier.WEIGHTS, allow_pickle=False) as arrays:
         assert len(arrays) == 8
-    assert [path.name for path in folder.parent.iterdir()] == ["kept"]
+    assert [path.name for path in folder.parent.iterdir()] == ["saved"]
     with pytest.raises(FileExistsError, match="choose another"):
         fitted.save(folder)
 
@@ -206,17 +208,17 @@ def test_an_exported_network_gives_the_same_distances(digits, tmp_path, monkeypa
     fitted = SiameseVerifier(epochs=4).fit(digits.images[:1200], digits.labels[:1200])
     folder = fitted.export(tmp_path / "network", form)
     first, second = np.random.default_rng(0).integers(0, 1797, (2, 1000))
-    found = [ask(folder, digits.images[of]) for of in (first, second)]
-    distances = np.linalg.norm(found[0] - found[1], axis=1)
+    embeddings = [ask(folder, digits.images[of]) for of in (first, second)]
+    distances = np.linalg.norm(embeddings[0] - embeddings[1], axis=1)
     expected = fitted.distance(digits.images[first], digits.images[second])
     assert distances == pytest.approx(expected, rel=1e-3, abs=1e-5)
-    told = json.loads((folder / "verifier.json").read_text())
-    assert told["threshold"] == fitted.threshold_
-    assert told["shape"] == [28, 28, 1]
+    stored = json.loads((folder / "verifier.json").read_text())
+    assert stored["threshold"] == fitted.threshold_
+    assert stored["shape"] == [28, 28, 1]
 
 
-def test_what_is_no_single_network_is_not_exported(plain, fitted, tmp_path):
-    with pytest.raises(ValueError, match="silhouette is no single network; of base, "):
+def test_only_a_single_network_can_be_exported(plain, fitted, tmp_path):
+    with pytest.raises(ValueError, match="model 'silhouette' is not a single network"):
         plain.export(tmp_path / "network")
     with pytest.raises(ValueError, match="unknown form 'onnx'; choose one of saved_model, litert"):
         fitted.export(tmp_path / "network", "onnx")
@@ -236,23 +238,23 @@ def test_the_recipe_refuses_large_images():
         SiameseVerifier(model="recipe").fit(images, np.repeat([0, 1], 20))
 
 
-def test_the_recipe_judges_classes_that_it_was_not_shown(digits, tmp_path):
+def test_the_recipe_judges_unseen_classes(digits, tmp_path):
     shown = np.isin(digits.labels, digits.seen)
     judge = SiameseVerifier(model="recipe").fit(digits.images[shown], digits.labels[shown])
     images, labels = digits.images[~shown], digits.labels[~shown]
     a, b = np.random.default_rng(0).integers(len(labels), size=(2, 600))
     different = labels[a] != labels[b]
     assert roc_auc_score(different, judge.distance(images[a], images[b])) > 0.85
-    again = SiameseVerifier.load(judge.save(tmp_path / "kept"))
+    again = SiameseVerifier.load(judge.save(tmp_path / "saved"))
     assert np.array_equal(
         again.distance(images[a], images[b]), judge.distance(images[a], images[b])
     )
 
 
 @pytest.mark.parametrize("name", [verifier.WEIGHTS, verifier.SETTINGS])
-@pytest.mark.fault("a bit of a kept verifier is flipped", "it is refused")
-def test_what_was_changed_since_is_refused(fitted, tmp_path, name):
-    path = fitted.save(tmp_path / "kept") / name
+@pytest.mark.fault("a bit of a saved verifier is flipped", "it is refused")
+def test_a_changed_file_is_refused(fitted, tmp_path, name):
+    path = fitted.save(tmp_path / "saved") / name
     whole = path.read_bytes()
     for place in np.random.default_rng(0).integers(len(whole), size=20):
         changed = bytearray(whole)
@@ -260,7 +262,7 @@ def test_what_was_changed_since_is_refused(fitted, tmp_path, name):
         path.write_bytes(changed)
         same_values = name == verifier.SETTINGS and _values(changed) == _values(whole)
         if not same_values:  # a space for another says nothing else
-            with pytest.raises(ValueError, match="kept is damaged"):
+            with pytest.raises(ValueError, match="saved is damaged"):
                 SiameseVerifier.load(path.parent)
     path.write_bytes(whole)
     assert SiameseVerifier.load(path.parent).probability_ == fitted.probability_
@@ -273,22 +275,22 @@ def _values(text):
         return None
 
 
-@pytest.mark.fault("the weights of a kept verifier are not numbers", "it is refused")
-def test_weights_that_are_no_numbers_are_refused(fitted, tmp_path):
-    folder = fitted.save(tmp_path / "kept")
+@pytest.mark.fault("the weights of a saved verifier are not numbers", "it is refused")
+def test_weights_that_are_not_finite_are_refused(fitted, tmp_path):
+    folder = fitted.save(tmp_path / "saved")
     nothing = [np.full_like(weight, np.nan) for weight in fitted.encoders_[0].get_weights()]
     np.savez(folder / verifier.WEIGHTS, *nothing)
     seal(folder)
-    with pytest.raises(ValueError, match="holds no weights: they are no numbers"):
+    with pytest.raises(ValueError, match="holds no weights: they are not finite"):
         SiameseVerifier.load(folder)
 
 
 def seal(folder, **changes):
-    """Give a kept verifier other values, and the right digest, as a stranger can."""
-    kept = json.loads((folder / verifier.SETTINGS).read_text()) | changes
-    kept.pop("sha256")
-    kept["sha256"] = verifier._digest(folder, kept)
-    (folder / verifier.SETTINGS).write_text(json.dumps(kept))
+    """Give a saved verifier other values, and the right digest, as a stranger can."""
+    saved = json.loads((folder / verifier.SETTINGS).read_text()) | changes
+    saved.pop("sha256")
+    saved["sha256"] = verifier._digest(folder, saved)
+    (folder / verifier.SETTINGS).write_text(json.dumps(saved))
 
 
 @pytest.mark.parametrize(
@@ -311,16 +313,16 @@ def seal(folder, **changes):
 @pytest.mark.fault(
     "a stranger's verifier, of odd values and with the right digest", "it is refused"
 )
-def test_odd_values_under_the_right_digest_are_refused(fitted, tmp_path, changes):
-    folder = fitted.save(tmp_path / "kept")
+def test_invalid_values_with_the_right_digest_are_refused(fitted, tmp_path, changes):
+    folder = fitted.save(tmp_path / "saved")
     seal(folder, **changes)
-    with pytest.raises(ValueError, match="kept holds no verifier of this version"):
+    with pytest.raises(ValueError, match="saved holds no verifier of this version"):
         SiameseVerifier.load(folder)
 
 
-@pytest.mark.fault("the weights of a kept verifier would unpack to much more", "it is refused")
-def test_weights_that_would_grow_are_refused(fitted, tmp_path):
-    folder = fitted.save(tmp_path / "kept")
+@pytest.mark.fault("the weights of a saved verifier would unpack to much more", "it is refused")
+def test_compressed_weights_are_refused(fitted, tmp_path):
+    folder = fitted.save(tmp_path / "saved")
     np.savez_compressed(folder / verifier.WEIGHTS, np.zeros(10_000_000))
     seal(folder)
     with pytest.raises(ValueError, match="they are compressed"):
@@ -339,9 +341,9 @@ class Runs:
         return (open, ("ran", "w"))
 
 
-@pytest.mark.fault("a kept verifier holds an object that runs when it is read", "it is never read")
+@pytest.mark.fault("a saved verifier holds an object that runs when it is read", "it is never read")
 def test_an_object_among_the_weights_never_runs(fitted, tmp_path, monkeypatch):
-    folder = fitted.save(tmp_path / "kept")
+    folder = fitted.save(tmp_path / "saved")
     monkeypatch.chdir(tmp_path)
     np.savez(folder / verifier.WEIGHTS, np.array([Runs()], dtype=object))
     seal(folder)
@@ -354,7 +356,7 @@ def test_an_object_among_the_weights_never_runs(fitted, tmp_path, monkeypatch):
 def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(np, "savez", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        fitted.save(tmp_path / "kept")
+        fitted.save(tmp_path / "saved")
     assert not list(tmp_path.iterdir())
 
 
@@ -368,7 +370,7 @@ def test_the_lines_of_the_readme_run(digits, tmp_path, monkeypatch):
     assert (tmp_path / "my-verifier").is_dir()
 
 
-def test_images_that_look_unscaled_and_few_images_are_warned_of(digits):
+def test_dark_images_and_few_images_cause_warnings(digits):
     dark = digits.images[:300] // 16
     with pytest.warns(UserWarning, match="no image is brighter than 15 of 255: scale them"):
         SiameseVerifier("raw pixels").fit(dark, digits.labels[:300])
@@ -382,54 +384,56 @@ def plain(digits):
     return SiameseVerifier("silhouette").fit(digits.images[:1200], digits.labels[:1200])
 
 
-def test_what_learns_nothing_needs_no_tensorflow(tmp_path, digits, plain):
-    plain.save(tmp_path / "kept")
+def test_models_without_training_do_not_load_tensorflow(tmp_path, digits, plain):
+    plain.save(tmp_path / "saved")
     np.save(tmp_path / "images.npy", digits.images[:9])
     program = (
         "import sys, numpy as np; from siamese_utils.verifier import SiameseVerifier; "
-        "images = np.load(sys.argv[2]); kept = SiameseVerifier.load(sys.argv[1]); "
-        "print(kept.distance(images[0], images).tobytes().hex()); "
+        "images = np.load(sys.argv[2]); saved = SiameseVerifier.load(sys.argv[1]); "
+        "print(saved.distance(images[0], images).tobytes().hex()); "
         "assert 'tensorflow' not in sys.modules"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "kept"), str(tmp_path / "images.npy")],
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "saved"), str(tmp_path / "images.npy")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    found = plain.distance(digits.images[0], digits.images[:9])
-    assert told.stdout.strip() == found.tobytes().hex()
+    distances = plain.distance(digits.images[0], digits.images[:9])
+    assert done.stdout.strip() == distances.tobytes().hex()
 
 
 def test_the_nearest_of_a_gallery(plain, digits):
     gallery, images = digits.images[:50], digits.images[1200:1205]
     apart = cdist(plain.embed(images), plain.embed(gallery))
-    found = plain.nearest(images, gallery, k=3)
-    assert np.array_equal(found.index, np.argsort(apart, axis=1)[:, :3])
-    assert found.distance == pytest.approx(np.sort(apart, axis=1)[:, :3], abs=1e-3)
+    nearest = plain.nearest(images, gallery, k=3)
+    assert np.array_equal(nearest.index, np.argsort(apart, axis=1)[:, :3])
+    assert nearest.distance == pytest.approx(np.sort(apart, axis=1)[:, :3], abs=1e-3)
     again = plain.nearest(images, plain.embed(gallery), k=3)
-    assert np.array_equal(again.index, found.index)
+    assert np.array_equal(again.index, nearest.index)
     with pytest.raises(ValueError, match="at most 50, not 51"):
         plain.nearest(images, gallery, k=51)
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.01])
-def test_a_wanted_rate_of_false_accepts(digits, rate):
-    found = []
+def test_the_false_accept_rate_is_as_requested(digits, rate):
+    rates = []
     for seed in range(10):
         judge = SiameseVerifier("silhouette", seed=seed, false_accept_rate=rate)
         judge.fit(digits.images[:1200], digits.labels[:1200])
         a, b = np.random.default_rng(seed).integers(1200, 1797, size=(2, 2000))
         different = digits.labels[a] != digits.labels[b]
         accepted = judge.is_same(digits.images[a], digits.images[b]).same
-        found.append([accepted[different].mean(), accepted[~different].mean()])
-    false, true = np.mean(found, axis=0)  # one time more, one time less
+        rates.append([accepted[different].mean(), accepted[~different].mean()])
+    false, true = np.mean(rates, axis=0)  # one time more, one time less
     assert false == pytest.approx(rate, rel=0.4)
     assert true > false
 
 
-def test_a_rate_that_few_pairs_cannot_tell_accepts_none_of_them(digits):
+def test_a_false_accept_rate_that_few_pairs_cannot_measure(digits):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:20] for c in range(3)])
     judge = SiameseVerifier("silhouette", false_accept_rate=0.01)
-    with pytest.warns(UserWarning, match="12 pairs of two classes are too few to tell a rate of"):
+    with pytest.warns(
+        UserWarning, match="12 pairs of two classes are too few for a false accept rate"
+    ):
         judge.fit(digits.images[rows], digits.labels[rows])
     assert judge.threshold_ > 0
     # images without any dark ground have one silhouette: not even that is accepted then
@@ -438,7 +442,7 @@ def test_a_rate_that_few_pairs_cannot_tell_accepts_none_of_them(digits):
     assert not judge.is_same(digits.images[0] | 1, digits.images[0] | 1).same
 
 
-def test_what_tells_nothing_is_a_half_and_never_the_same():
+def test_an_uninformative_distance_has_probability_one_half():
     noise = np.random.default_rng(0).integers(0, 256, (120, 9, 9), dtype=np.uint8)
     labels = np.repeat(range(3), 40)
     seen = []
@@ -456,12 +460,9 @@ def test_what_tells_nothing_is_a_half_and_never_the_same():
     assert any(seen)
 
 
-def test_an_interruption_while_it_is_calibrated_leaves_nothing(digits, monkeypatch):
-    def press(*_):
-        raise KeyboardInterrupt
-
+def test_an_interruption_during_calibration_leaves_nothing(digits, monkeypatch):
     judge = SiameseVerifier("raw pixels")
-    monkeypatch.setattr(verifier.calibration, "fit", press)
+    monkeypatch.setattr(verifier.calibration, "fit", interrupt)
     with pytest.raises(KeyboardInterrupt):
         judge.fit(digits.images[:300], digits.labels[:300])
     with pytest.raises(NotFittedError):
@@ -472,12 +473,12 @@ def test_numbers_of_numpy_can_be_kept(digits, tmp_path):
     judge = SiameseVerifier(
         "raw pixels", seed=np.int64(3), epochs=np.int64(2), false_accept_rate=np.float32(0.1)
     )
-    judge.fit(digits.images[:300], digits.labels[:300]).save(tmp_path / "kept")
-    assert SiameseVerifier.load(tmp_path / "kept").seed == 3
+    judge.fit(digits.images[:300], digits.labels[:300]).save(tmp_path / "saved")
+    assert SiameseVerifier.load(tmp_path / "saved").seed == 3
 
 
-def test_unequal_classes_are_warned_of(digits, monkeypatch):
-    monkeypatch.setattr(verifier, "_train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+def test_unbalanced_classes_cause_a_warning(digits, monkeypatch):
+    monkeypatch.setattr(verifier.pair_training, "fit", interrupt)
     rows = np.concatenate(
         [np.flatnonzero(digits.labels == 0), np.flatnonzero(digits.labels == 1)[:20]]
     )
@@ -488,13 +489,13 @@ def test_unequal_classes_are_warned_of(digits, monkeypatch):
         SiameseVerifier().fit(digits.images[rows], digits.labels[rows])
 
 
-def test_many_classes_are_measured_in_little_memory(digits):
+def test_a_sample_of_many_classes_is_evaluated(digits):
     judge = SiameseVerifier("raw pixels").fit(digits.images[:300], digits.labels[:300])
-    found = judge._count(digits.images[:400], np.repeat(np.arange(200), 2))
-    assert len(found.classes) == verifier.user_images.MAX_CLASSES
+    counted = judge._count(digits.images[:400], np.repeat(np.arange(200), 2))
+    assert len(counted.classes) == verifier.user_images.MAX_CLASSES
 
 
-def test_pairs_of_ones_own_set_the_probability(plain, digits):
+def test_pairs_of_the_user_calibrate_the_probability(plain, digits):
     judge = clone(plain).fit(digits.images[:1200], digits.labels[:1200])
     a, b = np.random.default_rng(1).integers(1200, 1797, size=(2, 300))
     same = digits.labels[a] == digits.labels[b]
@@ -508,53 +509,53 @@ def test_pairs_of_ones_own_set_the_probability(plain, digits):
         judge.calibrate(digits.images[a], digits.images[b], np.ones(300))
 
 
-def test_it_is_measured_on_all_pairs(plain, digits):
+def test_a_verifier_is_evaluated_on_all_pairs(plain, digits):
     images, labels = digits.images[1200:1400], digits.labels[1200:1400]
-    found = plain.evaluate(images, labels)
+    figures = plain.evaluate(images, labels)
     a, b = np.triu_indices(200, k=1)
     same = labels[a] == labels[b]
     distance = plain.distance(images[a], images[b])
     # a pair weighs by the cell of classes that it is in, as in the report
     cell = np.minimum(labels[a], labels[b]) * 10 + np.maximum(labels[a], labels[b])
     weight = 1 / np.bincount(cell)[cell]
-    assert found["AUC"] == pytest.approx(
+    assert figures["AUC"] == pytest.approx(
         roc_auc_score(~same, distance, sample_weight=weight), abs=1e-3
     )
     weight *= np.where(same, 0.5 / weight[same].sum(), 0.5 / weight[~same].sum())
     stated = plain.probability_(distance)
-    assert found["log-loss"] == pytest.approx(
+    assert figures["log-loss"] == pytest.approx(
         log_loss(same, stated, sample_weight=weight), abs=1e-3
     )
-    assert found["Brier"] == pytest.approx(np.sum(weight * (stated - same) ** 2), abs=1e-3)
-    assert found["accuracy"] == pytest.approx(np.sum(weight * ((stated > 0.5) == same)), abs=5e-3)
-    assert plain.score(images, labels) == found["AUC"]
+    assert figures["Brier"] == pytest.approx(np.sum(weight * (stated - same) ** 2), abs=1e-3)
+    assert figures["accuracy"] == pytest.approx(np.sum(weight * ((stated > 0.5) == same)), abs=5e-3)
+    assert plain.score(images, labels) == figures["AUC"]
 
 
-def test_it_works_in_a_cross_validation_over_classes(digits):
-    found = cross_val_score(
+def test_cross_validation_over_classes(digits):
+    scores = cross_val_score(
         SiameseVerifier("raw pixels"),
         digits.images,
         digits.labels,
         groups=digits.labels,  # judged on classes that it was not shown
         cv=GroupKFold(3),
     )
-    assert (found > 0.8).all()
+    assert (scores > 0.8).all()
 
 
-def test_scikit_learn_accepts_it():
+def test_a_verifier_passes_the_estimator_checks_of_scikit_learn():
     # those that hand over rows of numbers, where it takes images, are left out by its tags
     results = check_estimator(SiameseVerifier("raw pixels"), on_fail=None)
     assert results
     assert {one["status"] for one in results} == {"passed"}
 
 
-def test_it_behaves_as_an_estimator(plain, digits):
+def test_a_verifier_behaves_as_an_estimator(plain, digits):
     images, labels = digits.images[:1200], digits.labels[:1200]
     assert not [name for name in vars(clone(plain)) if name.endswith("_")]
-    before, kept = dict(vars(plain)), images.copy()
+    before, original = dict(vars(plain)), images.copy()
     again = clone(plain).fit(images, labels.astype(str))  # the same, whatever classes are called
     assert again.probability_ == plain.probability_
-    assert np.array_equal(images, kept)
+    assert np.array_equal(images, original)
     copy = pickle.loads(pickle.dumps(plain))
     assert np.array_equal(copy.distance(images[0], images), plain.distance(images[0], images))
     assert vars(plain) == before  # asking changes nothing

@@ -1,4 +1,4 @@
-"""Labelled images, and which of them train, tune and test. Nothing here knows where they come from."""
+"""Labelled images, and their split into training, validation and test images."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,25 +15,33 @@ VALIDATION_SHARE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Indices into a data set's images: which image serves which purpose."""
+    """A split of a data set's images into sets, each as an array of image indices.
+
+    Attributes:
+        train: Training images.
+        validation: Validation images of the seen classes; all thresholds and settings are tuned on
+            them, and on nothing else.
+        seen: Test images of the seen classes.
+        unseen: Test images of the unseen classes.
+    """
 
     train: np.ndarray
-    validation: np.ndarray  # thresholds and choices are made here and nowhere else
-    seen: np.ndarray  # test images of the classes trained on
-    unseen: np.ndarray  # test images of the other classes
+    validation: np.ndarray
+    seen: np.ndarray
+    unseen: np.ndarray
 
     @cached_property
     def all(self) -> np.ndarray:
-        """Both test sets together."""
+        """The test images of all classes."""
         return np.concatenate([self.seen, self.unseen])
 
     def sets(self) -> dict[str, np.ndarray]:
-        """Return the five sets by name, in the order of the tables."""
+        """Return the five sets by name, in the order of SETS."""
         return {name: getattr(self, name) for name in SETS}
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of which image is where."""
+        """SHA-256 of the indices in all sets."""
         digest = hashlib.sha256()
         for indices in self.sets().values():
             digest.update(indices.astype(np.int64).tobytes())
@@ -42,20 +50,32 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images, and which of their classes are trained on."""
+    """A data set of labelled images, with its seen and unseen classes.
+
+    Attributes:
+        name: Name for the pages.
+        images: (images, height, width, channels) uint8.
+        labels: (images,) int64, indices into `class_names`.
+        class_names: Name of each class.
+        seen: Numbers of the classes to train on.
+        unseen: Numbers of the other classes.
+        has_study_figures: Whether the 2019 study published results for this data set.
+        banner: Note on how the results compare with the study's, for the top of each page; empty
+            for the study's own data.
+    """
 
     name: str
-    images: np.ndarray  # (images, height, width, channels), uint8
-    labels: np.ndarray  # (images,), int64
+    images: np.ndarray
+    labels: np.ndarray
     class_names: tuple[str, ...]
     seen: tuple[int, ...]
     unseen: tuple[int, ...]
-    has_study_figures: bool = False  # whether the figures of 2019 were measured on it
-    banner: str = ""  # what a reader must know before any number; empty for the real thing
+    has_study_figures: bool = False
+    banner: str = ""
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the images, the labels and the class rule."""
+        """SHA-256 of the images, the labels and the class split."""
         digest = hashlib.sha256(repr((self.images.shape, self.seen, self.unseen)).encode())
         digest.update(np.ascontiguousarray(self.images))
         digest.update(np.ascontiguousarray(self.labels))
@@ -63,47 +83,64 @@ class Dataset:
 
     @cached_property
     def image_ids(self) -> np.ndarray:
-        """(images,) integers; two images have the same id exactly when all pixels agree."""
+        """(images,) int; two images have the same id exactly if they agree in every pixel."""
         flat = np.ascontiguousarray(self.images.reshape(len(self.images), -1))
         rows = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
         return np.unique(rows, return_inverse=True)[1]
 
     def split(self, seed: int) -> Split:
-        """Split at random by class: of each seen class 70 % to train, 10 % to tune and 20 % to test on.
+        """Split the images at random.
 
-        All images of the unseen classes are test images. Images that agree in every pixel share a
-        side: the test side where one of them is of an unseen class. The order in each set is random.
+        Each seen class has 70 % training, 10 % validation and 20 % test images. All images of the
+        unseen classes are test images. Copies of an image, which agree in every pixel, are never
+        divided between training, validation and test; they are test images if one of them belongs
+        to an unseen class. The order within each set is random.
         """
         return _split(self, seed)
 
     def sample(self, images_per_class: int | None) -> "Dataset":
-        """Return the data set with at most so many images of each class: the first ones."""
+        """Return the data set with the first images of each class; None: all of them."""
         if images_per_class is None:
             return self
         if (np.bincount(self.labels) <= images_per_class).all():
             return self
-        chosen = [np.flatnonzero(self.labels == c)[:images_per_class] for c in self.classes]
-        rows = np.sort(np.concatenate(chosen))
-        quick = f"A quick look at {images_per_class:,} images of each class"
+        by_class = [np.flatnonzero(self.labels == c)[:images_per_class] for c in self.classes]
+        rows = np.sort(np.concatenate(by_class))
+        note = f"A quick look at {images_per_class:,} images of each class"
         if self.has_study_figures:
-            quick += ": no figure here compares with those of 2019"
-        banner = f"{self.banner} {quick}.".strip()
-        sampled = {"images": self.images[rows], "labels": self.labels[rows]}
-        return replace(self, **sampled, has_study_figures=False, banner=banner)
+            note += ": no figure here compares with those of 2019"
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            has_study_figures=False,
+            banner=f"{self.banner} {note}.".strip(),
+        )
 
     def with_seen(self, seen: tuple[int, ...] | None) -> "Dataset":
-        """Return the data set with other seen classes, the rest being unseen; None keeps its own.
+        """Return the data set with another class split.
 
-        Raises ValueError unless `seen` leaves at least two known classes on either side.
+        Args:
+            seen: Numbers of the seen classes; None: the data set's own.
+
+        Raises:
+            ValueError: There are fewer than two seen or two unseen classes, or an unknown one.
         """
         if seen is None or set(seen) == set(self.seen):
             return self
         unseen = tuple(c for c in self.classes if c not in seen)
         if not set(seen) <= set(self.classes) or min(len(set(seen)), len(unseen)) < 2:
-            raise ValueError(f"seen must be two or more of {self.classes} and leave two: {seen}")
-        banner = self.banner or "Other seen classes than in 2019: no figure here compares."
-        chosen = {"seen": tuple(sorted(set(seen))), "unseen": unseen}
-        return replace(self, **chosen, has_study_figures=False, banner=banner)
+            raise ValueError(
+                f"seen must be at least two of the classes {self.classes} and leave at least two "
+                f"unseen, not {seen}"
+            )
+        return replace(
+            self,
+            seen=tuple(sorted(set(seen))),
+            unseen=unseen,
+            has_study_figures=False,
+            banner=self.banner or "Other seen classes than in 2019: no figure here compares.",
+        )
 
     @property
     def classes_of(self) -> dict[str, tuple[int, ...]]:
@@ -123,44 +160,45 @@ class Dataset:
 @lru_cache(maxsize=8)
 def _split(dataset: Dataset, seed: int) -> Split:
     rng = np.random.default_rng([seed, 0])
-    for _ in range(100):  # the first deal nearly always does; the shares are then exact
-        sides = _assign_sides(dataset, rng)
-        torn = _ids_on_several_sides(dataset, sides)
-        if not torn.size:
+    # The first assignment nearly always keeps all copies together; the shares are then exact.
+    for _ in range(100):
+        sets = _assign_sets(dataset, rng)
+        divided = _find_divided_ids(dataset, sets)
+        if not divided.size:
             break
-    sides[np.isin(dataset.image_ids, torn) & np.isin(dataset.labels, dataset.seen)] = "seen"
-    order = rng.permutation(len(sides))
+    sets[np.isin(dataset.image_ids, divided) & np.isin(dataset.labels, dataset.seen)] = "seen"
+    order = rng.permutation(len(sets))
     names = ("train", "validation", "seen", "unseen")
-    return Split(**{name: order[sides[order] == name] for name in names})
+    return Split(**{name: order[sets[order] == name] for name in names})
 
 
-def _assign_sides(dataset: Dataset, rng: np.random.Generator) -> np.ndarray:
-    """Return the name of a side for each image; copies of an image are dealt next to each other."""
+def _assign_sets(dataset: Dataset, rng: np.random.Generator) -> np.ndarray:
+    """Return the name of a set for each image; copies of an image are neighbours in the order."""
     ids, labels = dataset.image_ids, dataset.labels
     rank = rng.random(ids.max() + 1)
-    rank[ids[np.isin(labels, dataset.unseen)]] = -1  # dealt first, so to the test side
-    sides = np.full(len(labels), "unseen", dtype="<U10")
+    # Copies of images of unseen classes come first, which makes them test images.
+    rank[ids[np.isin(labels, dataset.unseen)]] = -1
+    sets = np.full(len(labels), "unseen", dtype="<U10")
     for c in dataset.seen:
         members = np.flatnonzero(labels == c)
         members = members[np.argsort(rank[ids[members]], kind="stable")]
         num_test = round(TEST_SHARE * len(members))
         num_held_out = num_test + round(VALIDATION_SHARE * len(members))
-        sides[members[:num_test]] = "seen"
-        sides[members[num_test:num_held_out]] = "validation"
-        sides[members[num_held_out:]] = "train"
-    return sides
+        sets[members[:num_test]] = "seen"
+        sets[members[num_test:num_held_out]] = "validation"
+        sets[members[num_held_out:]] = "train"
+    return sets
 
 
-def _ids_on_several_sides(dataset: Dataset, sides: np.ndarray) -> np.ndarray:
-    """Return the ids of images that stand on more than one of the sides train, validation, test."""
-    test = np.isin(sides, ("seen", "unseen"))
-    places = [sides == "train", sides == "validation", test]
-    present = [np.unique(dataset.image_ids[place]) for place in places]
-    ids, counts = np.unique(np.concatenate(present), return_counts=True)
+def _find_divided_ids(dataset: Dataset, sets: np.ndarray) -> np.ndarray:
+    """Return the ids of images with copies in more than one of training, validation and test."""
+    masks = (sets == "train", sets == "validation", np.isin(sets, ("seen", "unseen")))
+    ids_by_set = [np.unique(dataset.image_ids[mask]) for mask in masks]
+    ids, counts = np.unique(np.concatenate(ids_by_set), return_counts=True)
     return ids[counts > 1]
 
 
 def count_shared_images(dataset: Dataset, first: np.ndarray, second: np.ndarray) -> int:
-    """Return how many different images, compared pixel by pixel, stand in both index arrays."""
+    """Count the different images, compared pixel by pixel, that occur in both index arrays."""
     ids = dataset.image_ids
     return len(np.intersect1d(ids[first], ids[second]))

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: the four official files, found or fetched, verified and read."""
+"""Fashion-MNIST: finds or downloads the four official files, verifies and reads them."""
 
 import gzip
 import hashlib
@@ -51,53 +51,59 @@ CLASS_NAMES = (
 
 
 class DataError(Exception):
-    """The images cannot be had; the message says where they were looked for and what to do."""
+    """Data files are missing or damaged; the message says where they belong."""
 
 
 def read() -> tuple[np.ndarray, np.ndarray]:
-    """Return both published parts together: images (70000, 28, 28) uint8, labels (70000,) int64.
+    """Read Fashion-MNIST, the official training and test parts together.
 
-    Raises DataError as `fetch`.
+    Returns:
+        Images (70000, 28, 28) uint8 and labels (70000,) int64.
+
+    Raises:
+        DataError: As in `fetch`.
     """
     paths = fetch()
-    parts = [_read_part(paths, prefix) for prefix in ("train", "t10k")]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    images, labels = (
+        np.concatenate([read_idx(paths[f"{part}-{kind}-ubyte.gz"]) for part in ("train", "t10k")])
+        for kind in ("images-idx3", "labels-idx1")
+    )
     return images, labels.astype(np.int64)
 
 
-def _read_part(paths: dict[str, Path], prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    images = read_idx(paths[f"{prefix}-images-idx3-ubyte.gz"])
-    labels = read_idx(paths[f"{prefix}-labels-idx1-ubyte.gz"])
-    return images, labels
-
-
 def fetch() -> dict[str, Path]:
-    """Return the verified official files by name: the reader's own ones, else downloaded ones.
+    """Return the paths of the verified official files by name.
 
-    Raises DataError where a file of the reader's own is damaged (it is left alone), or where
-    a file is neither here nor to be downloaded.
+    A local copy is used if there is one, otherwise the file is downloaded.
+
+    Raises:
+        DataError: A local copy is damaged (it is left unchanged), or there is none and the download
+            fails.
+        ValueError: As in `local_folders`.
     """
     return {name: find_local_file(name) or _download(name) for name in FILES}
 
 
 def local_folders() -> list[Path]:
-    """Return the folders that may hold the reader's own copy, in the order they are looked at.
+    """Return the folders that may hold local copies, in the order in which they are searched.
 
-    Raises ValueError where the one that the reader names is none.
+    Raises:
+        ValueError: SIAMESE_DATA_DIR is set and is not a folder.
     """
     keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     folders = [settings.ROOT.parent / "shared", keras_home / "datasets"]
-    if own := os.environ.get(settings.DATA_VARIABLE):
-        if not Path(own).is_dir():
-            raise ValueError(f"{settings.DATA_VARIABLE} is {own}, which is no folder")
-        folders.insert(0, Path(own))
-    return [place for folder in folders for place in (folder / "fashion-mnist", folder)]
+    if data_dir := os.environ.get(settings.DATA_VARIABLE):
+        if not Path(data_dir).is_dir():
+            raise ValueError(f"{settings.DATA_VARIABLE} is {data_dir}, which is not a folder")
+        folders.insert(0, Path(data_dir))
+    return [path for folder in folders for path in (folder / "fashion-mnist", folder)]
 
 
 def find_local_file(name: str) -> Path | None:
-    """Return the reader's own copy of an official file, or None.
+    """Return the first local copy of an official file, or None.
 
-    Raises DataError where the first copy found is damaged.
+    Raises:
+        DataError: That copy is damaged.
     """
     for folder in local_folders():
         path = folder / name
@@ -109,7 +115,7 @@ def find_local_file(name: str) -> Path | None:
 
 
 def find_fault(path: Path) -> str:
-    """Return what is wrong with a copy of an official file, or an empty string."""
+    """Return what is wrong with a copy of an official file; an empty string if nothing is."""
     size, sha256 = FILES[path.name]
     try:
         if path.stat().st_size != size:
@@ -122,12 +128,12 @@ def find_fault(path: Path) -> str:
 
 
 def _download(name: str) -> Path:
-    """Return the file from the user cache; pooch fetches it where it is missing or damaged."""
-    with warnings.catch_warnings():  # it regrets the lack of a widget that nothing here wants
+    """Return an official file in the user's cache; download it if it is missing or damaged."""
+    with warnings.catch_warnings():  # tqdm warns that Jupyter widgets are not installed
         warnings.simplefilter("ignore")
         import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # its progress bar says enough
+    pooch.get_logger().setLevel("WARNING")  # the progress bar is enough
     folder = Path(pooch.os_cache("siamese-utils")) / "fashion-mnist"
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
     for source in SOURCES:
@@ -136,31 +142,37 @@ def _download(name: str) -> Path:
                 source + name, f"sha256:{FILES[name][1]}", name, folder, downloader=downloader
             )
             return Path(path)
-        except (OSError, ValueError):  # no network, no such file, a wrong hash: the next source
+        except (OSError, ValueError):  # no network, no such file, or a wrong hash
             continue
-    looked = ", ".join(str(place) for place in [*local_folders()[::2], folder])
+    searched = ", ".join(map(str, [*local_folders()[::2], folder]))
     raise DataError(
-        f"{name} is not in {looked} and could not be downloaded; "
+        f"{name} is not in {searched} and could not be downloaded; "
         f"put the four official files into a folder and set {settings.DATA_VARIABLE} to it"
     )
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Return the array of a gzipped IDX file of unsigned bytes.
+    """Read a gzipped IDX file of unsigned bytes.
 
-    Raises DataError where the header and the content disagree.
+    Returns:
+        An array of uint8, in the shape that the header declares.
+
+    Raises:
+        DataError: The file is not a complete gzip file, has no IDX header of unsigned bytes, or
+            has another length than its header declares.
     """
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is not a whole gzip file: {error}") from error
-    dimensions = content[3] if len(content) > 3 else 0
-    start = 4 + 4 * dimensions
-    if content[:3] != b"\0\0\x08" or not dimensions or len(content) < start:
-        raise DataError(f"{path} has no IDX header of unsigned bytes")
-    shape = np.frombuffer(content, ">i4", dimensions, offset=4)
+        raise DataError(f"{path} is not a complete gzip file ({error}); replace it") from error
+    num_dimensions = content[3] if len(content) > 3 else 0
+    start = 4 + 4 * num_dimensions
+    if content[:3] != b"\0\0\x08" or not num_dimensions or len(content) < start:
+        raise DataError(f"{path} has no IDX header of unsigned bytes; replace it")
+    shape = np.frombuffer(content, ">i4", num_dimensions, offset=4)
     if (shape < 0).any() or len(content) - start != shape.prod(dtype=np.int64):
         raise DataError(
-            f"{path} announces {shape.tolist()} values and holds {len(content) - start}"
+            f"{path} has {len(content) - start} bytes of data, but its header declares the shape "
+            f"{shape.tolist()}; replace it"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""Labels and a random generator in, index pairs out. A pair is two positions in the images."""
+"""Sampling of image pairs from labels. A pair is two indices into the images."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of images by index; `different` is 1.0 for a pair of two classes, else 0.0."""
+    """Pairs of images.
 
-    first: np.ndarray  # (pairs,) int
-    second: np.ndarray  # (pairs,) int
-    different: np.ndarray  # (pairs,) float32
+    Attributes:
+        first: (pairs,) int, index of the first image.
+        second: (pairs,) int, index of the second image.
+        different: (pairs,) float32, 0.0 for a positive pair (one class), 1.0 for a negative one.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    different: np.ndarray
 
     def __len__(self) -> int:
         return len(self.different)
@@ -19,52 +25,80 @@ class Pairs:
 
 @dataclass(frozen=True)
 class PairBatches:
-    """Training steps: each embeds a few images once and compares them in many pairs."""
+    """Training steps, each of which embeds a few images once and compares them in many pairs.
 
-    images: np.ndarray  # (steps, images) int32: indices of the images that a step embeds
-    pairs: np.ndarray  # (steps, pairs, 2) int32: positions within the step's images
-    different: np.ndarray  # (pairs,) float32, the same in every step
+    Attributes:
+        images: (steps, images) int32, indices of the images that a step embeds.
+        pairs: (steps, pairs, 2) int32, positions within the step's images.
+        different: (pairs,) float32, 0.0 or 1.0 as in `Pairs`; the same in every step.
+    """
+
+    images: np.ndarray
+    pairs: np.ndarray
+    different: np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 def sample_pairs(indices: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Pairs:
-    """Draw the study's pairs from the images at `indices`: half of one class, half of two.
+    """Sample the study's pairs: half positive, half negative.
 
-    For each class and each position i of the class's list: the positive pair (i, i + 1), and
-    the negative pair (i, i of another class drawn at random), up to the smallest class's size
-    minus 1. `labels` are those of the whole data set. Source: Hou 2019, after the Keras
-    example of a Siamese network. Raises ValueError for fewer than two classes or images a class.
+    For each class and each position i in the list of its images, the pairs are (i, i + 1) and (i, i
+    of a random other class). All lists are cut to the size of the smallest class.
+
+    Args:
+        indices: Indices of the images to pair.
+        labels: Labels of all images of the data set.
+        rng: Random generator.
+
+    Returns:
+        The positive pairs, then the negative pairs. Source: Hou 2019, after the Keras example of a
+        Siamese network.
+
+    Raises:
+        ValueError: There are fewer than two classes, or fewer than two images in one of them.
     """
-    columns = _class_columns(indices, labels)  # (classes, n)
+    columns = _class_columns(indices, labels)
     num_classes, n = columns.shape
     position = np.tile(np.arange(n - 1), num_classes)
-    own = np.repeat(np.arange(num_classes), n - 1)
-    other = _sample_other_class(own, num_classes, rng)
-    anchor = columns[own, position]
-    partner = np.concatenate([columns[own, position + 1], columns[other, position]])
+    own_class = np.repeat(np.arange(num_classes), n - 1)
+    other_class = _sample_other_class(own_class, num_classes, rng)
+    anchor = columns[own_class, position]
+    partner = np.concatenate([columns[own_class, position + 1], columns[other_class, position]])
     return Pairs(np.tile(anchor, 2), partner, np.repeat(np.float32([0, 1]), len(anchor)))
 
 
 def sample_pair_batches(
     indices: np.ndarray, labels: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> PairBatches:
-    """Draw one epoch of the study's pairs, cut into steps of at most `batch` pairs.
+    """Sample the study's pairs for one epoch, grouped into steps.
 
-    A step takes the same stretch of each class's list, so that all its pairs are formed from few
-    images: a network that embeds each of them once does a quarter of the work. The lists are
-    shuffled first. Pairs at the lists' ends that do not fill a step are left out. Raises
-    ValueError as `draw_pairs` does, and for a batch too small for one pair of each kind and class.
+    The list of each class is shuffled. A step takes the same positions of each list, so its pairs
+    consist of few images: a network that embeds each image once does a quarter of the work. Pairs
+    at the end of the lists that do not fill a step are left out.
+
+    Args:
+        indices: Indices of the images to pair.
+        labels: Labels of all images of the data set.
+        batch_size: Pairs in a step, at most.
+        rng: Random generator.
+
+    Raises:
+        ValueError: As in `sample_pairs`, or `batch_size` is too small for one positive and one
+            negative pair of each class.
     """
     columns = rng.permuted(_class_columns(indices, labels), axis=1)
     num_classes, n = columns.shape
-    length = min(batch_size // (2 * num_classes), n - 1)  # positions of a class in a step
+    length = min(batch_size // (2 * num_classes), n - 1)  # pairs of each class and kind in a step
     if length < 1:
-        raise ValueError(f"a batch of {batch_size} pairs is too small for {num_classes} classes")
+        raise ValueError(
+            f"a batch of {batch_size} pairs is too small for {num_classes} classes; "
+            f"use {2 * num_classes} or more"
+        )
     starts = np.arange(0, n - length, length)
-    stretch = starts[:, np.newaxis] + np.arange(length + 1)
-    images = columns[:, stretch].transpose(1, 0, 2)  # (steps, classes, length + 1)
+    positions = starts[:, np.newaxis] + np.arange(length + 1)
+    images = columns[:, positions].transpose(1, 0, 2)  # (steps, classes, length + 1)
     return PairBatches(
         images.reshape(len(starts), -1).astype(np.int32),
         _pairs_in_batches(len(starts), num_classes, length, rng),
@@ -72,53 +106,60 @@ def sample_pair_batches(
     )
 
 
-def shuffle_batches(blocks: PairBatches, rng: np.random.Generator) -> PairBatches:
-    """Return the same steps in another order."""
-    order = rng.permutation(len(blocks))
-    return PairBatches(blocks.images[order], blocks.pairs[order], blocks.different)
+def shuffle_batches(batches: PairBatches, rng: np.random.Generator) -> PairBatches:
+    """Return the same steps in random order."""
+    order = rng.permutation(len(batches))
+    return PairBatches(batches.images[order], batches.pairs[order], batches.different)
 
 
 def concatenate_batches(epochs: list[PairBatches]) -> PairBatches:
-    """Return the steps of several epochs, one after the other."""
+    """Return the steps of several epochs, one epoch after the other."""
     images = np.concatenate([epoch.images for epoch in epochs])
     pairs = np.concatenate([epoch.pairs for epoch in epochs])
     return PairBatches(images, pairs, epochs[0].different)
 
 
-def distances(embeddings: np.ndarray, drawn: Pairs) -> np.ndarray:
-    """Return the Euclidean distance of each pair: embeddings (images, dimensions) -> (pairs,).
+def distances(embeddings: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Compute the Euclidean distance of each pair.
 
-    A distance is at least the root of 1e-7, as the networks' own (`losses.euclidean_distance`).
+    Args:
+        embeddings: (images, dimensions).
+        pairs: Pairs of rows of `embeddings`.
+
+    Returns:
+        (pairs,), at least the square root of 1e-7, as in `losses.euclidean_distance`.
     """
-    gap = embeddings[drawn.first] - embeddings[drawn.second]
-    return np.sqrt(np.maximum(np.square(gap).sum(axis=1), 1e-7))
+    difference = embeddings[pairs.first] - embeddings[pairs.second]
+    return np.sqrt(np.maximum(np.square(difference).sum(axis=1), 1e-7))
 
 
 def _class_columns(indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (classes, size of the smallest class): the images of each class, cut to one length."""
-    lists = [indices[labels[indices] == c] for c in np.unique(labels[indices])]
-    if len(lists) < 2:
-        raise ValueError(f"pairs need two classes or more, got {len(lists)}")
-    n = min(len(members) for members in lists)
+    """Return the images of each class, cut to the smallest class: (classes, images of a class)."""
+    by_class = [indices[labels[indices] == c] for c in np.unique(labels[indices])]
+    if len(by_class) < 2:
+        raise ValueError(f"pairs need two classes or more, not {len(by_class)}")
+    n = min(len(members) for members in by_class)
     if n < 2:
-        raise ValueError("pairs need two images or more of each class")
-    return np.stack([members[:n] for members in lists])
+        raise ValueError(f"pairs need two images or more of each class, not {n}")
+    return np.stack([members[:n] for members in by_class])
 
 
-def _sample_other_class(own: np.ndarray, num_classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Return for each class number another one, all others being equally likely."""
-    return (own + rng.integers(1, num_classes, size=own.shape)) % num_classes
+def _sample_other_class(
+    own_class: np.ndarray, num_classes: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Sample a different class for each class number, all others being equally likely."""
+    return (own_class + rng.integers(1, num_classes, size=own_class.shape)) % num_classes
 
 
 def _pairs_in_batches(
     num_steps: int, num_classes: int, length: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return (steps, pairs, 2): positions within a step, its positive pairs first."""
-    own = np.repeat(np.arange(num_classes), length)
+    """Sample positions within each step's images, (steps, pairs, 2), positive pairs first."""
+    own_class = np.repeat(np.arange(num_classes), length)
     position = np.tile(np.arange(length), num_classes)
-    anchor = own * (length + 1) + position
-    other = _sample_other_class(np.tile(own, (num_steps, 1)), num_classes, rng)
+    anchor = own_class * (length + 1) + position
+    other_class = _sample_other_class(np.tile(own_class, (num_steps, 1)), num_classes, rng)
     positive = np.stack([anchor, anchor + 1], axis=-1)
-    negative = np.stack(np.broadcast_arrays(anchor, other * (length + 1) + position), axis=-1)
+    negative = np.stack(np.broadcast_arrays(anchor, other_class * (length + 1) + position), axis=-1)
     positive = np.broadcast_to(positive, negative.shape)
     return np.concatenate([positive, negative], axis=1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Classes that do not exist, made of images of those that do: new outlines to tell apart."""
+"""Synthetic classes, whose images are combined from images of two real classes."""
 
 from collections.abc import Mapping
 
@@ -15,67 +15,87 @@ def sample_steps(
     size: int,
     num_synthetic: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the images of training steps: so many of each class, and of new ones each time.
+    """Sample the images of training steps, from all real classes and new synthetic ones.
 
-    images: (images, h, w, c) uint8; labels: (images,); size: images of each class in a step;
-    made_up: number of made-up classes in a step; turned: of classes that are a real one, turned.
-    Returns (steps, batch, h, w, c) uint8 and labels (steps, batch), which hold within a step:
-    0, 1, ... for the classes, then the new ones.
+    Args:
+        images: (images, height, width, channels) uint8.
+        labels: (images,), the class of each image.
+        rng: Random generator.
+        steps: Number of steps.
+        size: Images of each class in a step.
+        num_synthetic: Synthetic classes in a step; each step has others.
+
+    Returns:
+        Images (steps, batch, height, width, channels) uint8, and labels (steps, batch): 0, 1, ...
+        for the real classes, then for the synthetic ones, which are new in each step.
     """
-    members = {int(c): images[labels == c] for c in np.unique(labels)}
-    drawn = [
-        np.concatenate([
-            *(of[rng.integers(len(of), size=size)] for of in members.values()),
-            *(sample_class(members, rng, size) for _ in range(num_synthetic)),
-        ])
-        for _ in range(steps)
-    ]  # fmt: skip
-    number = len(members) + num_synthetic
-    return np.stack(drawn), np.tile(np.repeat(np.arange(number), size), (steps, 1))
+    images_by_class = {int(c): images[labels == c] for c in np.unique(labels)}
+    batches = []
+    for _ in range(steps):
+        real = [c[rng.integers(len(c), size=size)] for c in images_by_class.values()]
+        synthetic = [sample_class(images_by_class, rng, size) for _ in range(num_synthetic)]
+        batches.append(np.concatenate(real + synthetic))
+    num_classes = len(images_by_class) + num_synthetic
+    return np.stack(batches), np.tile(np.repeat(np.arange(num_classes), size), (steps, 1))
 
 
 def sample_class(
-    members: Mapping[int, np.ndarray], rng: np.random.Generator, size: int
+    images_by_class: Mapping[int, np.ndarray], rng: np.random.Generator, size: int
 ) -> np.ndarray:
-    """Draw images of one class that does not exist: (size, h, w, c) uint8.
+    """Sample images of one synthetic class.
 
-    members: the images of each class, (images, h, w, c) uint8. Images of two classes are joined in
-    one of JOINS; half of the classes are then turned, and half made narrower or lower. All that is
-    drawn at random is the same for all images of the class.
+    Images of two real classes are joined by one of JOINS. Half of the synthetic classes are then
+    rotated, and half squeezed along one axis. All images of a class are made with the same
+    parameters.
+
+    Args:
+        images_by_class: (images, height, width, channels) uint8 for each real class.
+        rng: Random generator.
+        size: Number of images.
+
+    Returns:
+        (size, height, width, channels) uint8.
     """
-    one, other = rng.choice(sorted(members), size=2, replace=False)
-    a, b = (members[c][rng.integers(len(members[c]), size=size)] for c in (one, other))
-    made = join(a, b, JOINS[rng.integers(len(JOINS))], rng.uniform(0.3, 0.7))
+    classes = rng.choice(sorted(images_by_class), size=2, replace=False)
+    a, b = (images_by_class[c][rng.integers(len(images_by_class[c]), size=size)] for c in classes)
+    joined = join(a, b, JOINS[rng.integers(len(JOINS))], rng.uniform(0.3, 0.7))
     if rng.random() < 0.5:
-        made = rotate(made, int(rng.integers(1, 4)))
+        joined = rotate(joined, int(rng.integers(1, 4)))
     if rng.random() < 0.5:
-        made = squeeze(made, int(rng.integers(1, 3)), rng.uniform(0.6, 1))
-    return made
+        joined = squeeze(joined, int(rng.integers(1, 3)), rng.uniform(0.6, 1))
+    return joined
 
 
-def join(a: np.ndarray, b: np.ndarray, how: str, cut: float) -> np.ndarray:
-    """Join images pixel by pixel, (images, h, w, c) each; cut: share of the image before it, 0..1."""
-    if how == "union":
+def join(a: np.ndarray, b: np.ndarray, method: str, share: float) -> np.ndarray:
+    """Join two batches of images pixel by pixel.
+
+    Args:
+        a: (images, height, width, channels).
+        b: As `a`.
+        method: One of JOINS.
+        share: Share of the height or width that comes from `a`, 0..1, if the method has two parts.
+    """
+    if method == "union":
         return np.maximum(a, b)
-    if how == "one without the other":
+    if method == "one without the other":
         return np.where(b > 0, 0, a).astype(a.dtype)
-    axis = 1 if how == "top and bottom" else 2
-    place = np.arange(a.shape[axis]) < round(cut * a.shape[axis])
-    return np.where(place.reshape([-1 if i == axis else 1 for i in range(a.ndim)]), a, b)
+    axis = 1 if method == "top and bottom" else 2
+    from_a = np.arange(a.shape[axis]) < round(share * a.shape[axis])
+    return np.where(from_a.reshape([-1 if i == axis else 1 for i in range(a.ndim)]), a, b)
 
 
 def rotate(images: np.ndarray, quarters: int) -> np.ndarray:
-    """Turn images by so many right angles; by two where their sides differ."""
+    """Rotate images by a number of right angles; always by two if they are not square."""
     if images.shape[1] != images.shape[2]:
         quarters = 2
     return np.rot90(images, quarters, axes=(1, 2))
 
 
 def squeeze(images: np.ndarray, axis: int, share: float) -> np.ndarray:
-    """Shrink images along an axis towards its middle, to a share of their length; the rest is 0."""
+    """Shrink images along an axis, towards the middle, to a share of their length; pad with 0."""
     length = images.shape[axis]
     middle = (length - 1) / 2
     source = np.rint((np.arange(length) - middle) / share + middle).astype(int)
     inside = (source >= 0) & (source < length)
-    found = np.take(images, np.clip(source, 0, length - 1), axis=axis)
-    return found * inside.reshape([-1 if i == axis else 1 for i in range(images.ndim)])
+    shrunk = np.take(images, np.clip(source, 0, length - 1), axis=axis)
+    return shrunk * inside.reshape([-1 if i == axis else 1 for i in range(images.ndim)])

@@ -1,51 +1,59 @@
-"""Embeddings that need no training on pairs: images in, vectors out, to be compared by distance."""
+"""Baseline embeddings, which are not trained on pairs: raw pixels, foreground mask and PCA."""
 
 from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
 
-Embed = Callable[[np.ndarray], np.ndarray]  # images (images, h, w, c) uint8 -> (images, dimensions)
+# images (images, height, width, channels) uint8 -> embeddings (images, dimensions)
+Embed = Callable[[np.ndarray], np.ndarray]
 
-NUM_COMPONENTS = 50  # of the PCA
-BLUR_SIGMA = 2.0  # pixels: standard deviation of the silhouette's blur
+NUM_COMPONENTS = 50  # principal components
+BLUR_SIGMA = 2.0  # pixels: standard deviation of the Gaussian blur of the foreground mask
 
 
 def fit_pixels(_: np.ndarray) -> Embed:
-    """Return the pixels as they are; there is nothing to fit."""
+    """Return `pixels`, which needs no fitting."""
     return pixels
 
 
 def fit_foreground_mask(_: np.ndarray) -> Embed:
-    """Return the blurred outlines; there is nothing to fit."""
+    """Return `foreground_mask`, which needs no fitting."""
     return foreground_mask
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Return the images as vectors of 0..1: (images, h, w, c) uint8 -> (images, h w c) float32."""
+    """Return images as vectors of float32 pixel values in 0..1."""
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
 def foreground_mask(images: np.ndarray) -> np.ndarray:
-    """Return the blurred outlines, 0..1: where there is anything at all. Shapes as in `pixels`."""
-    drawn = (images.max(axis=-1) > 0).astype(np.float32)
-    blurred = ndimage.gaussian_filter(drawn, sigma=(0, BLUR_SIGMA, BLUR_SIGMA))
+    """Return blurred foreground masks: 1 where a pixel is not black.
+
+    Args:
+        images: (images, height, width, channels).
+
+    Returns:
+        (images, height * width) float32, 0..1.
+    """
+    mask = (images.max(axis=-1) > 0).astype(np.float32)
+    blurred = ndimage.gaussian_filter(mask, sigma=(0, BLUR_SIGMA, BLUR_SIGMA))
     return blurred.reshape(len(images), -1)
 
 
 def fit_pca(images: np.ndarray) -> Embed:
-    """Fit the first 50 principal components of the pixels and return the projection onto them."""
+    """Fit a PCA of the pixels and return the projection onto its first components."""
     from sklearn.decomposition import PCA
 
     components = min(NUM_COMPONENTS, len(images), images[0].size)
-    projection = PCA(components, svd_solver="covariance_eigh").fit(pixels(images))
-    return lambda others: projection.transform(pixels(others))
+    pca = PCA(components, svd_solver="covariance_eigh").fit(pixels(images))
+    return lambda others: pca.transform(pixels(others))
 
 
 def to_unit_length(embed: Embed) -> Embed:
-    """Return the embedding scaled to length 1, so that Euclidean distance orders as cosine does.
+    """Return an embedding scaled to length 1, so that the Euclidean distance is sqrt(2 - 2 cos).
 
-    D = sqrt(2 - 2 cos). An embedding of nothing but zeros stays where it is.
+    Euclidean distance then orders pairs as cosine similarity does. A zero vector remains zero.
     """
 
     def embed_to_unit_length(images: np.ndarray) -> np.ndarray:
@@ -56,7 +64,7 @@ def to_unit_length(embed: Embed) -> Embed:
     return embed_to_unit_length
 
 
-# name -> training images -> embed
+# name -> function that takes the training images and returns an embedding
 BASELINES: dict[str, Callable[[np.ndarray], Embed]] = {
     "raw pixels": fit_pixels,
     "silhouette": fit_foreground_mask,

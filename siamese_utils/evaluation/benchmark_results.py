@@ -1,7 +1,7 @@
-"""What a benchmark of several ways says: seconds, ratios, and how near they come to the limit.
+"""Results of the benchmark of training methods: seconds, speed-ups, and shares of the peak speed.
 
-Each way was measured once in each round, one after the other: ratios are taken inside a round, and
-a figure is the median over the rounds, beside the lowest and the highest.
+Each round measured every method once, one after the other. Ratios are taken within a round, and
+every result is the median over the rounds.
 """
 
 import json
@@ -11,46 +11,59 @@ import pandas as pd
 from siamese_utils import settings
 
 PRECISIONS = ("float32", "bfloat16")
-STUDY_CODE = "Keras, two towers, float32"  # the way of 2019
+STUDY_CODE = "Keras, two towers, float32"  # the 2019 implementation
 
 
 def read() -> tuple[pd.DataFrame, dict[str, object]]:
-    """Return the rounds, a row for each way, and the machine. Raises FileNotFoundError."""
+    """Read the benchmark's files.
+
+    Returns:
+        A table with a row per method and round, and the description of the machine.
+
+    Raises:
+        FileNotFoundError: The benchmark has not been run.
+    """
     machine = json.loads((settings.BENCHMARK / "machine.json").read_text(encoding="utf-8"))
     return pd.read_csv(settings.BENCHMARK / "epochs.csv"), machine
 
 
 def seconds(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return the seconds of an epoch of each way: a row each, columns median, lowest, highest."""
+    """Compute the seconds per epoch: a row per method, columns median, lowest, highest."""
     return _over_rounds(_by_round(epochs))
 
 
-def speedup(epochs: pd.DataFrame, than: str = STUDY_CODE) -> pd.DataFrame:
-    """Return how many times as fast as another each way is; shape as of `seconds`."""
+def speedup(epochs: pd.DataFrame, reference: str = STUDY_CODE) -> pd.DataFrame:
+    """Compute the speed of each method divided by that of a reference; columns as in `seconds`."""
     by_round = _by_round(epochs)
-    return _over_rounds(by_round.rdiv(by_round[than], axis=0))
+    return _over_rounds(by_round.rdiv(by_round[reference], axis=0))
 
 
 def share_of_peak(epochs: pd.DataFrame, operations: float) -> pd.Series:
-    """Return how much of the speed of a matrix product each way reaches, in %: a figure each.
+    """Compute the speed of each method in % of the speed of a matrix product.
 
-    operations: floating-point ones of a training pass of one image. The limit is that of the way's
-    own precision in the same round, and the figure the median over the rounds.
+    Args:
+        epochs: As `read` returns it.
+        operations: Floating-point operations of a training pass of one image.
+
+    Returns:
+        The median over the rounds, per method. The matrix product has the precision of the method
+        and was measured in the same round.
     """
     parts = []
-    for kind in PRECISIONS:
-        of_kind = epochs[epochs["way"].str.contains(kind)]
-        speed = operations * of_kind["passes"] / of_kind["seconds"]
-        parts.append(of_kind.assign(share=100 * speed / of_kind[f"peak {kind}"]))
+    for precision in PRECISIONS:
+        rows = epochs[epochs["way"].str.contains(precision)]
+        speed = operations * rows["passes"] / rows["seconds"]
+        parts.append(rows.assign(share=100 * speed / rows[f"peak {precision}"]))
     shares = pd.concat(parts).groupby("way")["share"].median()
     return shares[epochs["way"].unique()]
 
 
 def _by_round(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the seconds per epoch: a row per round, a column per method."""
     table = epochs.pivot(index="round", columns="way", values="seconds")
     return table[epochs["way"].unique()]
 
 
 def _over_rounds(by_round: pd.DataFrame) -> pd.DataFrame:
-    found = by_round.agg(["median", "min", "max"]).T
-    return found.set_axis(["median", "lowest", "highest"], axis="columns").rename_axis("way")
+    summary = by_round.agg(["median", "min", "max"]).T
+    return summary.set_axis(["median", "lowest", "highest"], axis="columns").rename_axis("way")

@@ -1,6 +1,7 @@
-"""From a distance to the probability that two images show one class, and how good that is.
+"""Calibration: the probability that a pair of a given distance is positive, and its quality.
 
-Same pairs and different pairs weigh half each, whatever their numbers.
+A positive pair shows one class, a negative pair two. Both kinds have the same total weight, whatever
+their numbers.
 """
 
 from __future__ import annotations
@@ -20,107 +21,136 @@ from siamese_utils.evaluation.roc_curve import RELIABILITY_BINS
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """The probability of "same" at each distance: a logistic curve (Platt 1999)."""
+    """A logistic curve from distances to probabilities of a positive pair (Platt 1999).
+
+    Attributes:
+        slope: Change of the log-odds per unit of distance, 0 or less.
+        intercept: Log-odds at distance 0.
+    """
 
     slope: float
     intercept: float
 
     def __call__(self, distance: np.ndarray) -> np.ndarray:
-        """Return the probabilities, 0..1, of the shape of the distances."""
+        """Return the probabilities, 0..1, in the shape of the distances."""
         return expit(self.logit(distance))
 
     @property
     def threshold(self) -> float:
-        """The distance at which both are as probable; below 0 where distance tells nothing."""
+        """The distance of probability 0.5; -1, which accepts no pair, if the slope is 0."""
         return -self.intercept / self.slope if self.slope < 0 else -1.0
 
     def logit(self, distance: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the odds."""
+        """Return the log-odds, in the shape of the distances."""
         return np.asarray(distance) * self.slope + self.intercept
 
 
-def fit(distance: np.ndarray, same: np.ndarray, number: int) -> PlattScaling:
-    """Fit the probability to judged pairs.
+def fit(distance: np.ndarray, positive: np.ndarray, number: int) -> PlattScaling:
+    """Fit a logistic curve to labelled pairs.
 
-    distance, same: (pairs,), of both kinds; number: how many independent pairs of each kind they
-    are taken for, since pairs share images. Platt's targets are then 1 / (number + 2) and
-    (number + 1) / (number + 2), and no few pairs make it certain. Where same pairs are no nearer
-    than different ones it is a half at every distance. Source: Platt 1999, section 2.2.
+    The targets are (number + 1) / (number + 2) for positive and 1 / (number + 2) for negative pairs,
+    so that few pairs do not give probabilities of 0 and 1.
+
+    Args:
+        distance: (pairs,).
+        positive: (pairs,) bool, with both values present.
+        number: Pairs of each kind, counted as if independent: pairs that share images are not.
+
+    Returns:
+        The curve; probability 0.5 at every distance if positive pairs are not closer than negative
+        ones. Source: Platt 1999, section 2.2.
     """
-    unit = distance.std()
-    if unit <= 1e-9 * distance.mean():  # all distances are equal, but for rounding
+    scale = distance.std()
+    if scale <= 1e-9 * distance.mean():  # The distances are equal but for rounding.
         return PlattScaling(0.0, 0.0)
-    # distances are divided by it, since the solver stops early where they are small
-    share = np.where(same, number + 1, 1) / (number + 2)  # of a pair that is counted as the same
-    weight = number * np.where(same, 1 / same.sum(), 1 / (~same).sum())
-    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(
-        np.tile(distance / unit, 2)[:, np.newaxis],
+    target = np.where(positive, number + 1, 1) / (number + 2)
+    weight = number * np.where(positive, 1 / positive.sum(), 1 / (~positive).sum())
+    # The solver takes no targets between 0 and 1, so each pair enters with both labels. It stops too
+    # early if distances are small, so they are scaled.
+    model = LogisticRegression(C=np.inf, max_iter=1000).fit(
+        np.tile(distance / scale, 2)[:, np.newaxis],
         np.repeat([True, False], len(distance)),
-        sample_weight=np.concatenate([weight * share, weight * (1 - share)]),
+        sample_weight=np.concatenate([weight * target, weight * (1 - target)]),
     )
-    slope = float(fitted.coef_[0, 0] / unit)
-    return PlattScaling(slope, float(fitted.intercept_[0])) if slope < 0 else PlattScaling(0.0, 0.0)
+    slope = float(model.coef_[0, 0] / scale)
+    return PlattScaling(slope, float(model.intercept_[0])) if slope < 0 else PlattScaling(0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationTest:
-    """A probability, and all pairs of some classes that it is held against."""
+    """A test of predicted probabilities on all pairs of some classes.
+
+    Attributes:
+        probability: The curve to test.
+        pairs: The distances of the test pairs.
+        classes: The classes whose pairs count.
+    """
 
     probability: PlattScaling
     pairs: PairHistogram
     classes: tuple[int, ...]
 
     def scores(self) -> dict[str, float]:
-        """Return how good the probability is.
+        """Compute the quality of the probabilities.
 
-        The log-loss and the Brier score, of which a coin has 0.693 and 0.25; the confidence, which
-        is the mean probability of the more probable answer; and the accuracy, the share of such
-        answers that are right. The log-loss in bits, divided by log 2, is the Cllr of speaker
-        recognition (Brümmer and du Preez 2006), since both kinds of pairs weigh the same.
+        Returns:
+            The log-loss and the Brier score, which are 0.693 and 0.25 if every probability is 0.5;
+            the confidence, the mean probability of the more probable label; and the accuracy, the
+            share of pairs for which this label is right. The log-loss divided by log 2 is the Cllr
+            of speaker recognition (Brümmer and du Preez 2006), since both kinds have equal weight.
         """
-        same, different = self.pairs.shares_by_label(self.classes)
+        positive, negative = self.pairs.shares_by_label(self.classes)
         logit = self.probability.logit(self._distances)
-        stated = expit(logit)
+        predicted = expit(logit)
         curve = self.pairs.curve_of_classes(self.classes)
         return {
-            "log-loss": -float(same @ log_expit(logit) + different @ log_expit(-logit)) / 2,
-            "Brier": float(same @ (1 - stated) ** 2 + different @ stated**2) / 2,
-            "confidence": float((same + different) @ np.maximum(stated, 1 - stated)) / 2,
+            "log-loss": -float(positive @ log_expit(logit) + negative @ log_expit(-logit)) / 2,
+            "Brier": float(positive @ (1 - predicted) ** 2 + negative @ predicted**2) / 2,
+            "confidence": float((positive + negative) @ np.maximum(predicted, 1 - predicted)) / 2,
             "accuracy": curve.accuracy(self.probability.threshold),
         }
 
     def reliability(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the stated probability and the share of same pairs, in ten bins of the former: (bins,) each."""
-        same, different = self.pairs.shares_by_label(self.classes)
-        stated = self.probability(self._distances)
-        place = np.minimum((stated * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
-        share, of_same, of_stated = (
-            np.bincount(place, weights=weight, minlength=RELIABILITY_BINS)
-            for weight in (same + different, same, stated * (same + different))
+        """Compute a reliability diagram with ten bins of equal width.
+
+        Returns:
+            The mean predicted probability and the share of positive pairs in each bin, (bins,) each;
+            NaN in an empty bin.
+        """
+        positive, negative = self.pairs.shares_by_label(self.classes)
+        predicted = self.probability(self._distances)
+        bins = np.minimum((predicted * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+        total, total_positive, total_predicted = (
+            np.bincount(bins, weights=weights, minlength=RELIABILITY_BINS)
+            for weights in (positive + negative, positive, predicted * (positive + negative))
         )
         with np.errstate(invalid="ignore"):
-            return of_stated / share, of_same / share
+            return total_predicted / total, total_positive / total
 
     @property
     def _distances(self) -> np.ndarray:
-        """The distance in the middle of each bin."""
-        return self.pairs.step * (np.arange(self.pairs.counts.shape[2]) + 0.5)
+        """The distance in the middle of each bin of the histogram."""
+        return self.pairs.bin_width * (np.arange(self.pairs.counts.shape[2]) + 0.5)
 
 
 def calibration_tests(
-    ways: Mapping[str, Sequence[PairDistances]], dataset: Dataset
+    distances: Mapping[str, Sequence[PairDistances]], dataset: Dataset
 ) -> dict[tuple[str, str], list[CalibrationTest]]:
-    """Return the probabilities fitted to each encoder's validation pairs, held against test pairs.
+    """Fit probabilities to each encoder's validation pairs and test them on its test pairs.
 
-    (encoder, test set) -> one for each seed.
+    Args:
+        distances: Encoder -> its distances, one entry per seed.
+        dataset: The images that were compared.
+
+    Returns:
+        (encoder, test set) -> one test per seed.
     """
-    found: dict[tuple[str, str], list[CalibrationTest]] = {}
-    for name, of_seeds in ways.items():
-        for one in of_seeds:
-            distance, different = one.labelled_distances("validation")
-            fitted = fit(distance, ~different, len(distance) // 2)
-            for pair_set, classes in dataset.classes_of.items():
-                found.setdefault((name, pair_set), []).append(
-                    CalibrationTest(fitted, one.all_pairs, classes)
-                )
-    return found
+    tests: dict[tuple[str, str], list[CalibrationTest]] = {}
+    for name, seeds in distances.items():
+        for result in seeds:
+            distance, negative = result.labelled_distances("validation")
+            probability = fit(distance, ~negative, len(distance) // 2)
+            for test_set, classes in dataset.classes_of.items():
+                test = CalibrationTest(probability, result.all_pairs, classes)
+                tests.setdefault((name, test_set), []).append(test)
+    return tests

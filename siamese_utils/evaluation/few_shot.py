@@ -1,4 +1,4 @@
-"""Classes learned from a few examples: episodes of nearest class means among embeddings."""
+"""Few-shot classification: episodes with a nearest-class-mean classifier on embeddings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,63 +14,84 @@ from siamese_utils.evaluation.pair_histogram import assign_groups
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
-SHOTS = (1, 5)  # examples of each class
-NUM_QUERIES = 15  # images of each class to name in an episode
+SHOTS = (1, 5)  # labelled examples of each class
+NUM_QUERIES = 15  # images of each class to classify in an episode
 NUM_EPISODES = 600
-MAX_IMAGES = 1000  # of each class, the first ones
-MAX_GROUPS = 20  # of images, or as many as have enough of each class for an episode
+MAX_IMAGES = 1000  # of each class: the first ones of the data set
+MAX_GROUPS = 20  # groups of images; fewer if a group would be too small for an episode
 
 
 def accuracies(
-    runs: Mapping[str, Sequence[TrainingResult]],
-    recipes: Sequence[SmallEncoderConfig],
+    results: Mapping[str, Sequence[TrainingResult]],
+    ensemble_configs: Sequence[SmallEncoderConfig],
     dataset: Dataset,
 ) -> pd.DataFrame:
-    """Return how many images of unseen classes encoders name rightly from few examples, in %.
+    """Measure the few-shot accuracy of encoders on the unseen classes, in %.
 
-    runs: encoder -> its trainings, one a seed; recipes: those of the recipe for unseen classes;
-    what has learned less stands beside them. Rows encoders, columns 1-shot, 5-shot. All meet the
-    same episodes.
+    All encoders are evaluated on the same episodes.
+
+    Args:
+        results: Encoder -> its training runs, one per seed.
+        ensemble_configs: Configs of the ensemble, one per seed.
+        dataset: The images.
+
+    Returns:
+        A row per encoder, baselines included; columns 1-shot and 5-shot.
     """
-    chosen = [np.flatnonzero(dataset.labels == c)[:MAX_IMAGES] for c in dataset.unseen]
-    rows = np.concatenate(chosen)
+    members = [np.flatnonzero(dataset.labels == c)[:MAX_IMAGES] for c in dataset.unseen]
+    rows = np.concatenate(members)
     labels = dataset.labels[rows]
-    number = min(MAX_GROUPS, min(map(len, chosen)) // (max(SHOTS) + NUM_QUERIES))
-    groups = assign_groups(labels, number)
-    found: dict[str, dict[str, Measurement]] = {}
-    for name, of_seeds in _embed(runs, recipes, dataset, rows).items():
+    num_groups = min(MAX_GROUPS, min(map(len, members)) // (max(SHOTS) + NUM_QUERIES))
+    groups = assign_groups(labels, num_groups)
+    table: dict[str, dict[str, Measurement]] = {}
+    for name, embeddings in _embed(results, ensemble_configs, dataset, rows).items():
+        table[name] = {}
         for shots in SHOTS:
-            shares = np.array([
+            by_group = np.array([
                 group_accuracies(e, labels, groups, shots, NUM_EPISODES, np.random.default_rng(0))
-                for e in of_seeds
+                for e in embeddings
             ])  # fmt: skip
-            accuracy = Measurement(100 * shares.mean(axis=1), 100 * shares, "%")
-            found.setdefault(name, {})[f"{shots}-shot"] = accuracy
-    return pd.DataFrame(found).T.rename_axis(index="encoder", columns="shots")
+            accuracy = Measurement(100 * by_group.mean(axis=1), 100 * by_group, "%")
+            table[name][f"{shots}-shot"] = accuracy
+    return pd.DataFrame(table).T.rename_axis(index="encoder", columns="shots")
 
 
 def episode_accuracies(
     embeddings: np.ndarray, labels: np.ndarray, shots: int, episodes: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the share of rightly named images in each episode, (episodes,) of 0..1.
+    """Compute the accuracy of each episode.
 
-    embeddings: (images, dimensions); labels: (images,). An episode draws `shots` examples and 15
-    other images of every class, and names each of these by the nearest mean of examples. With the
-    same generator state, other embeddings of the same images meet the same episodes. Source:
-    Vinyals et al. 2016 (episodes), Snell, Swersky, Zemel 2017 (means). Raises ValueError where a
-    class has too few images.
+    An episode samples labelled examples and 15 query images of every class, and classifies each
+    query by the nearest class mean of the examples. The sampled images depend only on the labels and
+    the generator. Sources: Vinyals et al. 2016 (episodes), Snell et al. 2017 (class means).
+
+    Args:
+        embeddings: (images, dimensions).
+        labels: (images,).
+        shots: Labelled examples of each class.
+        episodes: Number of episodes.
+        rng: Random number generator.
+
+    Returns:
+        (episodes,) accuracies, 0..1.
+
+    Raises:
+        ValueError: A class has too few images.
     """
     members = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    needed = shots + NUM_QUERIES
-    if min(map(len, members)) < needed:
-        raise ValueError(f"an episode needs {needed} images of each class")
+    needed, smallest = shots + NUM_QUERIES, min(map(len, members))
+    if smallest < needed:
+        raise ValueError(
+            f"an episode needs {needed} images of each class, but a class has {smallest}; "
+            "add images or lower the number of shots"
+        )
     accuracy = np.empty(episodes)
     truth = np.repeat(np.arange(len(members)), NUM_QUERIES)
     for episode in range(episodes):
-        drawn = np.stack([rng.choice(rows, needed, replace=False) for rows in members])
-        means = embeddings[drawn[:, :shots]].mean(axis=1)  # (classes, dimensions)
-        asked = embeddings[drawn[:, shots:].ravel()]  # (classes x 15, dimensions)
-        distance = np.linalg.norm(asked[:, np.newaxis] - means, axis=2)
+        sampled = np.stack([rng.choice(rows, needed, replace=False) for rows in members])
+        means = embeddings[sampled[:, :shots]].mean(axis=1)  # (classes, dimensions)
+        queries = embeddings[sampled[:, shots:].ravel()]  # (classes x 15, dimensions)
+        distance = np.linalg.norm(queries[:, np.newaxis] - means, axis=2)
         accuracy[episode] = np.mean(distance.argmin(axis=1) == truth)
     return accuracy
 
@@ -83,37 +104,53 @@ def group_accuracies(
     episodes: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return the mean accuracy of episodes inside each group of images, (groups,) of 0..1.
+    """Compute the mean accuracy of the episodes inside each group of images.
 
-    groups: (images,) of 0, 1, ...; episodes: of all groups together, each having as many. The
-    groups share no image, so their spread is that of accuracies on other images of the same kind.
+    The groups share no image, so that the variance between them is that of accuracies on other
+    images of the same classes.
+
+    Args:
+        embeddings: (images, dimensions).
+        labels: (images,).
+        groups: (images,) group numbers 0, 1, ...
+        shots: Labelled examples of each class.
+        episodes: Number of episodes of all groups together; each group has the same share.
+        rng: Random number generator.
+
+    Returns:
+        (groups,) accuracies, 0..1.
     """
-    number = groups.max() + 1
-    accuracy = np.empty(number)
-    for group in range(number):
-        inside = groups == group
-        found = episode_accuracies(
-            embeddings[inside], labels[inside], shots, episodes // number, rng
-        )
-        accuracy[group] = found.mean()
+    num_groups = groups.max() + 1
+    accuracy = np.empty(num_groups)
+    for group in range(num_groups):
+        members = groups == group
+        accuracy[group] = episode_accuracies(
+            embeddings[members], labels[members], shots, episodes // num_groups, rng
+        ).mean()
     return accuracy
 
 
 def _embed(
-    runs: Mapping[str, Sequence[TrainingResult]],
-    recipes: Sequence[SmallEncoderConfig],
+    results: Mapping[str, Sequence[TrainingResult]],
+    ensemble_configs: Sequence[SmallEncoderConfig],
     dataset: Dataset,
     rows: np.ndarray,
 ) -> dict[str, list[np.ndarray]]:
-    """Return the embeddings of the images at `rows`, one array a seed, by runs and by less."""
-    seeds = range(len(next(iter(runs.values()))))
-    found = {name: [of_trained(run, dataset, rows) for run in of] for name, of in runs.items()}
-    for name, way in {
+    """Return encoder -> embeddings of the images at `rows`, one array per seed."""
+    seeds = range(len(next(iter(results.values()))))
+    embeddings = {
+        name: [of_trained(result, dataset, rows) for result in runs]
+        for name, runs in results.items()
+    }
+    for name, method in {
         "recipe for unseen classes": unseen_classes.ENSEMBLE,
         "the same, no network": unseen_classes.ENSEMBLE_WITHOUT_NETWORKS,
     }.items():
-        found[name] = [unseen_classes.embeddings(step, way, rows) for step in recipes]
-    found["untrained base model"] = [of_untrained("base", s, dataset, rows) for s in seeds]
-    if dataset.name != "digits":  # of which it would have learned the unseen classes
-        found["pretrained on digits"] = [of_digit_encoder(s, dataset, rows) for s in seeds]
-    return found | {"raw pixels": [pixels(dataset.images[rows])] * len(seeds)}
+        embeddings[name] = [
+            unseen_classes.embeddings(config, method, rows) for config in ensemble_configs
+        ]
+    embeddings["untrained base model"] = [of_untrained("base", s, dataset, rows) for s in seeds]
+    # An encoder pretrained on digits has been trained on the unseen classes of digits.
+    if dataset.name != "digits":
+        embeddings["pretrained on digits"] = [of_digit_encoder(s, dataset, rows) for s in seeds]
+    return embeddings | {"raw pixels": [pixels(dataset.images[rows])] * len(seeds)}

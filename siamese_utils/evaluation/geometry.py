@@ -1,4 +1,4 @@
-"""The shape of a cloud of embeddings: how far its classes lie apart, how many directions it fills."""
+"""Geometry of embeddings: separation of the classes, spectrum, and maps in two dimensions."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,35 +13,45 @@ from siamese_utils.training.cache import Arrays
 
 
 def scatter_ratio(embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """Return the variance within classes over that between them, 0 or more.
+    """Compute the variance within classes divided by the variance between classes.
 
-    embeddings: (images, dimensions); labels: (images,). Each class weighs the same. 0: every class
-    is one point; above 1: classes are wider than they lie apart. Infinite where all classes have
-    one mean. A simpler form of the measure of Papyan, Han and Donoho, 2020.
+    Each class has the same weight. A simpler form of the metric of Papyan, Han and Donoho 2020.
+
+    Args:
+        embeddings: (images, dimensions).
+        labels: (images,).
+
+    Returns:
+        0 or more. 0: every class is one point; above 1: the spread of the classes exceeds the
+        distances of their means; infinite: all classes have the same mean.
     """
-    members = [embeddings[labels == c] for c in np.unique(labels)]
-    means = np.stack([cloud.mean(axis=0) for cloud in members])
-    within = np.mean(
-        [np.square(cloud - cloud.mean(axis=0)).sum(axis=1).mean() for cloud in members]
-    )
+    clouds = [embeddings[labels == c] for c in np.unique(labels)]
+    means = np.stack([cloud.mean(axis=0) for cloud in clouds])
+    within = np.mean([np.square(cloud - cloud.mean(axis=0)).sum(axis=1).mean() for cloud in clouds])
     between = np.square(means - means.mean(axis=0)).sum(axis=1).mean()
-    # equal means may differ by rounding
+    # Rounding makes equal means differ slightly.
     is_apart = between > 1e-12 * (within + np.square(means).sum(axis=1).mean())
     return float(within / between) if is_apart else float("inf")
 
 
 def spectrum(embeddings: np.ndarray) -> np.ndarray:
-    """Return the shares of variance along the principal directions, largest first: sums to 1."""
+    """Compute each principal direction's share of the variance: (dimensions,), largest first."""
     centred = np.asarray(embeddings - embeddings.mean(axis=0), dtype=np.float64)
     variance = np.linalg.eigvalsh(centred.T @ centred)[::-1].clip(min=0)
     return variance / variance.sum()
 
 
 def effective_rank(embeddings: np.ndarray) -> float:
-    """Return how many directions the variance fills, from 1 to the number of dimensions.
+    """Compute the effective number of directions that the embeddings vary in.
 
-    It is the exponential of the spectrum's entropy: n equal directions give n. Source: Roy and
-    Vetterli, The effective rank, 2007, of the covariance matrix.
+    It is the exponential of the spectrum's entropy. Source: Roy and Vetterli 2007, here of the
+    covariance matrix.
+
+    Args:
+        embeddings: (images, dimensions).
+
+    Returns:
+        1 to the number of dimensions: n if the variance is equal in n directions and 0 in others.
     """
     shares = spectrum(embeddings)
     shares = shares[shares > 0]
@@ -49,23 +59,27 @@ def effective_rank(embeddings: np.ndarray) -> float:
 
 
 def describe(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return the scatter ratio, the effective rank and the AUC on all pairs: shapes as above."""
-    counted = pair_histogram.count_pairs(
-        embeddings, labels, pair_histogram.choose_bin_width(embeddings)
-    )
+    """Compute the scatter ratio, the effective rank, and the AUC on all pairs of images.
+
+    Args:
+        embeddings: (images, dimensions).
+        labels: (images,).
+    """
+    bin_width = pair_histogram.choose_bin_width(embeddings)
+    pairs = pair_histogram.count_pairs(embeddings, labels, bin_width)
     return {
         "scatter ratio": scatter_ratio(embeddings, labels),
         "effective rank": effective_rank(embeddings),
-        "AUC": counted.curve_of_classes(counted.classes).auc,
+        "AUC": pairs.curve_of_classes(pairs.classes).auc,
     }
 
 
 def project(embeddings: np.ndarray) -> dict[str, np.ndarray]:
-    """Return two maps of the embeddings, name -> (images, 2): by PCA and by t-SNE."""
+    """Project embeddings onto two dimensions by PCA and by t-SNE: method -> (images, 2)."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    # One thread: TensorFlow's own threads leave OpenMP's waiting for each other, up to a minute.
+    # With more threads, OpenMP and TensorFlow compete for the cores, which can take a minute.
     with threadpool_limits(limits=1):
         return {
             "PCA": PCA(2, random_state=0).fit_transform(embeddings),
@@ -74,16 +88,16 @@ def project(embeddings: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def project_jointly(clouds: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
-    """Return several embeddings of the same images by one PCA of them all: name -> (images, 2)."""
+    """Project several sets of embeddings by one PCA, fitted to all of them: name -> (images, 2)."""
     from sklearn.decomposition import PCA
 
-    with threadpool_limits(limits=1):  # as above
-        found = PCA(2, random_state=0).fit(np.concatenate(list(clouds.values())))
-        return {name: found.transform(cloud) for name, cloud in clouds.items()}
+    with threadpool_limits(limits=1):  # for the same reason as in `project`
+        pca = PCA(2, random_state=0).fit(np.concatenate(list(clouds.values())))
+        return {name: pca.transform(cloud) for name, cloud in clouds.items()}
 
 
 def cached_projections(embeddings: np.ndarray) -> Arrays:
-    """Return the maps of `flatten`, from the store where they are there: t-SNE takes seconds."""
+    """Return what `project` returns, from the cache if possible: t-SNE takes seconds."""
     content = np.ascontiguousarray(embeddings)
     parts = {"maps of": hashlib.sha256(content).hexdigest(), "shape": content.shape}
     return cache.cached(parts, ["evaluation.geometry.project"], lambda: project(embeddings))

@@ -1,4 +1,4 @@
-"""A measured figure with its interval: the one form in which results travel."""
+"""Measurements over seeds and test images, and their 95 % confidence intervals."""
 
 import math
 from collections.abc import Sequence
@@ -8,46 +8,58 @@ import numpy as np
 from scipy import special
 
 CONFIDENCE = 0.95
-POWER, NUM_SIMULATIONS = 0.8, 20_000  # of the simulation of what can be found
-DECIMALS = {"%": 2, "points": 2, "": 3}  # of each unit; a figure without a unit is 0..1
+POWER, NUM_SIMULATIONS = 0.8, 20_000  # of `smallest_detectable`
+DECIMALS = {"%": 2, "points": 2, "": 3}  # unit -> decimals in text
 MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % confidence interval; `low` and `high` are NaN for one seed alone."""
+    """A mean with its 95 % confidence interval.
+
+    Attributes:
+        mean: Mean over the seeds.
+        low: Lower end; NaN for a single seed.
+        high: Upper end; NaN for a single seed.
+        seeds: Number of seeds; 0 for a value that is no mean over seeds, such as a maximum.
+        unit: "%", "points" (percentage points), another noun such as "epochs", or "" for a value
+            in 0..1 and for a plain number.
+        signed: Whether the value is a difference, which is shown with its sign.
+    """
 
     mean: float
     low: float
     high: float
-    seeds: int = 1  # 0: a single value, such as a highest one, and no mean over seeds
-    unit: str = ""  # "%", "points" (of %), or "" for what is 0..1 or a plain number
-    signed: bool = False  # a difference, written with its sign
+    seeds: int = 1
+    unit: str = ""
+    signed: bool = False
 
     @property
     def half_width(self) -> float:
-        """Half the interval's width: the figure after the ± sign."""
+        """Half the width of the interval: the number after the ± sign."""
         return (self.high - self.low) / 2
 
     @property
     def has_ends(self) -> bool:
-        """Whether there is an interval at all."""
+        """Whether there is an interval, that is, more than one seed."""
         return not math.isnan(self.low)
 
     def __format__(self, spec: str) -> str:
-        """Return it as text, in places that fit its unit.
+        """Return the interval as text, with the decimals of its unit.
 
-        "": mean ± half width, or for a difference the signed mean (and its interval); "±": the
-        same with unit and words, for a sentence; else a format of the mean, such as ".1f".
+        Args:
+            spec: "" gives the mean ± half width, or for a difference the signed mean and the
+                interval. "±" gives the same with the unit, worded for a sentence. Any other
+                specification, such as ".1f", formats the mean.
         """
-        places = DECIMALS.get(self.unit, 3)
+        decimals = DECIMALS.get(self.unit, 3)
         if math.isnan(self.mean):
             return "–"
         if spec not in ("", "±"):
             return format(self.mean, spec).replace("-", MINUS)
         sign = "+" if self.signed else ""
-        mean, low, high, half = (
-            f"{value:{sign}.{places}f}".replace("-", MINUS)
+        mean, low, high, half_width = (
+            f"{value:{sign}.{decimals}f}".replace("-", MINUS)
             for value in (self.mean, self.low, self.high, self.half_width)
         )
         unit = f" {self.unit}" if self.unit else ""
@@ -56,24 +68,31 @@ class Interval:
         if self.signed:
             ends = f"({'95 % interval ' if spec else ''}{low} to {high})"
             return f"{mean}{unit if spec else ''} {ends}"
-        return f"{mean} ± {half}{unit if spec else ''}"
+        return f"{mean} ± {half_width}{unit if spec else ''}"
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One figure, measured with every seed: on all test images, and on each group of them.
+    """One metric, measured for each seed.
 
-    The groups share no image; the groups of two figures to be subtracted are the same. Without
-    groups the interval speaks of the seeds alone.
+    The groups are disjoint sets of test images, the same for all metrics that are subtracted from
+    each other. They add the variance over images to the interval; without groups the interval
+    covers the variance over seeds only.
+
+    Attributes:
+        whole: (seeds,), measured on all test images.
+        groups: (seeds, groups), measured on each group of test images; None if there are no groups.
+        unit: As in Interval.
+        signed: As in Interval.
     """
 
-    whole: np.ndarray  # (seeds,)
-    groups: np.ndarray | None = None  # (seeds, groups)
-    unit: str = ""  # as in Interval
-    signed: bool = False  # as in Interval
+    whole: np.ndarray
+    groups: np.ndarray | None = None
+    unit: str = ""
+    signed: bool = False
 
     def __sub__(self, other: "Measurement | float") -> "Measurement":
-        """Return the paired difference, seed by seed and group by group, or that from a number."""
+        """Return the difference paired by seed and group, or the difference from a number."""
         if not isinstance(other, Measurement):
             groups = None if self.groups is None else np.full_like(self.groups, other, float)
             other = Measurement(np.full_like(self.whole, other, float), groups)
@@ -83,13 +102,13 @@ class Measurement:
         return Measurement(self.whole - other.whole, groups, unit, signed=True)
 
     def __mul__(self, factor: float) -> "Measurement":
-        """Return so many times the figure."""
+        """Return the measurement scaled by a factor."""
         groups = None if self.groups is None else self.groups * factor
         return Measurement(self.whole * factor, groups, self.unit, self.signed)
 
     @property
     def interval(self) -> Interval:
-        """The mean over the seeds, with its interval over seeds, and over images where it has groups."""
+        """The mean over seeds with its interval over seeds, and over images if there are groups."""
         mean = float(np.mean(self.whole))
         if self.groups is None:
             low, high = interval_over(self.whole)
@@ -98,25 +117,34 @@ class Measurement:
         return Interval(mean, low, high, len(self.whole), self.unit, self.signed)
 
     def __format__(self, spec: str) -> str:
-        """Return its interval as text."""
+        """Return the interval as text; `spec` is that of Interval."""
         return format(self.interval, spec)
 
 
 def measurement(values: Sequence[float], unit: str = "", signed: bool = False) -> Measurement:
-    """Return a figure from one value per seed."""
+    """Return a measurement from one value per seed."""
     return Measurement(np.asarray(values, dtype=float), None, unit, signed)
 
 
 def interval_over(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of one value per seed, by Student's t.
+    """Compute the 95 % interval of a mean over seeds with Student's t distribution.
 
-    Seeds differ in their split, pairs and first weights, which the pairs of one seed share. Both
-    ends are NaN for one value. Raises ValueError where there is none.
+    The seeds are the units of observation, since the pairs of one seed share the split and the
+    initial weights.
+
+    Args:
+        values: One value per seed.
+
+    Returns:
+        The lower and the upper end; NaN for a single value.
+
+    Raises:
+        ValueError: There are no values.
     """
     values = np.asarray(values, dtype=float)
     n = values.size
     if not n:
-        raise ValueError("an interval needs at least one value")
+        raise ValueError("an interval needs at least one value, one per seed; none was given")
     if n == 1:
         return math.nan, math.nan
     mean, quantile = float(values.mean()), special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
@@ -125,39 +153,47 @@ def interval_over(values: Sequence[float]) -> tuple[float, float]:
 
 
 def crossed_interval(values: np.ndarray, centre: float) -> tuple[float, float]:
-    """Return the 95 % interval of a mean over seeds and images that were both drawn at random.
+    """Compute the 95 % interval of a mean over seeds and images, both sampled at random.
 
-    values: (seeds, groups), measured with each seed in each group of images; centre: the mean
-    that the interval is for. The half-widths of the interval over seeds and of that over groups,
-    by Student's t, are added as squares. What a seed and a group do together counts in both: too
-    wide rather than too narrow. Both ends are NaN for one seed alone. The bootstrap over seeds and
-    images that it replaces (Owen, The pigeonhole bootstrap, 2007) covers far less than it promises
-    with so few seeds, as the tests show.
+    The half-widths over seeds and over groups are added in quadrature. The interaction of seeds and
+    groups counts in both, so the interval is conservative. The usual alternative, the pigeonhole
+    bootstrap (Owen 2007), covers far less than 95 % with few seeds, as the tests show.
+
+    Args:
+        values: (seeds, groups), measured for each seed on each group of images.
+        centre: The mean that the interval is for.
+
+    Returns:
+        The lower and the upper end; NaN for a single seed or group.
     """
     values = np.asarray(values, dtype=float)
     if min(values.shape) < 2:
         return math.nan, math.nan
-    ends = [interval_over(values.mean(axis=axis)) for axis in (0, 1)]
-    half_width = math.hypot(*((high - low) / 2 for low, high in ends))
+    intervals = [interval_over(values.mean(axis=axis)) for axis in (0, 1)]
+    half_width = math.hypot(*((high - low) / 2 for low, high in intervals))
     return centre - half_width, centre + half_width
 
 
 def smallest_detectable(difference: Measurement) -> float:
-    """Return the smallest true difference whose interval would lie above 0 in 80 of 100 reports.
+    """Simulate the smallest true difference that is significant with a probability of 80 %.
 
-    By simulation: normal draws as many as there are seeds, and groups where there are any, that
-    spread as those of this difference do. NaN for one seed alone.
+    Args:
+        difference: A measured difference. The simulation takes its numbers of seeds and groups, and
+            normal values with its standard deviations over them.
+
+    Returns:
+        The difference, in the unit of `difference`; NaN for a single seed.
     """
-    parts = [difference.whole]
+    samples = [difference.whole]
     if difference.groups is not None:
-        parts = [difference.groups.mean(axis=1), difference.groups.mean(axis=0)]
-    if min(map(len, parts)) < 2:
+        samples = [difference.groups.mean(axis=1), difference.groups.mean(axis=0)]
+    if min(map(len, samples)) < 2:
         return math.nan
     rng = np.random.default_rng(0)
     mean, squares = np.zeros(NUM_SIMULATIONS), np.zeros(NUM_SIMULATIONS)
-    for part in parts:
-        drawn = rng.normal(0, part.std(ddof=1), (NUM_SIMULATIONS, len(part)))
-        quantile = special.stdtrit(len(part) - 1, (1 + CONFIDENCE) / 2)
-        mean += drawn.mean(axis=1)
-        squares += quantile**2 * drawn.var(axis=1, ddof=1) / len(part)
+    for sample in samples:
+        simulated = rng.normal(0, sample.std(ddof=1), (NUM_SIMULATIONS, len(sample)))
+        quantile = special.stdtrit(len(sample) - 1, (1 + CONFIDENCE) / 2)
+        mean += simulated.mean(axis=1)
+        squares += quantile**2 * simulated.var(axis=1, ddof=1) / len(sample)
     return float(np.quantile(np.sqrt(squares) - mean, POWER))

@@ -1,4 +1,4 @@
-"""Where a learning curve rises for a moment."""
+"""Local maxima and rises of a learning curve."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,29 @@ import numpy as np
 
 
 def count_rises(curve: Sequence[float]) -> int:
-    """Return how many epochs end no lower than the one before."""
+    """Count the epochs whose value is not below that of the previous epoch."""
     return int(np.sum(np.diff(curve) >= 0))
 
 
 def find_bumps(curve: Sequence[float]) -> list[int]:
-    """Return the epochs, counted from 1, whose value is above that of both their neighbours."""
+    """Find the local maxima: epochs, counted from 1, whose value exceeds both neighbours' values."""
     values = np.asarray(curve, dtype=float)
-    inner = (values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])
-    return (np.flatnonzero(inner) + 2).tolist()
+    is_bump = (values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])
+    return (np.flatnonzero(is_bump) + 2).tolist()
 
 
 def bump_excess(curve: Sequence[float], claimed: Sequence[int]) -> float:
-    """Return how much more often a curve has a bump near the claimed epochs than elsewhere, -1..1.
+    """Compare the rate of bumps near the claimed epochs with the rate elsewhere.
 
-    Near means at most one epoch away; rates are bumps per epoch.
+    Args:
+        curve: One value per epoch.
+        claimed: Epochs, counted from 1, that are said to have bumps.
+
+    Returns:
+        Bumps per epoch at most one epoch from a claimed one, minus bumps per other epoch: -1..1.
     """
     bumps = set(find_bumps(curve))
-    inner = set(range(2, len(curve)))  # the epochs with two neighbours
+    inner = set(range(2, len(curve)))  # The first and the last epoch cannot be bumps.
     near = inner & {epoch + shift for epoch in claimed for shift in (-1, 0, 1)}
     rates = [len(bumps & part) / max(1, len(part)) for part in (near, inner - near)]
     return rates[0] - rates[1]

@@ -1,10 +1,10 @@
-"""The panel of an encoder: its figures of merit on each set of pairs, over all seeds.
+"""Metrics of encoders on each set of pairs, over all seeds.
 
-A panel is a series (set, figure) -> Measured; panels of several encoders are a frame of such rows,
-so that `panels["unseen", "AUC"]` holds one figure of each.
+The metrics of one encoder are a series (set, metric) -> Measurement. Those of several encoders are
+a frame with one such row for each, so that `table["unseen", "AUC"]` is one metric of all encoders.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,96 +17,122 @@ from siamese_utils.evaluation.pair_histogram import class_pairs
 from siamese_utils.evaluation.roc_curve import RocCurve
 from siamese_utils.evaluation.verdicts import ROUNDING
 
-UNITLESS = ("AUC", "average precision")  # 0..1; all other figures are in %
-# the accuracies that the study's tables are held against, by the name of the threshold
+UNITLESS = ("AUC", "average precision")  # 0..1; all other metrics are in %
+# threshold -> the accuracy that the study's tables are compared with
 THRESHOLD_RULES = {"0.5": "accuracy, 0.5", "m/2": "accuracy, m/2", "tuned": "accuracy, tuned"}
 
 
-def all_pairs_metrics(found: Sequence[PairDistances], dataset: Dataset) -> pd.Series:
-    """Return the panel from all pairs of test images, with groups of them, for each test set."""
-    figures = {}
+def all_pairs_metrics(distances: Sequence[PairDistances], dataset: Dataset) -> pd.Series:
+    """Compute the metrics of an encoder from all pairs of test images.
+
+    Args:
+        distances: One for each seed.
+        dataset: The images.
+
+    Returns:
+        (set, metric) -> Measurement, with groups of images, for each test set.
+    """
+    measured = {}
     for name, classes in dataset.classes_of.items():
         whole = [
-            _in_units(one.curve(classes), one.validation_threshold, one.margin) for one in found
+            _scaled_metrics(d.curve(classes), d.validation_threshold, d.margin) for d in distances
         ]
         groups = [
             [
-                _in_units(curve, one.validation_threshold, one.margin)
-                for curve in one.group_curves(name)
+                _scaled_metrics(curve, d.validation_threshold, d.margin)
+                for curve in d.group_curves(name)
             ]
-            for one in found
+            for d in distances
         ]
-        for figure in whole[0]:
-            of_groups = [[of_group[figure] for of_group in of_seed] for of_seed in groups]
-            figures[name, figure] = Measurement(
-                np.array([of_seed[figure] for of_seed in whole]),
-                np.array(of_groups) if all(groups) else None,
-                unit_of(figure),
+        for metric in whole[0]:
+            by_group = [[group[metric] for group in of_seed] for of_seed in groups]
+            measured[name, metric] = Measurement(
+                np.array([of_seed[metric] for of_seed in whole]),
+                np.array(by_group) if all(groups) else None,
+                unit_of(metric),
             )
-    return _series(figures)
+    return _to_series(measured)
 
 
-def sampled_metrics(found: Sequence[PairDistances]) -> pd.Series:
-    """Return the panel from the study's pairs, for all five sets; tuned on those of validation."""
-    tuned = [one.sampled_curve("validation").best_threshold for one in found]
-    figures = {}
+def sampled_metrics(distances: Sequence[PairDistances]) -> pd.Series:
+    """Compute the metrics of an encoder from the study's pairs.
+
+    Args:
+        distances: One for each seed. The threshold is tuned on the study's validation pairs.
+
+    Returns:
+        (set, metric) -> Measurement, for all five sets.
+    """
+    thresholds = [d.sampled_curve("validation").best_threshold for d in distances]
+    measured = {}
     for name in data.SETS:
         rows = [
-            _in_units(one.sampled_curve(name), threshold, one.margin)
-            for one, threshold in zip(found, tuned, strict=True)
+            _scaled_metrics(d.sampled_curve(name), threshold, d.margin)
+            for d, threshold in zip(distances, thresholds, strict=True)
         ]
-        for figure in rows[0]:
-            figures[name, figure] = measurement([row[figure] for row in rows], unit_of(figure))
-    return _series(figures)
+        for metric in rows[0]:
+            measured[name, metric] = measurement([row[metric] for row in rows], unit_of(metric))
+    return _to_series(measured)
 
 
-def all_pairs_table(found: Mapping[str, Sequence[PairDistances]], dataset: Dataset) -> pd.DataFrame:
-    """Return the panels of several encoders from all pairs: a row each."""
-    return _rows(found, lambda of_one: all_pairs_metrics(of_one, dataset))
+def all_pairs_table(
+    distances: Mapping[str, Sequence[PairDistances]], dataset: Dataset
+) -> pd.DataFrame:
+    """Return the metrics of several encoders from all pairs: a row for each encoder."""
+    return _to_frame({name: all_pairs_metrics(d, dataset) for name, d in distances.items()})
 
 
-def sampled_table(found: Mapping[str, Sequence[PairDistances]]) -> pd.DataFrame:
-    """Return the panels of several encoders from the study's pairs: a row each."""
-    return _rows(found, sampled_metrics)
+def sampled_table(distances: Mapping[str, Sequence[PairDistances]]) -> pd.DataFrame:
+    """Return the metrics of several encoders from the study's pairs: a row for each encoder."""
+    return _to_frame({name: sampled_metrics(d) for name, d in distances.items()})
 
 
-def unit_of(figure: str) -> str:
-    """Return the unit of a figure of merit."""
-    return "" if figure in UNITLESS else "%"
+def unit_of(metric: str) -> str:
+    """Return the unit of a metric: "%" or ""."""
+    return "" if metric in UNITLESS else "%"
 
 
-def auc_differences(areas: pd.DataFrame, way: str, name: str, over: str) -> pd.DataFrame:
-    """Return the AUC of one way minus that of each other, paired by row: a row for each other way.
+def auc_differences(auc: pd.DataFrame, method: str, label: str, units: str) -> pd.DataFrame:
+    """Compare the AUC of one method with that of each other method, paired by row.
 
-    areas: a row for each split or choice of classes, a column for each way; name: of the one in the
-    first column's head; over: what the second column, in which it counts where it is ahead, counts.
+    Args:
+        auc: A row for each class split, a column for each method.
+        method: The column that is compared with the others.
+        label: Short name of this method, for the head of the first column.
+        units: Plural noun for the rows of `auc`, for the head of the second column.
+
+    Returns:
+        A row for each other method. Columns: the difference in AUC, and the number of rows of `auc`
+        in which the method is ahead.
     """
     rows = {
         other: {
-            f"{name} minus it": measurement(areas[way]) - measurement(areas[other]),
-            f"{over} ahead": int((areas[way] > areas[other] + ROUNDING).sum()),
+            f"{label} minus it": measurement(auc[method]) - measurement(auc[other]),
+            f"{units} ahead": int((auc[method] > auc[other] + ROUNDING).sum()),
         }
-        for other in areas.columns.drop(way)
+        for other in auc.columns.drop(method)
     }
     return pd.DataFrame(rows).T.rename_axis("way")
 
 
-def auc_by_class_pair(found: Sequence[PairDistances], dataset: Dataset) -> pd.DataFrame:
-    """Return the AUC of telling each two classes apart, mean over seeds: x, y (names), value.
+def auc_by_class_pair(distances: Sequence[PairDistances], dataset: Dataset) -> pd.DataFrame:
+    """Compute the AUC for each two classes, of pairs within either against pairs across both.
 
-    It sets the pairs of one image of each against the pairs inside either; NaN for a class itself.
+    Returns:
+        A row for each ordered pair of classes. Columns: x and y, the class names, and value, the
+        mean over seeds; NaN for a class with itself.
     """
-    areas = {(c, c): np.nan for c in dataset.classes}
+    auc = {(c, c): np.nan for c in dataset.classes}
     for a, b in class_pairs(dataset.classes):
-        curves = [one.all_pairs.curve([(a, a), (b, b)], [(a, b)]) for one in found]
-        areas[a, b] = areas[b, a] = float(np.mean([curve.auc for curve in curves]))
+        curves = [d.all_pairs.curve([(a, a), (b, b)], [(a, b)]) for d in distances]
+        auc[a, b] = auc[b, a] = float(np.mean([curve.auc for curve in curves]))
     names = dataset.class_names
-    rows = [(names[a], names[b], area) for (a, b), area in sorted(areas.items())]
+    rows = [(names[a], names[b], value) for (a, b), value in sorted(auc.items())]
     return pd.DataFrame(rows, columns=["x", "y", "value"])
 
 
 def pair_kinds(dataset: Dataset) -> dict[str, list[tuple[int, int]]]:
-    """Return the class pairs of the set *all*, by kind."""
+    """Return the class pairs of the test set *all*, grouped by label and by seen and unseen."""
     seen, unseen = dataset.seen, dataset.unseen
     return {
         "same, seen": [(c, c) for c in seen],
@@ -117,39 +143,42 @@ def pair_kinds(dataset: Dataset) -> dict[str, list[tuple[int, int]]]:
     }
 
 
-def accuracy_by_kind(found: Sequence[PairDistances], dataset: Dataset) -> pd.Series:
-    """Return the share of each kind of pairs on the right side of the tuned threshold, in %."""
-    shares = {
-        kind: share_correct(found, cells, kind.startswith("different"))
+def accuracy_by_kind(distances: Sequence[PairDistances], dataset: Dataset) -> pd.Series:
+    """Return the accuracy on each group of `pair_kinds` at the tuned threshold, in %."""
+    accuracies = {
+        kind: share_correct(distances, cells, kind.startswith("different"))
         for kind, cells in pair_kinds(dataset).items()
     }
-    return pd.Series(shares, name="judged rightly", dtype=object).rename_axis("pairs")
+    return pd.Series(accuracies, name="judged rightly", dtype=object).rename_axis("pairs")
 
 
 def share_correct(
-    found: Sequence[PairDistances], cells: list[tuple[int, int]], different: bool
+    distances: Sequence[PairDistances], cells: list[tuple[int, int]], different: bool
 ) -> Measurement:
-    """Return the share of these pairs on the right side of the tuned threshold, in %."""
+    """Compute the accuracy on pairs of one label at the tuned threshold, in %.
+
+    Args:
+        distances: One for each seed.
+        cells: The class pairs.
+        different: Whether they are negative pairs.
+    """
     shares = []
-    for one in found:
-        edges = one.all_pairs.step * np.arange(1, one.all_pairs.counts.shape[2] + 1)
-        accepted = one.all_pairs.shares(cells)[edges <= one.validation_threshold * (1 + 1e-9)].sum()
+    for d in distances:
+        accepts = d.all_pairs.edges[1:] <= d.validation_threshold * (1 + 1e-9)
+        accepted = d.all_pairs.shares(cells)[accepts].sum()
         shares.append(100 * (1 - accepted if different else accepted))
     return measurement(shares, "%")
 
 
-def _in_units(curve: RocCurve, tuned: float, margin: float | None) -> dict[str, float]:
-    found = curve.figures(tuned, margin)
-    return {name: 100 * v if unit_of(name) == "%" else v for name, v in found.items()}
+def _scaled_metrics(curve: RocCurve, tuned: float, margin: float | None) -> dict[str, float]:
+    """Return the metrics of a curve, in their units."""
+    metrics = curve.figures(tuned, margin)
+    return {name: 100 * v if unit_of(name) == "%" else v for name, v in metrics.items()}
 
 
-def _series(figures: dict[tuple[str, str], Measurement]) -> pd.Series:
-    series = pd.Series(figures, dtype=object)
-    return series.rename_axis(["set", "figure"])
+def _to_series(measured: dict[tuple[str, str], Measurement]) -> pd.Series:
+    return pd.Series(measured, dtype=object).rename_axis(["set", "figure"])
 
 
-def _rows(
-    found: Mapping[str, Sequence[PairDistances]],
-    measure: Callable[[Sequence[PairDistances]], pd.Series],
-) -> pd.DataFrame:
-    return pd.DataFrame({name: measure(of) for name, of in found.items()}).T.rename_axis("encoder")
+def _to_frame(rows: dict[str, pd.Series]) -> pd.DataFrame:
+    return pd.DataFrame(rows).T.rename_axis("encoder")

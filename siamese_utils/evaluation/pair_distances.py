@@ -1,6 +1,6 @@
-"""The distances of an encoder's test pairs: the study's, drawn, and all of them, counted.
+"""Distances of test pairs in the embedding of an encoder, computed once and cached.
 
-Whatever the encoder, its images are embedded once; what comes of it is kept in the store.
+They are measured in two ways: on the study's sampled pairs, and on all pairs as histograms.
 """
 
 from __future__ import annotations
@@ -22,67 +22,77 @@ from siamese_utils.evaluation.pair_histogram import PairHistogram
 from siamese_utils.evaluation.roc_curve import RocCurve
 from siamese_utils.training import cache, pair_training, trainer
 from siamese_utils.training.cache import Arrays, TrainingResult
+from siamese_utils.training.encoders import ENCODERS, code_of
 
 if TYPE_CHECKING:
     import keras
 
-MAX_GROUPS = 20  # of test images, fewer where a class has less than ten images for each
+MAX_GROUPS = 20  # of test images; fewer if a class has fewer than ten images for each group
 CACHE_CODE = "evaluation.pair_distances._measure"
 
 
 @dataclass(frozen=True)
 class PairDistances:
-    """All that is measured of one encoder and one seed."""
+    """Distances of test pairs for one encoder and one seed.
 
-    sampled: dict[str, np.ndarray]  # set -> (pairs,): of the study's pairs, same ones first
-    all_pairs: PairHistogram  # of all pairs of test images
-    # (groups, sets, same and different, bins): shares of each group's pairs; few images have none
+    Attributes:
+        sampled: Set name -> (pairs,), distances of the study's pairs, positive pairs first.
+        all_pairs: Histogram of all pairs of test images.
+        groups: (groups, test sets, 2, bins), shares of the positive and of the negative pairs in
+            each group of test images. A data set with few images has no groups.
+        validation_threshold: The threshold of highest accuracy on all validation pairs.
+        margin: Margin of the loss; None if the distances have no scale.
+    """
+
+    sampled: dict[str, np.ndarray]
+    all_pairs: PairHistogram
     groups: np.ndarray
-    validation_threshold: float  # the threshold of highest accuracy on all validation pairs
-    margin: float | None  # None where the encoder was not trained on distances
+    validation_threshold: float
+    margin: float | None
 
     def labelled_distances(self, pair_set: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the distances of the study's pairs of a set, and which are different: (pairs,)."""
+        """Return the distances of the study's pairs of a set, and which are negative: (pairs,)."""
         distance = self.sampled[pair_set]
         return distance, np.arange(len(distance)) >= len(distance) // 2
 
     def sampled_curve(self, pair_set: str) -> RocCurve:
-        """Return the curve of the study's pairs of a set."""
+        """Return the ROC curve of the study's pairs of a set."""
         return RocCurve.from_pairs(*self.labelled_distances(pair_set))
 
     def curve(self, classes: Sequence[int]) -> RocCurve:
-        """Return the curve of all test pairs of these classes."""
+        """Return the ROC curve of all test pairs of these classes."""
         return self.all_pairs.curve_of_classes(classes)
 
     def group_curves(self, pair_set: str) -> list[RocCurve]:
-        """Return the curve of the pairs inside each group of images."""
-        edges = self.all_pairs.step * np.arange(self.groups.shape[3] + 1)
+        """Return the ROC curve of a test set for each group of images."""
         shares = self.groups[:, data.TEST_SETS.index(pair_set)]
-        return [RocCurve.from_histogram(edges, *both) for both in shares]
+        return [RocCurve.from_histogram(self.all_pairs.edges, *by_label) for by_label in shares]
 
 
-def of_trained(runs: Sequence[TrainingResult], cosine: bool = False) -> list[PairDistances]:
-    """Return the distances of trained encoders, each with its own seed's split.
+def of_trained(results: Sequence[TrainingResult], cosine: bool = False) -> list[PairDistances]:
+    """Return the distances of trained encoders, each on the split of its seed.
 
-    cosine: compare the embeddings' directions alone; a margin then means nothing.
+    Args:
+        results: Results of `pair_training`.
+        cosine: Whether embeddings are scaled to length 1, which leaves no margin.
     """
-    return [_of_result(run, cosine) for run in runs]
+    return [_of_result(result, cosine) for result in results]
 
 
 def of_untrained(
     dataset: Dataset, seeds: Iterable[int], cosine: bool = False
 ) -> list[PairDistances]:
-    """Return the distances by the base model's encoder before the first step of a training."""
+    """Return the distances of the base model's encoder with its initial weights, for each seed."""
     shape = dataset.images.shape[1:]
     return [
         of_embedding(
-            f"untrained base {_distance_name(cosine)}",
+            f"untrained base {ENCODERS['base'].options} {_distance_name(cosine)}",
             lambda _, s=seed: _embedder(
                 pair_training.build_untrained_encoder("base", s, shape), cosine
             ),
             dataset,
             seed,
-            code=["training.encoders.study_encoder"],
+            code=code_of("base"),
         )
         for seed in seeds
     ]
@@ -91,7 +101,7 @@ def of_untrained(
 def of_baseline(
     name: str, dataset: Dataset, seeds: Iterable[int], cosine: bool = False
 ) -> list[PairDistances]:
-    """Return the distances by a way that learns from no pair: a name in BASELINES."""
+    """Return the distances of a baseline for each seed; `name` is one in BASELINES."""
     fit = baselines.BASELINES[name]
     return [
         of_embedding(
@@ -113,10 +123,15 @@ def of_embedding(
     margin: float | None = None,
     code: Sequence[str] = (),
 ) -> PairDistances:
-    """Return the distances by any embedding of a seed's images.
+    """Return the distances of any embedding, from the cache if they are there.
 
-    name: all that shapes the embedding beside the data, the seed's split and `code`; fit: training
-    images -> embed, and embed: images (images, h, w, c) -> (images, dimensions).
+    Args:
+        name: Identifies the embedding in the cache, together with the data, the seed and `code`.
+        fit: Takes the training images and returns the embedding.
+        dataset: The images.
+        seed: Seed of the split and of the sampled pairs.
+        margin: Margin of the loss, if distances are compared with one.
+        code: Definitions that the embedding depends on, as in `cache.make_key`.
     """
     split = dataset.split(seed)
     parts = {"distances": name, "data": dataset.digest, "split": split.digest, "margin": margin}
@@ -125,15 +140,18 @@ def of_embedding(
         [CACHE_CODE, *code],
         lambda: _measure(fit(dataset.images[split.train]), dataset, split, seed, margin),
     )
-    drawn = {s: arrays[f"drawn {s}"] for s in data.SETS}
-    whole = PairHistogram(arrays["counts"], float(arrays["step"]), dataset.classes)
-    return PairDistances(drawn, whole, arrays["groups"], float(arrays["tuned"]), margin)
+    sampled = {s: arrays[f"drawn {s}"] for s in data.SETS}
+    all_pairs = PairHistogram(arrays["counts"], float(arrays["step"]), dataset.classes)
+    return PairDistances(sampled, all_pairs, arrays["groups"], float(arrays["tuned"]), margin)
 
 
 def sample_test_pairs(dataset: Dataset, split: Split, seed: int) -> dict[str, Pairs]:
-    """Draw the study's pairs that measure an encoder: set name -> pairs, the same for every one.
+    """Sample the study's pairs of each set; they are the same for all encoders.
 
-    Those of the set `train` are drawn anew from its images: they are not the pairs trained on.
+    The pairs of the set `train` are not the pairs trained on, but other pairs of the same images.
+
+    Returns:
+        Set name -> pairs.
     """
     return {
         name: pairs.sample_pairs(indices, dataset.labels, np.random.default_rng([seed, 1, i]))
@@ -163,42 +181,63 @@ def _embedder(encoder: keras.Model, cosine: bool) -> Embed:
 def _measure(
     embed: Embed, dataset: Dataset, split: Split, seed: int, margin: float | None
 ) -> Arrays:
-    """Embed all images once, and return the drawn pairs' distances and the counts of all pairs."""
+    """Embed all images once and measure the sampled pairs and all pairs.
+
+    Returns:
+        The arrays that `of_embedding` makes a PairDistances of.
+    """
     embeddings = np.asarray(embed(dataset.images), dtype=np.float32)
-    drawn = {
-        f"drawn {name}": pairs.distances(embeddings, of_set)
-        for name, of_set in sample_test_pairs(dataset, split, seed).items()
+    sampled = {
+        f"drawn {name}": pairs.distances(embeddings, set_pairs)
+        for name, set_pairs in sample_test_pairs(dataset, split, seed).items()
     }
-    held_out, tested = embeddings[split.validation], embeddings[split.all]
-    step = pair_histogram.choose_bin_width(np.concatenate([held_out, tested]), margin)
-    validation = pair_histogram.count_pairs(held_out, dataset.labels[split.validation], step)
-    labels = dataset.labels[split.all]
-    whole = pair_histogram.count_pairs(tested, labels, step)
-    return drawn | {
-        "counts": whole.counts,
-        "step": np.float64(step),
-        "groups": _count_groups(tested, labels, dataset, split, whole),
-        "tuned": np.float64(validation.curve_of_classes(dataset.seen).best_threshold),
+    validation, test = embeddings[split.validation], embeddings[split.all]
+    bin_width = pair_histogram.choose_bin_width(np.concatenate([validation, test]), margin)
+    validation_pairs = pair_histogram.count_pairs(
+        validation, dataset.labels[split.validation], bin_width
+    )
+    test_labels = dataset.labels[split.all]
+    all_pairs = pair_histogram.count_pairs(test, test_labels, bin_width)
+    return sampled | {
+        "counts": all_pairs.counts,
+        "step": np.float64(bin_width),
+        "groups": _count_groups(test, test_labels, dataset, split, all_pairs),
+        "tuned": np.float64(validation_pairs.curve_of_classes(dataset.seen).best_threshold),
     }
 
 
 def _count_groups(
-    tested: np.ndarray, labels: np.ndarray, dataset: Dataset, split: Split, whole: PairHistogram
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    dataset: Dataset,
+    split: Split,
+    all_pairs: PairHistogram,
 ) -> np.ndarray:
-    """Return the shares of the pairs inside each group of images, with as many bins as the whole.
+    """Return the shares of the pairs inside each group of test images.
 
-    There are no groups where one would lack pairs of some class.
+    Args:
+        embeddings: (test images, dimensions).
+        labels: (test images,).
+        dataset: The images.
+        split: Its test images are grouped.
+        all_pairs: The histogram whose bins are used.
+
+    Returns:
+        (groups, test sets, 2, bins) float32. There are no groups if one of them would have fewer
+        than two images of a class.
     """
     number = int(np.clip(np.bincount(labels).min() // 10, 2, MAX_GROUPS))
     groups = pair_histogram.assign_groups(dataset.labels, number)[split.all]
-    bins = whole.counts.shape[2]
+    bins = all_pairs.counts.shape[2]
     sizes = [np.bincount(labels[groups == g], minlength=labels.max() + 1) for g in range(number)]
     if np.min(sizes, axis=0)[list(dataset.classes)].min() < 2:
         return np.zeros((0, len(data.TEST_SETS), 2, bins), np.float32)
     shares = []
-    for found in pair_histogram.count_pairs_in_groups(tested, labels, groups, whole.step):
-        of_sets = [found.shares_by_label(classes) for classes in dataset.classes_of.values()]
-        stacked = np.stack(of_sets)[..., :bins]
+    for group in pair_histogram.count_pairs_in_groups(
+        embeddings, labels, groups, all_pairs.bin_width
+    ):
+        by_set = [group.shares_by_label(classes) for classes in dataset.classes_of.values()]
+        stacked = np.stack(by_set)[..., :bins]
         shares.append(np.pad(stacked, [(0, 0), (0, 0), (0, bins - stacked.shape[2])]))
     return np.float32(shares)
 

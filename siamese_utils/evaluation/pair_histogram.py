@@ -1,4 +1,4 @@
-"""All pairs of a set counted, none sampled: a histogram of distances for each pair of classes."""
+"""Histograms of the distances of all pairs of images, one for each pair of classes."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,17 +11,29 @@ from siamese_utils.evaluation.roc_curve import RocCurve
 
 BLOCK_ROWS = 512  # images compared with a whole class at a time: 14 MB of distances for 7,000
 NUM_THREADS = 2
-BINS_PER_MARGIN = 2000  # even, and 0.5 is a whole number of steps for the report's margins
-MIN_BINS = 4000  # at least so many in the whole range of distances
+# Half the margin must be an edge of a bin, and so must 0.5 for the margins of the report.
+BINS_PER_MARGIN = 2000
+MIN_BINS = 4000  # in the range of possible distances
 
 
 @dataclass(frozen=True)
 class PairHistogram:
-    """How many pairs of images lie at which distance, for each pair of classes."""
+    """Numbers of pairs of images by distance, for each pair of classes.
 
-    counts: np.ndarray  # (classes, classes, bins) int64, each cell once: first class <= second
-    step: float  # the width of a bin; bin k holds the distances from k to k + 1 steps
+    Attributes:
+        counts: (classes, classes, bins) int64; only cells with first class <= second are filled.
+        bin_width: Bin k holds the distances from k to k + 1 times this width.
+        classes: The class numbers, in the order of `counts`.
+    """
+
+    counts: np.ndarray
+    bin_width: float
     classes: tuple[int, ...]
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The distances between which the bins lie: (bins + 1,)."""
+        return self.bin_width * np.arange(self.counts.shape[2] + 1)
 
     def cell(self, first: int, second: int) -> np.ndarray:
         """Return the counts of the pairs of two classes, or of one class with itself: (bins,)."""
@@ -29,30 +41,33 @@ class PairHistogram:
         return self.counts[a, b]
 
     def shares(self, cells: Sequence[tuple[int, int]]) -> np.ndarray:
-        """Return the share of pairs in each bin, (bins,), each of the cells weighing the same.
+        """Return the share of pairs in each bin, averaged over cells.
 
-        So the study's pairs are drawn: from each class as many. Empty cells are left out.
+        Each cell has the same weight, as each class has in the study's pairs. Empty cells are
+        skipped.
+
+        Args:
+            cells: Pairs of class numbers.
+
+        Returns:
+            (bins,), with sum 1.
         """
-        counted = [self.cell(*cell) for cell in cells]
-        return np.mean([cell / cell.sum() for cell in counted if cell.sum()], axis=0)
+        counts = [self.cell(*cell) for cell in cells]
+        return np.mean([count / count.sum() for count in counts if count.sum()], axis=0)
 
     def curve(
-        self, same: Sequence[tuple[int, int]], different: Sequence[tuple[int, int]]
+        self, positive: Sequence[tuple[int, int]], negative: Sequence[tuple[int, int]]
     ) -> RocCurve:
-        """Return the curve of the same and the different pairs in the cells given."""
-        return self._curve(self.shares(same), self.shares(different))
+        """Return the ROC curve of the positive and the negative pairs in the given cells."""
+        return RocCurve.from_histogram(self.edges, self.shares(positive), self.shares(negative))
 
     def shares_by_label(self, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the shares of the same and of the different pairs of these classes: (bins,) each."""
+        """Return the shares of the positive and of the negative pairs of classes: (bins,) each."""
         return self.shares([(c, c) for c in classes]), self.shares(class_pairs(classes))
 
     def curve_of_classes(self, classes: Sequence[int]) -> RocCurve:
-        """Return the curve of all pairs of images of these classes."""
-        return self._curve(*self.shares_by_label(classes))
-
-    def _curve(self, same: np.ndarray, different: np.ndarray) -> RocCurve:
-        edges = self.step * np.arange(self.counts.shape[2] + 1)
-        return RocCurve.from_histogram(edges, same, different)
+        """Return the ROC curve of all pairs of images of these classes."""
+        return RocCurve.from_histogram(self.edges, *self.shares_by_label(classes))
 
 
 def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:
@@ -61,60 +76,83 @@ def class_pairs(classes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def choose_bin_width(embeddings: np.ndarray, margin: float | None = None) -> float:
-    """Return a width of bins that resolves the distances and divides the margin, if there is one.
+    """Choose a bin width that resolves the distances and divides the margin.
 
-    Where all embeddings coincide any width will do.
+    Args:
+        embeddings: (images, dimensions).
+        margin: Margin of the loss; None if the embeddings have none.
     """
     centred = embeddings - embeddings.mean(axis=0)
-    fine = 2 * float(np.sqrt(np.square(centred).sum(axis=1).max())) / MIN_BINS
+    finest = 2 * float(np.sqrt(np.square(centred).sum(axis=1).max())) / MIN_BINS
+    # If all embeddings are equal, any width will do.
     if margin is None:
-        return fine or 1.0
-    step = margin / BINS_PER_MARGIN
-    return step / max(1, int(np.ceil(step / fine))) if fine else step
+        return finest or 1.0
+    width = margin / BINS_PER_MARGIN
+    return width / max(1, int(np.ceil(width / finest))) if finest else width
 
 
 def count_pairs(embeddings: np.ndarray, labels: np.ndarray, step: float) -> PairHistogram:
-    """Count the pairs of all images: embeddings (images, dimensions), labels (images,).
+    """Count all pairs of images by distance, each once and none of an image with itself.
 
-    No image is paired with itself and no pair counted twice. A distance is right to about a bin,
-    the smallest ones least well, since they are differences of squares in float32.
+    Distances are exact to about one bin. Small distances have the largest errors, since they are
+    roots of differences of squares in float32.
+
+    Args:
+        embeddings: (images, dimensions).
+        labels: (images,).
+        step: Width of a bin.
     """
-    # moved to their mean: small numbers lose less in the expanded square below
+    # Centred values are smaller, so the expanded square in `_count_block` loses fewer digits.
     centred = np.float32(embeddings - embeddings.mean(axis=0, dtype=np.float64))
-    # no two can be farther apart than twice the farthest from the mean
+    # Two embeddings are at most twice as far apart as the farthest one is from the mean.
     bins = int(2 * np.sqrt(np.square(centred).sum(axis=1).max()) / step) + 2
     classes = tuple(int(c) for c in np.unique(labels))
-    members = [np.ascontiguousarray(centred[labels == c]) for c in classes]
+    by_class = [np.ascontiguousarray(centred[labels == c]) for c in classes]
+    blocks = [
+        (a, b, start)
+        for a in range(len(classes))
+        for b in range(a, len(classes))
+        for start in range(0, len(by_class[a]), BLOCK_ROWS)
+    ]
     counts = np.zeros((len(classes), len(classes), bins), dtype=np.int64)
-    tasks = [(a, b, i) for a in range(len(classes)) for b in range(a, len(classes))
-             for i in range(0, len(members[a]), BLOCK_ROWS)]  # fmt: skip
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        for (a, b, _), found in zip(
-            tasks, pool.map(partial(_count_block, members, step, bins), tasks), strict=True
-        ):
-            counts[a, b] += found
+        block_counts = pool.map(partial(_count_block, by_class, step, bins), blocks)
+        for (a, b, _), block_count in zip(blocks, block_counts, strict=True):
+            counts[a, b] += block_count
     return PairHistogram(counts, step, classes)
 
 
 def count_pairs_in_groups(
     embeddings: np.ndarray, labels: np.ndarray, groups: np.ndarray, step: float
 ) -> list[PairHistogram]:
-    """Count the pairs inside each group of images: groups (images,) of 0, 1, ...
+    """Count the pairs inside each group of images.
 
-    The groups share no image: given the encoder, what is measured in them is independent, and its
-    spread is that of estimates from other images of the same kind.
+    The groups share no images, so for a given encoder their results are independent: their spread
+    estimates the variance over test images.
+
+    Args:
+        embeddings: (images, dimensions).
+        labels: (images,).
+        groups: (images,), the group of each image: 0, 1, ...
+        step: Width of a bin.
     """
-    counted = []
-    for group in range(groups.max() + 1):
-        chosen = groups == group
-        counted.append(count_pairs(embeddings[chosen], labels[chosen], step))
-    return counted
+    return [
+        count_pairs(embeddings[groups == group], labels[groups == group], step)
+        for group in range(groups.max() + 1)
+    ]
 
 
 def assign_groups(labels: np.ndarray, number: int) -> np.ndarray:
-    """Deal the images of each class into so many groups, in turn: (images,) of 0..number - 1.
+    """Assign images to groups so that each class is spread evenly.
 
-    It goes by the images' order in the data set: whatever the seed, an image is in one group.
+    The assignment follows the order of the data set, so it is the same for all seeds.
+
+    Args:
+        labels: (images,).
+        number: Number of groups.
+
+    Returns:
+        (images,) int64, 0..number - 1.
     """
     groups = np.empty(len(labels), dtype=np.int64)
     for c in np.unique(labels):
@@ -124,12 +162,23 @@ def assign_groups(labels: np.ndarray, number: int) -> np.ndarray:
 
 
 def _count_block(
-    members: list[np.ndarray], step: float, bins: int, task: tuple[int, int, int]
+    by_class: list[np.ndarray], bin_width: float, bins: int, block: tuple[int, int, int]
 ) -> np.ndarray:
-    """Count the pairs of some images of one class with all of another, or with the later ones of its own."""
-    a, b, start = task
-    rows = members[a][start : start + BLOCK_ROWS]
-    others = members[b][start:] if a == b else members[b]
+    """Count the pairs of a block of images of one class with the images of a class.
+
+    Args:
+        by_class: (images, dimensions) for each class.
+        bin_width: Width of a bin.
+        bins: Number of bins.
+        block: Index of the first class, index of the second class, and first row of the block. If
+            both classes are the same, an image is paired with the later images only.
+
+    Returns:
+        (bins,) int64.
+    """
+    a, b, start = block
+    rows = by_class[a][start : start + BLOCK_ROWS]
+    others = by_class[b][start:] if a == b else by_class[b]
     # |x - y|^2 = |x|^2 - 2xy + |y|^2, in place
     distance = rows @ others.T
     distance *= -2
@@ -137,8 +186,8 @@ def _count_block(
     distance += np.square(others).sum(axis=1)
     np.maximum(distance, 0, out=distance)
     np.sqrt(distance, out=distance)
-    distance *= np.float32(1 / step)
-    place = distance.astype(np.int64)
-    if a == b:  # only pairs of an image with a later one
-        place = place[np.triu_indices(len(rows), k=1, m=len(others))]
-    return np.bincount(place.ravel(), minlength=bins)
+    distance *= np.float32(1 / bin_width)
+    bin_index = distance.astype(np.int64)
+    if a == b:
+        bin_index = bin_index[np.triu_indices(len(rows), k=1, m=len(others))]
+    return np.bincount(bin_index.ravel(), minlength=bins)

@@ -1,8 +1,8 @@
-"""Methods to judge pairs of classes that were never seen, and what each of them achieves.
+"""Methods to compare images of unseen classes, and their evaluation on class splits.
 
-A method is fitted on the training images of the seen classes of a split, and then embeds any images;
-pairs are ordered by the cosine of their embeddings. No method receives an image of an unseen class
-before it is fitted.
+A method is fitted on the training images of the seen classes of a split. It then embeds images of
+any class, which are compared by cosine similarity. Only the upper bound is fitted on images of unseen
+classes.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from siamese_utils.training.config import Config
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 HOG_VERSION = f"scikit-image {version('scikit-image')}"  # computes the HOG features
-# (images of the seen classes, their labels, networks trained on them) -> function that embeds
+# (training images, their labels, networks trained on them) -> fitted embedding function
 FitMethod = Callable[[np.ndarray, np.ndarray, Sequence[Embed]], Embed]
-# (function that embeds, images of the seen classes, their labels) -> function that embeds
+# (embedding function, training images, their labels) -> transformed embedding function
 Transform = Callable[[Embed, np.ndarray, np.ndarray], Embed]
+# split -> configs of the networks to train on it
 Trainings = Callable[[SmallEncoderConfig], Sequence[Config]]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method to embed images of a split.
+    """A method to embed images.
 
     Attributes:
-        fit: Fits the method.
-        trainings: Split -> configs of the networks that the method uses.
+        fit: Fits the method on training images, and returns an embedding function.
+        trainings: Returns the configs of the networks that the method uses on a split.
     """
 
     fit: FitMethod
@@ -46,32 +47,32 @@ class Method:
 
 
 def unchanged(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Return an embedding as it is."""
+    """Return the embedding function itself."""
     return embed
 
 
 def mean_subtracted(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Return an embedding minus the mean of the means of the seen classes."""
+    """Subtract the mean of the class means of the training images from the embeddings."""
     mean = ensemble.class_means(embed(images), labels).mean(axis=0)
     return lambda others: embed(others) - mean
 
 
-def _of_features(features: Embed, transform: Transform) -> Method:
+def _feature_method(features: Embed, transform: Transform) -> Method:
     return Method(lambda images, labels, _: transform(features, images, labels))
 
 
-def _of_networks(transform: Transform, trainings: Trainings) -> Method:
-    def concatenated(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
+def _network_method(transform: Transform, trainings: Trainings) -> Method:
+    def fit(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
         return ensemble.concatenate([transform(embed, images, labels) for embed in networks])
 
-    return Method(concatenated, trainings)
+    return Method(fit, trainings)
 
 
-def _one(split: SmallEncoderConfig) -> Sequence[Config]:
+def _one_network(split: SmallEncoderConfig) -> Sequence[Config]:
     return split.initialisations(1)
 
 
-def _both(split: SmallEncoderConfig) -> Sequence[Config]:
+def _all_networks(split: SmallEncoderConfig) -> Sequence[Config]:
     return split.initialisations(small_encoder.NUM_INITIALISATIONS)
 
 
@@ -79,194 +80,212 @@ def _fit_ensemble(images: np.ndarray, labels: np.ndarray, networks: Sequence[Emb
     return ensemble.embed_with(networks, ensemble.fit(images, labels, networks))
 
 
-UPPER_BOUND = "every class learned"  # on other images
+UPPER_BOUND = "every class learned"  # from images that are not in the test sets
 ENSEMBLE, MASK_BASELINE = "recipe", "silhouette, centred"
 ENSEMBLE_WITHOUT_NETWORKS = "silhouette and gradients, whitened"
 UNCHANGED_NETWORK = ablations.UNCHANGED
 
 METHODS: dict[str, Method] = {
-    "raw pixels": _of_features(baselines.pixels, unchanged),
-    "silhouette": _of_features(baselines.foreground_mask, unchanged),
-    MASK_BASELINE: _of_features(baselines.foreground_mask, mean_subtracted),
-    "gradients, centred": _of_features(ensemble.hog_features, mean_subtracted),
-    "silhouette, whitened": _of_features(baselines.foreground_mask, ensemble.whiten),
-    "gradients, whitened": _of_features(ensemble.hog_features, ensemble.whiten),
+    "raw pixels": _feature_method(baselines.pixels, unchanged),
+    "silhouette": _feature_method(baselines.foreground_mask, unchanged),
+    MASK_BASELINE: _feature_method(baselines.foreground_mask, mean_subtracted),
+    "gradients, centred": _feature_method(ensemble.hog_features, mean_subtracted),
+    "silhouette, whitened": _feature_method(baselines.foreground_mask, ensemble.whiten),
+    "gradients, whitened": _feature_method(ensemble.hog_features, ensemble.whiten),
     ENSEMBLE_WITHOUT_NETWORKS: Method(_fit_ensemble),
-    "network, centred": _of_networks(mean_subtracted, _one),
-    "network, whitened": _of_networks(ensemble.whiten, _one),
-    "networks from two starts, whitened": _of_networks(ensemble.whiten, _both),
-    ENSEMBLE: Method(_fit_ensemble, _both),
-    UPPER_BOUND: _of_networks(ensemble.whiten, lambda split: split.upper_bound()),
+    "network, centred": _network_method(mean_subtracted, _one_network),
+    "network, whitened": _network_method(ensemble.whiten, _one_network),
+    "networks from two starts, whitened": _network_method(ensemble.whiten, _all_networks),
+    ENSEMBLE: Method(_fit_ensemble, _all_networks),
+    UPPER_BOUND: _network_method(ensemble.whiten, lambda split: split.upper_bound()),
 }
 
 
-def _ablated(name: str) -> Method:
-    return _of_networks(ensemble.whiten, lambda split: [ablations.ablations(split)[name]])
+def _ablation(name: str) -> Method:
+    return _network_method(ensemble.whiten, lambda split: [ablations.ablations(split)[name]])
 
 
 def _study_network(name: str) -> Method:
-    return _of_networks(unchanged, lambda split: [ablations.study_networks(split)[name]])
+    return _network_method(unchanged, lambda split: [ablations.study_networks(split)[name]])
 
 
-# One network alone, with one change, and the study's network
+# Methods with one network each: the ensemble's network with one change, and the study's network.
 ABLATED_METHODS: dict[str, Method] = {
-    UNCHANGED_NETWORK: _ablated(UNCHANGED_NETWORK),
-    "no made-up classes": _ablated("no made-up classes"),
-    "contrastive loss": _ablated("contrastive loss"),
-    "softmax, none made up": _ablated("softmax, none made up"),
-    "three times the steps": _ablated("three times the steps"),
+    UNCHANGED_NETWORK: _ablation(UNCHANGED_NETWORK),
+    "no made-up classes": _ablation("no made-up classes"),
+    "contrastive loss": _ablation("contrastive loss"),
+    "softmax, none made up": _ablation("softmax, none made up"),
+    "three times the steps": _ablation("three times the steps"),
     "study's training, embedding": _study_network("study's training"),
     "gentle training, embedding": _study_network("gentle training"),
 }
 
 
-def embed_by(split: SmallEncoderConfig, way: str) -> Embed:
-    """Return the embedding of a method, fitted on the images of the seen classes of a split.
+def embed_by(split: SmallEncoderConfig, method: str) -> Embed:
+    """Fit a method on a split and return its embedding function.
 
     Args:
-        split: Its training images are used.
-        way: A name in METHODS or ABLATED_METHODS.
+        split: The config whose training images are used.
+        method: A name in METHODS or ABLATED_METHODS.
     """
-    method = _method(way)
-    networks = [_network(config) for config in method.trainings(split)]
-    return method.fit(*small_encoder.training_data(_fitted_on(split, way)), networks)
+    networks = [_network(config) for config in _method(method).trainings(split)]
+    images, labels = small_encoder.training_data(_fitted_on(split, method))
+    return _method(method).fit(images, labels, networks)
 
 
-def _method(way: str) -> Method:
-    return METHODS[way] if way in METHODS else ABLATED_METHODS[way]
+def _method(name: str) -> Method:
+    return METHODS[name] if name in METHODS else ABLATED_METHODS[name]
 
 
 def _network(config: Config) -> Embed:
-    """Return a trained encoder as a function."""
+    """Return the embedding function of a trained encoder."""
     return ensemble.embed_in_blocks(
         lambda images: _embed_cached(config, images.tobytes(), images.shape)
     )
 
 
-@lru_cache(maxsize=8)  # two networks, on the images that are fitted and on those that are measured
+# Methods share networks: two networks embed the training images and the evaluated images.
+@lru_cache(maxsize=8)
 def _embed_cached(config: Config, content: bytes, shape: tuple[int, ...]) -> np.ndarray:
     encoder = trainer.rebuild_encoder(config.resolve(), trainer.train(config), shape[1:])
     return trainer.embed(encoder, np.frombuffer(content, np.uint8).reshape(shape))
 
 
-def outcomes(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.DataFrame:
-    """Return what each way came to on each split, a row each.
+def outcomes(splits: Sequence[SmallEncoderConfig], methods: Sequence[str]) -> pd.DataFrame:
+    """Evaluate methods on class splits, on all pairs of test images.
 
-    Columns: the names of the unseen classes, the way, and from all pairs of test images the AUC on
-    unseen and on seen classes, and the accuracy on both in %, at the threshold tuned on seen
-    validation images and at the best one. ways: in METHODS or ABLATED_METHODS; the ceiling is left out
-    where there are no images to learn every class from.
+    Args:
+        splits: Configs whose splits are used.
+        methods: Names in METHODS or ABLATED_METHODS. The upper bound is skipped on a split without
+            further images to train it on.
+
+    Returns:
+        A row per split and method. Columns: the names of the unseen classes, the method, and for
+        unseen and for seen classes the AUC and the accuracy in %, both at the threshold tuned on
+        seen validation images and at the best threshold.
     """
     rows = []
     for split in splits:
         dataset = split.load_data()
-        for way in ways:
-            if way == UPPER_BOUND and not small_encoder.has_further_images(split):
+        for method in methods:
+            if method == UPPER_BOUND and not small_encoder.has_further_images(split):
                 continue
-            found = measure(split, way)
-            row = {"split": ", ".join(dataset.names_of(dataset.unseen)), "way": way}
-            for pair_set in ("unseen", "seen"):
-                curve = found.curve(dataset.classes_of[pair_set])
-                row[f"AUC, {pair_set}"] = curve.auc
-                row[f"accuracy, {pair_set}"] = 100 * curve.accuracy(found.validation_threshold)
-                row[f"oracle accuracy, {pair_set}"] = 100 * curve.accuracy(curve.best_threshold)
+            distances = measure(split, method)
+            row = {"split": ", ".join(dataset.names_of(dataset.unseen)), "way": method}
+            for test_set in ("unseen", "seen"):
+                curve = distances.curve(dataset.classes_of[test_set])
+                tuned = distances.validation_threshold
+                row[f"AUC, {test_set}"] = curve.auc
+                row[f"accuracy, {test_set}"] = 100 * curve.accuracy(tuned)
+                row[f"oracle accuracy, {test_set}"] = 100 * curve.accuracy(curve.best_threshold)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def measure(split: SmallEncoderConfig, way: str) -> PairDistances:
-    """Return the distances of a way on a split: Euclidean ones of embeddings of length 1."""
+def measure(split: SmallEncoderConfig, method: str) -> PairDistances:
+    """Compute a method's distances on a split: Euclidean, between embeddings of length 1."""
     return of_embedding(
-        " ".join(_dependencies(split, way)),
-        lambda _: baselines.to_unit_length(embed_by(split, way)),
+        " ".join(_dependencies(split, method)),
+        lambda _: baselines.to_unit_length(embed_by(split, method)),
         split.load_data(),
         split.seed,
-        code=_code(way),
+        code=_code(method),
     )
 
 
-def _code(way: str) -> list[str]:
-    """Return what shapes its embeddings beside weights and data: a change measures anew."""
-    table = "METHODS" if way in METHODS else "ABLATED_METHODS"
-    return [
-        f"evaluation.unseen_classes.{table}",
-        "training.trainer.embed",
-    ]
+def _code(method: str) -> list[str]:
+    """Return the definitions whose code shapes a method's embeddings, for the cache key."""
+    table = "METHODS" if method in METHODS else "ABLATED_METHODS"
+    return [f"evaluation.unseen_classes.{table}", "training.trainer.embed"]
 
 
-def _dependencies(split: SmallEncoderConfig, way: str) -> list[str]:
-    """Return what a way's embedding rests on beside its code: images, networks, another library."""
-    networks = [trainer.train(step).digest for step in _method(way).trainings(split)]
-    return [way, HOG_VERSION, small_encoder.data_digest(_fitted_on(split, way)), *networks]
+def _dependencies(split: SmallEncoderConfig, method: str) -> list[str]:
+    """Return what else shapes a method's embeddings: HOG version, training images, networks."""
+    networks = [trainer.train(config).digest for config in _method(method).trainings(split)]
+    return [method, HOG_VERSION, small_encoder.data_digest(_fitted_on(split, method)), *networks]
 
 
-def _fitted_on(split: SmallEncoderConfig, way: str) -> SmallEncoderConfig:
-    """Return the training whose images a way is fitted on."""
-    return split.upper_bound()[0] if way == UPPER_BOUND else split
+def _fitted_on(split: SmallEncoderConfig, method: str) -> SmallEncoderConfig:
+    """Return the config whose training images a method is fitted on."""
+    return split.upper_bound()[0] if method == UPPER_BOUND else split
 
 
-def by_class_pair(splits: Sequence[SmallEncoderConfig], ways: Sequence[str]) -> pd.DataFrame:
-    """Return the AUC on each two unseen classes alone, over the splits that have both.
+def by_class_pair(splits: Sequence[SmallEncoderConfig], methods: Sequence[str]) -> pd.DataFrame:
+    """Compute the AUC on each two unseen classes alone, over the splits that have both unseen.
 
-    Rows the two names, columns the ways; one Measured each.
+    Returns:
+        A row per pair of classes, a column per method, a measurement over the splits in each cell.
     """
-    found: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, list[float]]] = {}
     for split in splits:
         dataset = split.load_data()
-        for way in ways:
-            distances = measure(split, way)
-            for two in combinations(dataset.unseen, 2):
-                of_pair = found.setdefault(" and ".join(dataset.names_of(two)), {})
-                of_pair.setdefault(way, []).append(distances.curve(two).auc)
-    rows = {pair: {way: measurement(v) for way, v in of.items()} for pair, of in found.items()}
+        for method in methods:
+            distances = measure(split, method)
+            for classes in combinations(dataset.unseen, 2):
+                row = values.setdefault(" and ".join(dataset.names_of(classes)), {})
+                row.setdefault(method, []).append(distances.curve(classes).auc)
+    rows = {
+        names: {method: measurement(aucs) for method, aucs in row.items()}
+        for names, row in values.items()
+    }
     return pd.DataFrame(rows).T.rename_axis(index="unseen classes", columns="way")
 
 
-def by_method(found: pd.DataFrame) -> pd.DataFrame:
-    """Return measured figures over the splits: a row for each way, a column for each figure."""
-    figures = [name for name in found.columns if name not in ("split", "way")]
+def by_method(table: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the table of `outcomes` over the splits: a row per method, a column per metric."""
+    metric_names = table.columns.drop(["split", "way"])
     rows = {
-        way: {f: measurement(of_way[f], "%" if "accuracy" in f else "") for f in figures}
-        for way, of_way in found.groupby("way", sort=False)
+        method: {m: measurement(group[m], "%" if "accuracy" in m else "") for m in metric_names}
+        for method, group in table.groupby("way", sort=False)
     }
     return pd.DataFrame(rows).T.rename_axis("way").rename_axis(columns="figure")
 
 
-def by_split(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the AUC on unseen classes: a row for each split, a column for each way."""
-    return found.pivot(index="split", columns="way", values="AUC, unseen")
+def by_split(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the AUC on unseen classes from `outcomes`: a row per split, a column per method."""
+    return table.pivot(index="split", columns="way", values="AUC, unseen")
 
 
-def auc_differences(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the recipe's AUC on unseen classes minus each other way's: a row for each way.
+def auc_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Compute the ensemble's AUC on unseen classes minus that of each other method.
 
-    Columns: the difference over the splits, and the number of splits on which the recipe is ahead.
+    Args:
+        table: As `outcomes` returns it.
+
+    Returns:
+        A row per other method. Columns: the difference over the splits, and the number of splits on
+        which the ensemble has the higher AUC.
     """
-    areas = by_split(found)[list(dict.fromkeys(found["way"]))]
-    return metrics.auc_differences(areas, ENSEMBLE, "recipe", "splits")
+    auc = by_split(table)[list(dict.fromkeys(table["way"]))]
+    return metrics.auc_differences(auc, ENSEMBLE, "recipe", "splits")
 
 
-def loss_against_best(found: pd.DataFrame) -> tuple[Measurement, str]:
-    """Return what is lost by one way for all splits: the best on each, minus the recipe.
+def loss_against_best(table: pd.DataFrame) -> tuple[Measurement, str]:
+    """Compute what the ensemble loses against the best method of each split.
 
-    In AUC on unseen classes, over the splits; then the way that is best most often, the ceiling
-    left out.
+    Args:
+        table: As `outcomes` returns it; the upper bound is ignored.
+
+    Returns:
+        The highest AUC on unseen classes minus the ensemble's, over the splits, and the method that
+        has the highest AUC most often.
     """
-    areas = by_split(found).drop(columns=UPPER_BOUND, errors="ignore")
-    lost = measurement(areas.max(axis=1)) - measurement(areas[ENSEMBLE])
-    return lost, areas.idxmax(axis=1).mode()[0]
+    auc = by_split(table).drop(columns=UPPER_BOUND, errors="ignore")
+    lost = measurement(auc.max(axis=1)) - measurement(auc[ENSEMBLE])
+    return lost, auc.idxmax(axis=1).mode()[0]
 
 
-def embeddings(split: SmallEncoderConfig, way: str, rows: np.ndarray) -> np.ndarray:
-    """Return the embeddings by a way of the images at `rows`: (rows, dimensions) float32."""
+def embeddings(split: SmallEncoderConfig, method: str, rows: np.ndarray) -> np.ndarray:
+    """Compute a method's embeddings of the images at `rows`: (rows, dimensions) float32."""
     dataset = split.load_data()
     parts = {
-        "embeddings": _dependencies(split, way),
+        "embeddings": _dependencies(split, method),
         "data": dataset.digest,
         "seed": split.seed,
+        "rows": rows.tolist(),
     }
     return cache.cached(
-        parts | {"rows": rows.tolist()},
-        _code(way),
-        lambda: {"found": np.float32(embed_by(split, way)(dataset.images[rows]))},
-    )["found"]
+        parts,
+        _code(method),
+        lambda: {"embeddings": np.float32(embed_by(split, method)(dataset.images[rows]))},
+    )["embeddings"]

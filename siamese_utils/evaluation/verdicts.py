@@ -1,65 +1,87 @@
-"""Rules that turn a measured figure into a verdict."""
+"""Rules that turn a measurement into a verdict on a claim."""
 
 from siamese_utils.evaluation.intervals import Interval, Measurement
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not decidable"
-ROUNDING = 1e-12  # of a mean of equal numbers: no difference
+ROUNDING = 1e-12  # equal numbers can have means that differ by this much
 ARTEFACT = "artefact of the fixed threshold"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, ARTEFACT)
 
 
 def judge(difference: Measurement | Interval, claimed: int) -> str:
-    """Return whether a difference bears out a claim about its sign.
+    """Judge a claim about the sign of a difference.
 
-    claimed: +1 or -1. The verdict is `holds` where the 95 % interval lies on the claimed side of
-    0, `does not hold` where it lies on the other side, and `not decidable` where it holds 0, or
-    where one seed alone gives no interval.
+    Args:
+        difference: The measured difference.
+        claimed: The claimed sign: +1 or -1.
+
+    Returns:
+        HOLDS if the 95 % interval lies on the claimed side of 0, FAILS if it lies on the other
+        side, and UNDECIDED if it contains 0 or if a single seed gives no interval.
+
+    Raises:
+        ValueError: `claimed` is neither +1 nor -1.
     """
     if claimed not in (-1, 1):
         raise ValueError(f"claimed must be +1 or -1, not {claimed}")
-    found = _interval(difference)
-    low, high = sorted((found.low * claimed, found.high * claimed))
+    interval = _interval(difference)
+    low, high = sorted((interval.low * claimed, interval.high * claimed))
     if low > ROUNDING:
         return HOLDS
     return FAILS if high < -ROUNDING else UNDECIDED
 
 
-def judge_value(figure: Measurement | Interval, low: float, high: float, tolerance: float) -> str:
-    """Return whether a figure has a claimed value, or one in the claimed range low..high.
+def judge_value(value: Measurement | Interval, low: float, high: float, tolerance: float) -> str:
+    """Judge a claim that a metric has a value in low..high, by an equivalence test.
 
-    The range is widened by the tolerance, of the figure's unit, to either side. The verdict is
-    `holds` where the 95 % interval of the mean lies within it, `does not hold` where it lies
-    outside, and `not decidable` where it does both, or where there is none: a noisy result meets
-    no range. It is the two one-sided tests of equivalence (Schuirmann 1987), at 2.5 % each.
+    The rule amounts to two one-sided tests at 2.5 % each (Schuirmann 1987). A noisy measurement
+    cannot support the claim, however close its mean is.
+
+    Args:
+        value: The measured metric.
+        low: Lower end of the claimed range; equal to `high` for a single claimed value.
+        high: Upper end of the claimed range.
+        tolerance: The range is widened by this much at either end, in the unit of the metric.
+
+    Returns:
+        HOLDS if the 95 % interval lies inside the widened range, FAILS if it lies outside, and
+        UNDECIDED if the two overlap or if there is no interval.
     """
-    found = _interval(figure)
+    interval = _interval(value)
     low, high = low - tolerance - ROUNDING, high + tolerance + ROUNDING
-    if low <= found.low and found.high <= high:
+    if low <= interval.low and interval.high <= high:
         return HOLDS
-    return FAILS if found.high < low or high < found.low else UNDECIDED
+    return FAILS if interval.high < low or high < interval.low else UNDECIDED
 
 
 def judge_threshold(fixed: Measurement, tuned: Measurement, auc: Measurement, claimed: int) -> str:
-    """Return the verdict on a claim made at a fixed threshold, in the light of the tuned one.
+    """Judge a claim made at a fixed threshold, and check whether it depends on that threshold.
 
-    fixed, tuned, auc: the paired differences at either threshold, and in the AUC, which needs
-    none. A claim that holds at the fixed threshold is an `artefact of the fixed threshold` where
-    neither of the others bears it out and the difference is clearly smaller at the tuned
-    threshold; else the verdict at the fixed one stands.
+    Args:
+        fixed: The paired difference in accuracy at the fixed threshold.
+        tuned: The paired difference in accuracy at the tuned threshold.
+        auc: The paired difference in AUC, which needs no threshold.
+        claimed: The claimed sign: +1 or -1.
+
+    Returns:
+        ARTEFACT if the claim holds at the fixed threshold, holds neither at the tuned threshold nor
+        by AUC, and the difference is significantly smaller at the tuned threshold; otherwise the
+        verdict at the fixed threshold.
     """
     verdict = judge(fixed, claimed)
-    undone = HOLDS not in (judge(tuned, claimed), judge(auc, claimed))
+    unsupported = HOLDS not in (judge(tuned, claimed), judge(auc, claimed))
     smaller = judge(fixed - tuned, claimed) == HOLDS
-    return ARTEFACT if verdict == HOLDS and undone and smaller else verdict
+    return ARTEFACT if verdict == HOLDS and unsupported and smaller else verdict
 
 
 def compare(difference: Measurement | Interval) -> str:
-    """Return whether the first of two is `better` or `worse` than the second, or `unclear`.
+    """Return whether the first of two results is "better", "worse" or "unclear".
 
-    difference: first minus second, of a figure of which more is better.
+    Args:
+        difference: First minus second, of a metric of which more is better.
     """
     return {HOLDS: "better", FAILS: "worse", UNDECIDED: "unclear"}[judge(difference, +1)]
 
 
-def _interval(figure: Measurement | Interval) -> Interval:
-    return figure.interval if isinstance(figure, Measurement) else figure
+def _interval(value: Measurement | Interval) -> Interval:
+    return value.interval if isinstance(value, Measurement) else value

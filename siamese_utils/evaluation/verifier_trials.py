@@ -1,4 +1,4 @@
-"""How good a verifier's probability is, by the number of images that it was fitted to."""
+"""Trials of verifiers: the quality of their probabilities by the number of training images."""
 
 from __future__ import annotations
 
@@ -20,83 +20,93 @@ from siamese_utils.training.config import OPTIMIZERS
 from siamese_utils.training.encoders import ENCODERS
 from siamese_utils.training.pair_training import TrainingConfig
 
-MAX_TEST_IMAGES = 500  # images of each class
-NUM_RECALIBRATION_IMAGES = (
-    13  # other images of each unseen class, whose pairs set the probability anew
-)
+MAX_TEST_IMAGES = 500  # test images of each class
+NUM_RECALIBRATION_IMAGES = 13  # further images of each unseen class, for recalibration
 RECALIBRATED = "unseen, set anew"
 
 
 def run_trials(
     verifiers: Sequence[BaseEstimator], dataset: Dataset, number: int
 ) -> dict[str, list[CalibrationTest]]:
-    """Fit a verifier to so many images of the seen classes, and hold its probability against fresh pairs.
+    """Fit verifiers to images of the seen classes and test their probabilities on other images.
 
-    verifiers: the same one for each seed, 0, 1, ... Returns, for each seed: the probability on pairs
-    of test images of seen classes, and of unseen ones; and of unseen ones once more, where it was
-    set anew by some pairs of other images of them.
+    Args:
+        verifiers: Unfitted copies of one verifier, for the seeds 0, 1, ...
+        dataset: The images.
+        number: Training images, of all seen classes together.
+
+    Returns:
+        One test per seed on pairs of seen classes (`seen`), on pairs of unseen classes (`unseen`),
+        and on the latter after recalibration with pairs of other images of unseen classes
+        (RECALIBRATED).
     """
-    found: dict[str, list[CalibrationTest]] = {"seen": [], "unseen": [], RECALIBRATED: []}
+    tests: dict[str, list[CalibrationTest]] = {"seen": [], "unseen": [], RECALIBRATED: []}
     for seed, verifier in enumerate(verifiers):
-        parts = {"trial": verifier.get_params(), "number": number, "data": dataset.digest}
-        parts |= {"seed": seed, "precision": machine.best_precision()}
-        parts |= {"encoders": {name: entry.options for name, entry in ENCODERS.items()}}
-        parts |= {"optimizers": OPTIMIZERS, "experiment": asdict(TrainingConfig())}
+        parts = {
+            "trial": verifier.get_params(),
+            "number": number,
+            "data": dataset.digest,
+            "seed": seed,
+            "precision": machine.best_precision(),
+            "encoders": {name: entry.options for name, entry in ENCODERS.items()},
+            "optimizers": OPTIMIZERS,
+            "experiment": asdict(TrainingConfig()),
+        }
         code = ["verifier.SiameseVerifier", "evaluation.verifier_trials._run_trial"]
         arrays = cache.cached(
             parts, code, lambda v=verifier, s=seed: _run_trial(v, dataset, number, s)
         )
         pairs = PairHistogram(arrays["counts"], float(arrays["step"]), dataset.classes)
-        own, anew = PlattScaling(*arrays["own"].tolist()), PlattScaling(*arrays["anew"].tolist())
-        found["seen"].append(CalibrationTest(own, pairs, dataset.seen))
-        found["unseen"].append(CalibrationTest(own, pairs, dataset.unseen))
-        found[RECALIBRATED].append(CalibrationTest(anew, pairs, dataset.unseen))
-    return found
+        fitted = PlattScaling(*arrays["fitted"].tolist())
+        recalibrated = PlattScaling(*arrays["recalibrated"].tolist())
+        tests["seen"].append(CalibrationTest(fitted, pairs, dataset.seen))
+        tests["unseen"].append(CalibrationTest(fitted, pairs, dataset.unseen))
+        tests[RECALIBRATED].append(CalibrationTest(recalibrated, pairs, dataset.unseen))
+    return tests
 
 
 def image_rows(
     dataset: Dataset, seed: int, number: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows of the images that a verifier is fitted to, tested on, and set anew by."""
-    split, labels = dataset.split(seed), dataset.labels
-    taught = _first_of_each(split.train, labels, 0, number // len(dataset.seen))
-    fresh = _first_of_each(
-        split.all, labels, NUM_RECALIBRATION_IMAGES, NUM_RECALIBRATION_IMAGES + MAX_TEST_IMAGES
-    )
-    return taught, fresh, _first_of_each(split.unseen, labels, 0, NUM_RECALIBRATION_IMAGES)
+    """Select disjoint images: rows for training, for testing, and for recalibration."""
+    split, labels, skip = dataset.split(seed), dataset.labels, NUM_RECALIBRATION_IMAGES
+    train = _slice_classes(split.train, labels, 0, number // len(dataset.seen))
+    test = _slice_classes(split.all, labels, skip, skip + MAX_TEST_IMAGES)
+    return train, test, _slice_classes(split.unseen, labels, 0, skip)
 
 
 def num_recalibration_pairs(dataset: Dataset) -> int:
-    """Return by how many pairs a probability is set anew: as many same ones as different ones."""
+    """Return the number of pairs for recalibration, half of them positive."""
     return 2 * len(dataset.unseen) * (NUM_RECALIBRATION_IMAGES - 1)
 
 
 def max_training_images(dataset: Dataset) -> int:
-    """Return to how many images of the seen classes a verifier can be fitted."""
+    """Return the largest number of training images with equally many of each seen class."""
     split = dataset.split(0)
     return len(dataset.seen) * np.bincount(dataset.labels[split.train])[list(dataset.seen)].min()
 
 
 def _run_trial(verifier: BaseEstimator, dataset: Dataset, number: int, seed: int) -> Arrays:
     images, labels = dataset.images, dataset.labels
-    taught, fresh, asked = image_rows(dataset, seed, number)
+    train, test, recalibration = image_rows(dataset, seed, number)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that so few images say little is what is asked here
-        fitted = clone(verifier).fit(images[taught], labels[taught])
-        own = fitted.probability_
-        drawn = sample_pairs(asked, labels, np.random.default_rng(seed))
-        fitted.calibrate(images[drawn.first], images[drawn.second], drawn.different == 0)
-    embeddings = fitted.embed(images[fresh])
-    pairs = pair_histogram.count_pairs(
-        embeddings, labels[fresh], pair_histogram.choose_bin_width(embeddings)
-    )
+        warnings.simplefilter("ignore")  # Small training sets are the subject of the trial.
+        verifier = clone(verifier).fit(images[train], labels[train])
+        fitted = verifier.probability_
+        sampled = sample_pairs(recalibration, labels, np.random.default_rng(seed))
+        verifier.calibrate(images[sampled.first], images[sampled.second], sampled.different == 0)
+    recalibrated = verifier.probability_
+    embeddings = verifier.embed(images[test])
+    bin_width = pair_histogram.choose_bin_width(embeddings)
+    pairs = pair_histogram.count_pairs(embeddings, labels[test], bin_width)
     return {
         "counts": pairs.counts,
-        "step": np.float64(pairs.step),
-        "own": np.array([own.slope, own.intercept]),
-        "anew": np.array([fitted.probability_.slope, fitted.probability_.intercept]),
+        "step": np.float64(pairs.bin_width),
+        "fitted": np.array([fitted.slope, fitted.intercept]),
+        "recalibrated": np.array([recalibrated.slope, recalibrated.intercept]),
     }
 
 
-def _first_of_each(rows: np.ndarray, labels: np.ndarray, start: int, end: int) -> np.ndarray:
-    return np.concatenate([rows[labels[rows] == c][start:end] for c in np.unique(labels[rows])])
+def _slice_classes(rows: np.ndarray, labels: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Return the rows start, ..., stop - 1 of each class."""
+    return np.concatenate([rows[labels[rows] == c][start:stop] for c in np.unique(labels[rows])])

@@ -1,4 +1,4 @@
-"""The places of a page that can be led to, and what is read there."""
+"""Link targets of the pages, with their text, for the search and the previews of links."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,58 +11,74 @@ PREVIEW_LENGTH = 260  # characters of a preview
 
 
 class Anchor(NamedTuple):
-    """A page, or a section, figure, table or claim of it."""
+    """A link target: a page, or a section, figure, table or claim of a page.
+
+    Attributes:
+        link: Address of the target, such as `05-margins.html#figure-5-1`.
+        title: Its heading, or the start of its text.
+        text: Its text.
+        picture: File of its first figure; empty for none.
+    """
 
     link: str
     title: str
     text: str
-    picture: str = ""  # the file of the first figure there
+    picture: str = ""
 
     @property
     def preview(self) -> str:
-        """What is read there, cut to a few lines."""
-        words = self.text or self.title
-        return (
-            words
-            if len(words) <= PREVIEW_LENGTH
-            else f"{words[:PREVIEW_LENGTH].rsplit(' ', 1)[0]} …"
-        )
+        """The text, cut after a word to a few lines."""
+        text = self.text or self.title
+        if len(text) <= PREVIEW_LENGTH:
+            return text
+        return f"{text[:PREVIEW_LENGTH].rsplit(' ', 1)[0]} …"
 
 
 def find_anchors(chapter: Chapter, html: str) -> list[Anchor]:
-    """Return the places of a chapter's page, itself first; html: its content."""
+    """Return the link targets of a chapter's page, the page itself first.
+
+    Args:
+        chapter: The chapter.
+        html: The content of its page.
+    """
     soup = BeautifulSoup(html, "html.parser")
-    for unread in soup.select("details.code, details.solution, .permalink"):
-        unread.decompose()
+    for element in soup.select("details.code, details.solution, .permalink"):
+        element.decompose()
     page = chapter.page
     title = soup.find("h1")
-    found = [Anchor(page, chapter.title, _section(title), _picture(title.find_next("figure")))]
+    anchors = [Anchor(page, chapter.title, _section(title), _picture(title.find_next("figure")))]
     for heading in soup.find_all("h2"):
         link, picture = f"{page}#{heading['id']}", _picture(_first_figure(heading))
-        found.append(Anchor(link, _text(heading), _section(heading), picture))
-    for place in soup.select("figure[id] figcaption, table caption[id], div.claim[id]"):
-        figure = place.find_parent("figure")
-        target = figure["id"] if figure else place["id"]
-        title, _, rest = _text(place).partition(". ")
-        words = f"{title}. {rest[:90]}"
-        found.append(Anchor(f"{page}#{target}", words, _text(place), _picture(figure)))
-    return found
+        anchors.append(Anchor(link, _text(heading), _section(heading), picture))
+    for element in soup.select("figure[id] figcaption, table caption[id], div.claim[id]"):
+        figure = element.find_parent("figure")
+        target = figure["id"] if figure else element["id"]
+        label, _, rest = _text(element).partition(". ")
+        link, title = f"{page}#{target}", f"{label}. {rest[:90]}"
+        anchors.append(Anchor(link, title, _text(element), _picture(figure)))
+    return anchors
 
 
 def add_previews(soup: BeautifulSoup, page: str, places: Iterable[Anchor]) -> None:
-    """Have the links of a page tell what is read where they lead, as its words do, and show it."""
-    by_link = {place.link: place for place in places}
+    """Add a preview of the target to each link of a page.
+
+    Args:
+        soup: The content of the page, which is changed.
+        page: The file name of the page.
+        places: The link targets of all pages.
+    """
+    anchors = {anchor.link: anchor for anchor in places}
     for link in soup.select("a[href]:not(.permalink, [data-meaning])"):
         address = f"{page}{link['href']}" if link["href"].startswith("#") else link["href"]
-        if place := by_link.get(address):
-            link["data-meaning"] = place.preview
+        if anchor := anchors.get(address):
+            link["data-meaning"] = anchor.preview
             link["class"] = [*link.get("class", ()), "preview"]
-            if place.picture:
-                link["style"] = f"--picture: url({place.picture})"
+            if anchor.picture:
+                link["style"] = f"--picture: url({anchor.picture})"
 
 
 def _section(heading: Tag) -> str:
-    """Return the text from a heading to the next one; figures, tables and claims speak for themselves."""
+    """Return the text from a heading to the next one, without figures, tables and claims."""
     parts = []
     for element in heading.find_all_next(["h2", "p", "li"]):
         if element.name == "h2":
@@ -74,12 +90,12 @@ def _section(heading: Tag) -> str:
 
 def _first_figure(heading: Tag) -> Tag | None:
     """Return the first figure between a heading and the next one."""
-    place = heading.find_next(["h2", "figure"])
-    return place if place and place.name == "figure" else None
+    element = heading.find_next(["h2", "figure"])
+    return element if element and element.name == "figure" else None
 
 
 def _picture(figure: Tag | None) -> str:
-    """Return the file of a figure's drawing."""
+    """Return the file of a figure's drawing; empty for none."""
     image = figure and figure.select_one('img[src^="figures/"]')
     return image["src"] if image else ""
 

@@ -1,4 +1,4 @@
-"""The whole way from notebooks to a published report."""
+"""Making a report: train, execute the notebooks, render the pages and PDFs, publish."""
 
 import os
 import shutil
@@ -30,141 +30,146 @@ from siamese_utils.reporting import results
 from siamese_utils.training import study_plan
 from siamese_utils.training.config import Config
 
-COMMON_ENVIRONMENT = {
-    # sums in another order are others in their last digits, whichever process does them
-    "OPENBLAS_NUM_THREADS": "1",
-    # who presses Ctrl-C twice need not be told that semaphores are left
-    "PYTHONWARNINGS": "ignore:resource_tracker",
-}
+# Of all processes of a run: sums in another order differ in their last digits, so the number of
+# threads must not depend on the process.
+COMMON_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
-def check(order: RunOptions) -> None:
-    """Raise ValueError, OSError or DataError where the order cannot be carried out.
+def check(options: RunOptions) -> None:
+    """Check that a report can be made, before any work; images may be downloaded.
 
-    Nothing was done then, but that images may have been downloaded.
+    Raises:
+        ValueError: Something is missing, or the output belongs to something else.
+        OSError: A folder cannot be written.
+        DataError: The data set cannot be had.
     """
-    if order.with_pdf:
+    if options.with_pdf:
         pdf.check()
-    datasets.load(order.plan.dataset)
-    for chapter in order.chapters:
-        execute.check(chapter, order.parameters)
+    datasets.load(options.plan.dataset)
+    for chapter in options.chapters:
+        execute.check(chapter, options.parameters)
     settings.cache_dir().mkdir(parents=True, exist_ok=True)
-    probe = settings.cache_dir() / ".probe"  # the lock has shown that the output can be written
+    # The lock has shown already that the output can be written.
+    probe = settings.cache_dir() / ".probe"
     probe.touch()
-    probe.unlink(missing_ok=True)  # of another run too, where they share the store
-    publish.check_foreign_files(order.output, order.names)
-    pages = {path.name for path in order.output.glob("*.html")} - set(order.names)
-    if order.is_partial and FRONT_PAGE in publish.list_files(order.output) and pages:
-        raise ValueError(f"{order.output} holds a whole report; choose another --output")
-    if order.scheduler:
-        check_scheduler(order.scheduler)
+    probe.unlink(missing_ok=True)  # another run with the same cache may have removed it
+    publish.check_foreign_files(options.output, options.file_names)
+    other_pages = {path.name for path in options.output.glob("*.html")} - set(options.file_names)
+    if options.is_partial and FRONT_PAGE in publish.list_files(options.output) and other_pages:
+        raise ValueError(f"{options.output} holds a whole report; choose another --output")
+    if options.scheduler:
+        check_scheduler(options.scheduler)
 
 
-def describe_plan(order: RunOptions) -> str:
-    """Return what each notebook trains, what of it the store has, and the time expected."""
-    chapters = order.execution_order
+def describe_plan(options: RunOptions) -> str:
+    """Return what each notebook trains, which of it is cached, and the expected time."""
+    chapters = options.execution_order
     lines, total = [], 0.0
-    with _environment(order, Path(os.devnull)):
-        pending = study_plan.pending(order.plan, [chapter.name for chapter in chapters])
+    with _environment(options, Path(os.devnull)):
+        pending = study_plan.pending(options.plan, [chapter.name for chapter in chapters])
         for chapter in chapters:
-            steps, to_do = order.plan.configs(chapter.name), pending[chapter.name]
+            configs, to_do = options.plan.configs(chapter.name), pending[chapter.name]
             seconds = sum(config.expected_seconds() for config in to_do)
             total += seconds
             time_left = f", about {format_seconds(seconds)}" if to_do else ""
-            lines.append(f"{chapter.name}: {len(steps)} trainings, {len(to_do)} to do{time_left}")
-            lines += [f"  {'to do ' if step in to_do else 'there '} {step.label}, {step.epochs} epochs"
-                      for step in steps]  # fmt: skip
+            lines.append(f"{chapter.name}: {len(configs)} trainings, {len(to_do)} to do{time_left}")
+            for config in configs:
+                state = "to do " if config in to_do else "cached"
+                lines.append(f"  {state} {config.label}, {config.epochs} epochs")
     number = sum(map(len, pending.values()))
     return "\n".join([*lines, f"{number} to do, about {format_seconds(total)} here"])
 
 
-def build(order: RunOptions, console: Console) -> list[Check]:
-    """Train, run the notebooks, render them, put the report in place and return its failed checks.
+def build(options: RunOptions, console: Console) -> list[Check]:
+    """Make a report and return its failed checks; until the last moment the old report stays.
 
-    Until the last moment the old report stays as it is. Raises NotebooksFailedError,
-    WorkersLostError, TrainingDivergedError; and PdfError, when the pages are in place without a PDF.
+    Raises:
+        NotebooksFailedError: One or more notebooks failed.
+        WorkersLostError: Workers died again and again.
+        TrainingDivergedError: A loss, weight or embedding is not finite.
+        PdfError: The report was published without a PDF.
     """
     start = time.monotonic()
-    order = replace(order, dataset=order.plan.dataset)  # the one that auto stands for, for all
-    staging = publish.open_staging(order.output)
+    # All processes use the data set that "auto" stands for now.
+    options = replace(options, dataset=options.plan.dataset)
+    staging = publish.open_staging(options.output)
     work = staging / "work"
     work.mkdir()
     progress = work / "progress"
     progress.touch()
     try:
-        with _environment(order, progress):
-            pending = study_plan.pending(order.plan, [c.name for c in order.execution_order])
-            steps = [step for of_chapter in pending.values() for step in of_chapter]
-            expected = sum(config.expected_seconds() for config in steps)
-            with Status(expected, len(order.chapters), progress, console) as status:
-                if steps:
-                    _train(order, steps, expected, status)
-                bodies = _run_notebooks(order, staging, status)
-                failure = _render(order, bodies, staging, status)
-    except BaseException:  # Ctrl-C too: leave no half of a report
+        with _environment(options, progress):
+            pending = study_plan.pending(options.plan, [c.name for c in options.execution_order])
+            configs = [config for of_chapter in pending.values() for config in of_chapter]
+            expected = sum(config.expected_seconds() for config in configs)
+            with Status(expected, len(options.chapters), progress, console) as status:
+                if configs:
+                    _train(options, configs, expected, status)
+                bodies = _run_notebooks(options, staging, status)
+                failure = _render(options, bodies, staging, status)
+    except BaseException:  # Ctrl-C too
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    shutil.rmtree(work)  # of use while it was built
-    publish.publish(order.output, order.facts)
+    shutil.rmtree(work)
+    publish.publish(options.output, options.facts)
     if failure:
-        raise PdfError(f"the pages are in {order.output}, but without a PDF: {failure}")
-    _print_summary(order, time.monotonic() - start, console)
+        raise PdfError(f"the pages are in {options.output}, but without a PDF: {failure}")
+    _print_summary(options, time.monotonic() - start, console)
     return html.failed_checks(bodies)
 
 
-def _train(order: RunOptions, steps: list[Config], expected: float, status: Status) -> None:
-    """Say at once how much there is to train, and train it."""
-    where = f"on {order.scheduler}" if order.scheduler else f"{order.workers} at a time"
-    less = "" if order.profile.name == "quick" else "--profile quick does less, "
+def _train(options: RunOptions, configs: list[Config], expected: float, status: Status) -> None:
+    """Print how much there is to train, and train it."""
+    where = f"on {options.scheduler}" if options.scheduler else f"{options.workers} at a time"
+    less = "" if options.profile.name == "quick" else "--profile quick does less, "
     status.begin(
-        f"{len(steps)} trainings to do, {where}, about {format_seconds(expected)} here; "
+        f"{len(configs)} trainings to do, {where}, about {format_seconds(expected)} here; "
         f"{less}--list names them"
     )
-    ahead = TrainingJob(
-        order.plan,
-        steps,
-        lambda step: status.training_finished(step.label, step.expected_seconds()),
-        status.say,
-    )
-    if order.scheduler:
-        train_on_cluster(ahead, order.scheduler)
+
+    def done(config: Config) -> None:
+        status.training_finished(config.label, config.expected_seconds())
+
+    job = TrainingJob(options.plan, configs, done, status.say)
+    if options.scheduler:
+        train_on_cluster(job, options.scheduler)
     else:
-        train_locally(ahead, order.workers)
+        train_locally(job, options.workers)
 
 
-def _copy_notebooks(order: RunOptions, staging: Path) -> None:
-    """Put the executed notebooks where readers can download them."""
+def _copy_notebooks(options: RunOptions, staging: Path) -> None:
+    """Copy the executed notebooks into the report, for download."""
     folder = staging / "notebooks"
     folder.mkdir()
-    for chapter in order.chapters:
+    for chapter in options.chapters:
         name = f"{chapter.name}.ipynb"
         shutil.copyfile(staging / "work" / chapter.name / name, folder / name)
 
 
-def _print_summary(order: RunOptions, seconds: float, console: Console) -> None:
-    """Say what was made, and what it found where the summary was made too."""
-    figures = len(list((order.output / "figures").glob("*.svg")))
-    pages = len(order.chapters)
-    made = f"{pages} page{'s' * (pages > 1)}, {figures} figures{', report.pdf' * order.with_pdf}"
-    lines = [f"Done in {format_seconds(seconds)}: {made}, in {order.output}."]
-    folder = order.output / "results"
+def _print_summary(options: RunOptions, seconds: float, console: Console) -> None:
+    """Print what was made, and the headline results if there is a summary."""
+    figures = len(list((options.output / "figures").glob("*.svg")))
+    pages = len(options.chapters)
+    made = f"{pages} page{'s' * (pages > 1)}, {figures} figures{', report.pdf' * options.with_pdf}"
+    lines = [f"Done in {format_seconds(seconds)}: {made}, in {options.output}."]
+    folder = options.output / "results"
     if (folder / "headlines.csv").exists():
-        found = results.read_figures("headlines", folder)
-        lines += [f"  {name}: {figure:±}" for (name,), figure in found.items()]
+        headlines = results.read_figures("headlines", folder)
+        lines += [f"  {name}: {value:±}" for (name,), value in headlines.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
-def _environment(order: RunOptions, progress: Path) -> Iterator[None]:
-    """Tell all processes of the run, which inherit it, where the store is and what to pass over."""
+def _environment(options: RunOptions, progress: Path) -> Iterator[None]:
+    """Set the environment variables that all processes of a run inherit."""
     before = dict(os.environ)
     os.environ |= COMMON_ENVIRONMENT
     os.environ[settings.PROGRESS_VARIABLE] = str(progress)
-    os.environ[settings.PRECISION_VARIABLE] = order.precision.removeprefix("mixed_")
+    os.environ[settings.PRECISION_VARIABLE] = options.precision.removeprefix("mixed_")
     for name in (settings.CACHE_VARIABLE, settings.DATA_VARIABLE):
-        if given := os.environ.get(name):  # the kernels run in another folder
-            os.environ[name] = str(Path(given).resolve())
-    if order.fresh:
+        if folder := os.environ.get(name):  # the kernels run in another folder
+            os.environ[name] = str(Path(folder).resolve())
+    if options.fresh:
         os.environ[settings.FRESH_VARIABLE] = str(time.time())
     try:
         yield
@@ -173,22 +178,22 @@ def _environment(order: RunOptions, progress: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _run_notebooks(order: RunOptions, staging: Path, status: Status) -> list[Body]:
+def _run_notebooks(options: RunOptions, staging: Path, status: Status) -> list[Body]:
     status.begin("notebooks")
     jobs = [
         NotebookJob(
             chapter,
-            order.parameters,
-            order.plan.images.digest,
+            options.parameters,
+            options.plan.images.digest,
             folder=staging / "work" / chapter.name,
-            others=staging / "results",
-            pages={c.name: c.page for c in order.chapters},
-            cell_hours=order.cell_hours,
+            merged_results=staging / "results",
+            pages={c.name: c.page for c in options.chapters},
+            cell_hours=options.cell_hours,
         )
-        for chapter in order.execution_order
+        for chapter in options.execution_order
     ]
     by_name = notebook_runner.run(jobs, status.notebook_finished)
-    bodies = [by_name[chapter.name] for chapter in order.chapters]
+    bodies = [by_name[chapter.name] for chapter in options.chapters]
     checks = [vars(check) for body in bodies for check in body.checks]
     table = pd.DataFrame(checks, columns=["link", "sentence", "passed"])
     (staging / "results" / "checks.csv").write_text(table.to_csv(index=False), encoding="utf-8")
@@ -196,27 +201,27 @@ def _run_notebooks(order: RunOptions, staging: Path, status: Status) -> list[Bod
 
 
 def _render(
-    order: RunOptions, bodies: list[Body], staging: Path, status: Status
+    options: RunOptions, bodies: list[Body], staging: Path, status: Status
 ) -> PdfError | None:
-    """Render all, and return what went wrong with the PDF: the pages do not wait for it."""
-    banner, failure = order.plan.images.banner, None
-    if order.with_pdf:
+    """Render pages and PDFs, and return the error if a PDF failed: the pages are made anyway."""
+    banner, failure = options.plan.images.banner, None
+    if options.with_pdf:
         status.begin("PDF")
         facts = "Data set {dataset}, profile {profile}, seeds: {seeds}"
-        subtitle = facts.format(**order.facts)
+        subtitle = facts.format(**options.facts)
         notes = [banner]
         if failed := html.failed_checks(bodies):
             sentences = "; ".join(check.sentence for check in failed)
             notes.append(f"Failed checks ({len(failed)}): {sentences}.")
         try:
-            pdf.render_pdfs(bodies, staging, order.pdfs, " ".join(notes).strip(), subtitle)
+            pdf.render_pdfs(bodies, staging, options.pdfs, " ".join(notes).strip(), subtitle)
         except PdfError as error:
             failure = error
-            for name in order.pdfs:  # all or none
+            for name in options.pdfs:  # all PDFs or none
                 (staging / name).unlink(missing_ok=True)
     status.begin("pages")
-    with_pdf = order.with_pdf and not failure
+    with_pdf = options.with_pdf and not failure
     (staging / search.FILE).write_text(search.make_index(bodies), encoding="utf-8")
-    _copy_notebooks(order, staging)
-    html.render_pages(bodies, staging, order.facts, banner, with_pdf)
+    _copy_notebooks(options, staging)
+    html.render_pages(bodies, staging, options.facts, banner, with_pdf)
     return failure

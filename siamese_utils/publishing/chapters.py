@@ -1,4 +1,4 @@
-"""The notebooks of the series: their files, titles and questions, read from the notebooks themselves."""
+"""The chapters of the report: one notebook each, which describes itself."""
 
 import json
 from dataclasses import dataclass
@@ -7,19 +7,26 @@ from typing import Any
 
 from siamese_utils import settings
 
-SUMMARY = "00-summary"  # runs last, from the results of the others, and opens the report
-RESULT_READERS = (SUMMARY, "14-how-it-was-made")  # they need what the others leave
-FRONT_PAGE = "index.html"  # the page that opens a report
-USER_IMAGES = "20-your-images"  # is all of a report on a reader's own images, and not of the series
+SUMMARY = "00-summary"  # opens the report
+USER_IMAGES = "20-your-images"  # the only chapter of a report on a user's own images
+FRONT_PAGE = "index.html"
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One notebook of the series."""
+    """A notebook of the report.
+
+    Attributes:
+        path: The notebook.
+        title: Its title.
+        question: The question below the title.
+        reads_results: Whether it reads the results of all other chapters, and so runs after them.
+    """
 
     path: Path
     title: str
     question: str
+    reads_results: bool = False
 
     @property
     def name(self) -> str:
@@ -28,27 +35,27 @@ class Chapter:
 
     @property
     def number(self) -> str:
-        """The two digits in front."""
+        """The two digits that the file's name begins with."""
         return self.name[:2]
 
     @property
     def is_front(self) -> bool:
-        """Whether it opens its report, and explains the words."""
+        """Whether it is the front page of its report, which has the glossary."""
         return self.name in (SUMMARY, USER_IMAGES)
 
     @property
     def page(self) -> str:
-        """The file of its page in the report."""
+        """The file name of its page in the report."""
         return FRONT_PAGE if self.is_front else f"{self.name}.html"
 
 
 def list_chapters() -> list[Chapter]:
-    """Return the notebooks in the order of the report: the summary first."""
+    """Return the chapters in the order of the report."""
     return [_read(path) for path in sorted(settings.NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))]
 
 
 def user_images_chapter() -> Chapter:
-    """Return the notebook that looks at a reader's own images."""
+    """Return the chapter on a user's own images."""
     return _read(settings.NOTEBOOKS / "own" / f"{USER_IMAGES}.ipynb")
 
 
@@ -57,15 +64,23 @@ def _read(path: Path) -> Chapter:
 
 
 def parse_chapter(path: Path, notebook: dict[str, Any]) -> Chapter:
-    """Return what a notebook says of itself. Raises ValueError where it is not of this form.
+    """Return the chapter that a notebook describes.
 
-    Its file's name begins with two digits, and its first cell with a title and, below an empty
-    line, a question in asterisks.
+    Args:
+        path: Of the notebook; the file's name begins with two digits.
+        notebook: Its JSON. The first cell has a title and, below an empty line, a question in
+            asterisks. The metadata may hold `"siamese": {"reads_results": true}`.
+
+    Raises:
+        ValueError: The notebook has another form.
     """
     source = notebook["cells"][0]["source"] if notebook["cells"] else ""
     lines = "".join(source).splitlines()
     if not path.name[:2].isdigit() or len(lines) < 3 or not lines[0].startswith("# "):
         raise ValueError(
-            f"{path.name}: wanted two digits in front, and a first cell of '# Title' and '*Question?*'"
+            f"{path.name}: the file's name must begin with two digits, and the first cell must hold "
+            "'# Title', an empty line and '*Question?*'"
         )
-    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"))
+    metadata = notebook["metadata"].get("siamese", {})
+    reads_results = bool(metadata.get("reads_results", False))
+    return Chapter(path, lines[0].removeprefix("# "), lines[2].strip("*"), reads_results)

@@ -1,4 +1,4 @@
-"""Citations of a page, numbered, with the list of what they cite; pandoc's citeproc makes both."""
+"""Numbered citations and the list of references of a page, formatted by pandoc's citeproc."""
 
 import re
 from copy import copy
@@ -11,55 +11,58 @@ from siamese_utils import settings
 
 BIBLIOGRAPHY = settings.NOTEBOOKS / "references.bib"
 STYLE = Path(__file__).parent / "templates" / "numbered.csl"
-CITATION = re.compile(r"\[@[\w-]+(?:; ?@[\w-]+)*\]")  # as pandoc has them: [@platt1999; @hou2019]
+CITATION = re.compile(r"\[@[\w-]+(?:; ?@[\w-]+)*\]")  # such as [@platt1999; @hou2019]
 
 
 def cite(soup: BeautifulSoup) -> None:
-    """Turn the citations of a page into links to a list at its end, if there are any.
+    """Replace the citations of a page by links to a list of references at its end.
 
-    A link tells what it leads to, so that it is read without going there. What names something
-    that is not in the bibliography is no citation; where there is no pandoc, all stay as written.
+    Each link has the reference as its preview. Citations with an unknown key stay as text; without
+    pandoc, all do.
+
+    Args:
+        soup: The content of the page, which is changed.
     """
     texts = [
         text
         for text in soup.find_all(string=CITATION)
         if not text.find_parent(["code", "pre", "script"])
     ]
-    wanted = list(dict.fromkeys(one for text in texts for one in _citations(text)))
-    if not wanted:
+    citations = list(dict.fromkeys(c for text in texts for c in _known_citations(text)))
+    if not citations:
         return
     try:
-        made, listed = _process(wanted)
+        formatted, references = _format(citations)
     except (ImportError, OSError):
         return
-    meanings = {one["id"]: one.get_text(" ", strip=True) for one in listed.select("[id^=ref-]")}
-    for link in (link for one in made.values() for link in one.select("a")):
+    meanings = {r["id"]: r.get_text(" ", strip=True) for r in references.select("[id^=ref-]")}
+    for link in (link for citation in formatted.values() for link in citation.select("a")):
         link["data-meaning"] = meanings.get(link["href"].removeprefix("#"), "")
         link["class"] = "preview"
     for text in texts:
         parts = re.split(f"({CITATION.pattern})", text)
-        text.replace_with(*(copy(made[part]) if part in made else part for part in parts))
+        text.replace_with(*(copy(formatted[part]) if part in formatted else part for part in parts))
     soup.append(soup.new_tag("h2", string="References"))
-    soup.append(listed)
+    soup.append(references)
 
 
-def _citations(text: str) -> list[str]:
-    """Return the citations in a text, of what is in the bibliography."""
-    return [one for one in CITATION.findall(text) if set(re.findall(r"@([\w-]+)", one)) <= _known()]
+def _known_citations(text: str) -> list[str]:
+    """Return the citations in a text whose keys are all in the bibliography."""
+    return [c for c in CITATION.findall(text) if set(re.findall(r"@([\w-]+)", c)) <= _known_keys()]
 
 
 @cache
-def _known() -> set[str]:
+def _known_keys() -> set[str]:
     return set(re.findall(r"@\w+\{([\w-]+),", BIBLIOGRAPHY.read_text(encoding="utf-8")))
 
 
-def _process(wanted: list[str]) -> tuple[dict[str, Tag], Tag]:
-    """Return each citation as a part of a page, and the list of all that they cite."""
+def _format(citations: list[str]) -> tuple[dict[str, Tag], Tag]:
+    """Return the HTML of each citation, and the list of all references."""
     import pypandoc
 
     options = ["--citeproc", f"--bibliography={BIBLIOGRAPHY}", f"--csl={STYLE}"]
     options += ["--metadata=link-citations:true", "--wrap=none"]
-    html = pypandoc.convert_text("\n\n".join(wanted), "html", "markdown", extra_args=options)
-    found = BeautifulSoup(html, "html.parser")
-    made = dict(zip(wanted, found.select("p > span.citation"), strict=True))
-    return made, found.find(id="refs").extract()
+    html = pypandoc.convert_text("\n\n".join(citations), "html", "markdown", extra_args=options)
+    soup = BeautifulSoup(html, "html.parser")
+    formatted = dict(zip(citations, soup.select("p > span.citation"), strict=True))
+    return formatted, soup.find(id="refs").extract()

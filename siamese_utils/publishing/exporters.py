@@ -1,4 +1,4 @@
-"""One executed notebook as a page or a PDF of the report's kind, for `jupyter nbconvert --to`."""
+"""nbconvert exporters: one executed notebook as a page or a PDF in the style of the report."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +11,7 @@ from siamese_utils.publishing import chapters, html, pdf
 
 
 class PageExporter(Exporter):
-    """`--to siamese-html`: a page, with its figures beside it to be downloaded."""
+    """Exporter for `jupyter nbconvert --to siamese-html`: a page, and its figures as files."""
 
     export_from_notebook = "Siamese report: page"
     file_extension = ".html"
@@ -19,7 +19,16 @@ class PageExporter(Exporter):
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kwargs: Any
     ) -> tuple[str, dict[str, Any]]:
-        """Return the page and nbconvert's resources. Raises ValueError as `chapters.parse_chapter`."""
+        """Return the page and nbconvert's resources.
+
+        Args:
+            nb: An executed notebook.
+            resources: Of nbconvert.
+            **kwargs: For nbconvert.
+
+        Raises:
+            ValueError: `chapters.parse_chapter` rejects the notebook.
+        """
         nb, resources = super().from_notebook_node(nb, resources, **kwargs)
         body = html.render_body(_chapter(nb, resources), nb, pages={})
         with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +41,7 @@ class PageExporter(Exporter):
 
 
 class PDFExporter(Exporter):
-    """`--to siamese-pdf`: a document typeset without TeX or a browser."""
+    """Exporter for `jupyter nbconvert --to siamese-pdf`, without TeX or a browser."""
 
     export_from_notebook = "Siamese report: PDF"
     file_extension = ".pdf"
@@ -41,7 +50,17 @@ class PDFExporter(Exporter):
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kwargs: Any
     ) -> tuple[bytes, dict[str, Any]]:
-        """Return the PDF and nbconvert's resources. Raises ValueError as above, PdfError."""
+        """Return the PDF and nbconvert's resources.
+
+        Args:
+            nb: An executed notebook.
+            resources: Of nbconvert.
+            **kwargs: For nbconvert.
+
+        Raises:
+            ValueError: `chapters.parse_chapter` rejects the notebook.
+            PdfError: pandoc or Typst cannot make the PDF.
+        """
         nb, resources = super().from_notebook_node(nb, resources, **kwargs)
         body = html.render_body(_chapter(nb, resources), nb, pages={})
         with tempfile.TemporaryDirectory() as folder:

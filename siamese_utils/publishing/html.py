@@ -1,4 +1,4 @@
-"""Executed notebooks to pages that load nothing: no font, no outside address, all in one file."""
+"""Pages of the report: executed notebooks as HTML files that load nothing from elsewhere."""
 
 import copy
 import html as html_module
@@ -26,26 +26,17 @@ from siamese_utils.publishing.citations import cite
 from siamese_utils.reporting import glossary, plots
 
 TEMPLATES = Path(__file__).parent / "templates"
-RESERVED_IDS = (
-    "content",
-    "theme",
-    "code",
-    "search",
-    "told",
-    "found",
-    "key",
-)  # of the page around a body
-MAX_OPEN_ROWS = 10  # rows of figures that stand unfolded
-ALLOWED_SCHEMES = ("", "http", "https", "mailto")  # of links; others become text
-CODE_STYLES = "default", "github-dark"  # light and dark
-# What TensorFlow says of its own loading and tracing, and where it finds no GPU; other errors stay.
+# The ids in page.html.j2, which a heading must not take.
+RESERVED_IDS = ("content", "theme", "code", "search", "told", "found", "key")
+MAX_OPEN_ROWS = 10  # a longer table of numbers is folded
+ALLOWED_SCHEMES = ("", "http", "https", "mailto")  # a link with another scheme becomes text
+CODE_STYLES = "default", "github-dark"  # Pygments styles of the light and the dark theme
+# TensorFlow's messages on loading, on tracing and on missing GPUs; other messages stay.
 TENSORFLOW_NOISE = re.compile(
     r"^([IW]0000 |E0000 .*cuInit|WARNING: All log messages before absl|WARNING:tensorflow:).*\n?",
     re.MULTILINE,
 )
-
-
-# A figure's colours, each with the variable of style.css that stands for it in both themes.
+# colour of a figure -> variable of style.css that has its value in both themes
 COLOURS = {
     getattr(plots, name).lower(): f"var(--fig-{name.lower()})"
     for name in (
@@ -57,17 +48,27 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of a page, beside its caption."""
+    """A figure of a page without its caption.
 
-    id: str  # such as figure-3-1
+    Attributes:
+        id: Such as `figure-3-1`.
+        svg: The figure as an SVG file.
+        alt: Its alternative text.
+        data: The plotted data as CSV; empty if the figure shows images.
+        narrow: The figure for a phone as an SVG file; empty if `svg` serves both.
+        live: Data of the interactive figure that replaces the drawing, if there is one; its `kind`
+            names the script.
+    """
+
+    id: str
     svg: str
     alt: str
-    data: str  # CSV, empty where it shows pictures
-    narrow: str  # the same for a phone, empty where the one does for both
-    live: dict[str, object] | None  # what is to be handled in its place; `kind` names the script
+    data: str
+    narrow: str
+    live: dict[str, object] | None
 
     def write(self, folder: Path) -> None:
-        """Write the drawing and its data as files, for readers and for the typesetter."""
+        """Write the drawing and its data into a folder, as files to download or to typeset."""
         folder.mkdir(exist_ok=True)
         (folder / f"{self.id}.svg").write_text(self.svg, encoding="utf-8")
         if self.data:
@@ -76,46 +77,60 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check that a page shows, as `show.check` recorded it."""
+    """The result of a check on a page, as `show.check` recorded it.
 
-    link: str  # such as 03-base-model.html#check-1
+    Attributes:
+        link: Such as `03-base-model.html#check-1`.
+        sentence: The statement that was checked.
+        passed: Whether the statement is true.
+    """
+
+    link: str
     sentence: str
     passed: bool
 
 
 @dataclass(frozen=True)
 class Body:
-    """A notebook's content as HTML, without the page around it; its images are the drawings."""
+    """The content of a notebook as HTML, without the page around it.
+
+    Attributes:
+        chapter: The notebook's chapter.
+        html: The content; its images refer to the drawings' files.
+        headings: (id, text) of each section.
+        drawings: The figures.
+        checks: The checks.
+    """
 
     chapter: Chapter
     html: str
-    headings: list[tuple[str, str]]  # (id, text) of its sections
+    headings: list[tuple[str, str]]
     drawings: list[Drawing]
     checks: list[Check]
 
     @cached_property
     def places(self) -> list[Anchor]:
-        """Its places that can be led to: the search and the previews ask for them."""
+        """The link targets of the page, for the search and the previews."""
         return find_anchors(self.chapter, self.html)
 
 
 class MathRenderer(IPythonRenderer):
-    """Markdown to HTML with formulas as MathML, which browsers show by themselves."""
+    """A Markdown renderer that writes formulas as MathML, which browsers show without a script."""
 
     def inline_math(self, body: str) -> str:
-        """Turn a formula within a sentence into MathML."""
+        """Return a formula within a sentence as MathML."""
         return converter.convert(body)
 
     def block_math(self, body: str) -> str:
-        """Turn a formula on a line of its own into MathML."""
+        """Return a formula on a line of its own as MathML."""
         return converter.convert(body.strip(), display="block")
 
 
 class BodyExporter(HTMLExporter):
-    """nbconvert's HTML exporter with the report's own template, for the body alone."""
+    """An nbconvert exporter that writes the body of a page with the report's template."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Use the template beside this module."""
+        """Select the template `body` of this package."""
         super().__init__(
             extra_template_basedirs=[str(TEMPLATES)],
             template_name="body",
@@ -128,58 +143,75 @@ class BodyExporter(HTMLExporter):
     @jinja2.pass_context
     def markdown2html(self, context: Any, source: str) -> str:
         """Render Markdown with formulas as MathML."""
-        return MarkdownWithMath(renderer=MathRenderer(escape=False, exclude_anchor_links=True))(
-            source
-        )
+        renderer = MathRenderer(escape=False, exclude_anchor_links=True)
+        return MarkdownWithMath(renderer=renderer)(source)
 
 
 def render_body(chapter: Chapter, executed: NotebookNode, pages: dict[str, str]) -> Body:
-    """Return an executed notebook as HTML: answer first, figures and tables numbered.
+    """Render an executed notebook as HTML: answer first, figures and tables numbered.
 
-    pages: name of a notebook -> its page. Links to notebooks that are not among them become text.
+    Args:
+        chapter: The notebook's chapter.
+        executed: The notebook with its outputs; it is not changed.
+        pages: Name of a notebook -> its page. Links to other notebooks become text.
     """
     notebook = copy.deepcopy(executed)
-    _answer_first(notebook)
+    _move_answer_up(notebook)
     _drop_noise(notebook)
-    drawings, checks = _number(notebook, chapter), _number_checks(notebook, chapter)
+    drawings, checks = _number_captions(notebook, chapter), _number_checks(notebook, chapter)
     html, _ = BodyExporter().from_notebook_node(notebook)
     return _post_process(chapter, html, pages, drawings, checks)
 
 
 def failed_checks(bodies: Sequence[Body]) -> list[Check]:
-    """Return the failed checks of all pages, in their order."""
+    """Return the failed checks of all pages in order."""
     return [check for body in bodies for check in body.checks if not check.passed]
 
 
 def render_pages(
     bodies: list[Body], folder: Path, facts: dict[str, Any] | None, banner: str, with_pdf: bool
 ) -> list[Path]:
-    """Write a page for each body, with navigation between them, and return the pages' files.
+    """Write a page for each body, with navigation between the pages.
 
-    The drawings lie inside the pages, and once more in the folder `figures`, to be downloaded.
-    facts: of the report that these are all pages of, if they are; then there is an index to search
-    beside them. A notebook that lies in the folder `notebooks` is offered on its page.
+    The drawings are part of the pages, and are also written into `figures` for download. A page
+    links to its notebook if `notebooks` has it.
+
+    Args:
+        bodies: The pages in order.
+        folder: Where the files are written.
+        facts: Facts about the report for the footer, if the bodies are the whole report. The pages
+            then have a search field, which needs the index of `search.make_index`.
+        banner: A note at the top of each page; empty for none.
+        with_pdf: Whether the pages link to the PDFs.
+
+    Returns:
+        The files of the pages.
     """
-    template = _page_template()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html.j2", "html"]),
+        undefined=jinja2.StrictUndefined,
+    )
+    template = environment.get_template("page.html.j2")
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
     chapters = [body.chapter for body in bodies]
-    places = [place for body in bodies for place in body.places]
+    anchors = [anchor for body in bodies for anchor in body.places]
     paths = []
-    for place, body in enumerate(bodies):
+    for i, body in enumerate(bodies):
         for drawing in body.drawings:
             drawing.write(folder / "figures")
         page = template.render(
-            body=replace(body, html=_insert_drawings(body, places)),
+            body=replace(body, html=_insert_drawings(body, anchors)),
             chapters=chapters,
-            previous=chapters[place - 1] if place else None,
-            next=chapters[place + 1] if place + 1 < len(chapters) else None,
+            previous=chapters[i - 1] if i else None,
+            next=chapters[i + 1] if i + 1 < len(chapters) else None,
             style=style,
             script=_script(body),
             banner=banner,
             facts=facts,
             with_pdf=with_pdf,
             with_search=facts is not None,
-            # the front page links those of all pages, any other page its own
+            # The front page lists the failed checks of all pages.
             failed=failed_checks(bodies if body.chapter.is_front else [body]),
             notebook=_notebook_download(folder / "notebooks" / f"{body.chapter.name}.ipynb"),
         )
@@ -190,43 +222,36 @@ def render_pages(
 
 
 def _script(body: Body) -> str:
-    """Return the script of a page, with those of what is to be handled on it."""
+    """Return the script of a page, including those of its interactive figures."""
     kinds = sorted({drawing.live["kind"] for drawing in body.drawings if drawing.live})
     names = ["script.js", *(f"{kind}.js" for kind in kinds), "begin.js"]
     return "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
 
 
 def _notebook_download(notebook: Path) -> dict[str, str] | None:
-    """Return the address and the size of a notebook to be downloaded, if it is there."""
+    """Return the address and the size of a notebook for download, or None if it is missing."""
     if not notebook.exists():
         return None
     size = f"{notebook.stat().st_size / 1e6:.1f} MB"
     return {"file": f"{notebook.parent.name}/{notebook.name}", "size": size}
 
 
-def _page_template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=jinja2.select_autoescape(["html.j2", "html"]),
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("page.html.j2")
+def _move_answer_up(notebook: NotebookNode) -> None:
+    """Move the output of the cell tagged `answer` below title and question; hide its code.
 
-
-def _answer_first(notebook: NotebookNode) -> None:
-    """Move the output of the cell tagged `answer` below title and question; its code is not shown.
-
-    What the first cell says beyond these is for those who run the notebook.
+    The rest of the first cell is dropped: it addresses those who run the notebook.
     """
     notebook.cells[0].source = "\n".join(notebook.cells[0].source.splitlines()[:3])
     for cell in list(notebook.cells):
         if "answer" in cell.metadata.get("tags", ()):
             notebook.cells.remove(cell)
-            cell.metadata["transient"] = {"remove_source": True}  # as nbconvert hides code
+            # nbconvert's own preprocessors hide code by this key.
+            cell.metadata["transient"] = {"remove_source": True}
             notebook.cells.insert(1, cell)
 
 
 def _drop_noise(notebook: NotebookNode) -> None:
+    """Remove TensorFlow's messages from the outputs."""
     for cell in notebook.cells:
         for output in list(cell.get("outputs", ())):
             if output.output_type == "stream":
@@ -235,25 +260,25 @@ def _drop_noise(notebook: NotebookNode) -> None:
                     cell.outputs.remove(output)
 
 
-def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
+def _number_captions(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
     """Number figures and tables by chapter in their captions, and return the drawings."""
     number, tables, drawings = int(chapter.number), 0, []
     prefix = "" if chapter.is_front else f"{number}."
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            told = output.get("metadata", {}).get("image/svg+xml", {})
-            if "caption" in told:  # one of show.figure
-                told["id"] = f"figure-{number}-{len(drawings) + 1}"
-                told["caption"] = f"Figure {prefix}{len(drawings) + 1}. {told['caption']}"
+            metadata = output.get("metadata", {}).get("image/svg+xml", {})
+            if "caption" in metadata:  # `show.figure` displayed it
+                metadata["id"] = f"figure-{number}-{len(drawings) + 1}"
+                metadata["caption"] = f"Figure {prefix}{len(drawings) + 1}. {metadata['caption']}"
                 drawings.append(
                     Drawing(
-                        told["id"],
+                        metadata["id"],
                         data["image/svg+xml"],
-                        told["alt"],
-                        told["data"],
-                        told.get("narrow", ""),  # a notebook run by an older version has none
-                        told.get("live"),
+                        metadata["alt"],
+                        metadata["data"],
+                        metadata.get("narrow", ""),  # missing if an older version ran the notebook
+                        _known_live(metadata.get("live")),
                     )
                 )
             elif "<caption>" in data.get("text/html", ""):
@@ -263,16 +288,23 @@ def _number(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:
     return drawings
 
 
+def _known_live(live: dict[str, object] | None) -> dict[str, object] | None:
+    """Return the data of an interactive figure, or None if no script is left for its kind.
+
+    A notebook that an older version executed may hold such data.
+    """
+    return live if live and (TEMPLATES / f"{live['kind']}.js").exists() else None
+
+
 def _number_checks(notebook: NotebookNode, chapter: Chapter) -> list[Check]:
-    """Give each check of a notebook an id to link to, and return the checks."""
+    """Give each check of a notebook an id, and return the checks."""
     checks = []
     for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
         if result := output.get("metadata", {}).get("text/html", {}).get("check"):
             name = f"check-{len(checks) + 1}"
-            text = output.data["text/html"].replace("<p ", f'<p id="{name}" ', 1)
-            output.data["text/html"] = text
-            link = f"{chapter.page}#{name}"
-            checks.append(Check(link, result["sentence"], result["passed"]))
+            html = output.data["text/html"]
+            output.data["text/html"] = html.replace("<p ", f'<p id="{name}" ', 1)
+            checks.append(Check(f"{chapter.page}#{name}", result["sentence"], result["passed"]))
     return checks
 
 
@@ -283,38 +315,38 @@ def _post_process(
     drawings: list[Drawing],
     checks: list[Check],
 ) -> Body:
-    """Point links at pages, give each place an address, and let wide tables scroll."""
+    """Return the body with links to pages, ids, permalinks, citations and scrollable tables."""
     soup = BeautifulSoup(html, "html.parser")
     _fix_links(soup, pages)
     cite(soup)
     headings = _name_headings(soup)
     for listing in soup.select(".highlight pre"):
-        listing["tabindex"] = "0"  # so that the keyboard can scroll it; as with the tables
+        listing["tabindex"] = "0"  # lets the keyboard scroll it
     _wrap_tables(soup, chapter)
     for figure in soup.select("figure[id]"):
         _add_permalink(soup, figure.figcaption, figure["id"], "this figure")
     for claim in soup.select("div.claim[id]"):
         _add_permalink(soup, claim.p, claim["id"], "this claim")
-    if FRONT_PAGE in pages.values():  # where the words are explained
+    if FRONT_PAGE in pages.values():  # the front page has the glossary
         _link_terms(soup, FRONT_PAGE)
     return Body(chapter, str(soup), headings, drawings, checks)
 
 
 def _fix_links(soup: BeautifulSoup, pages: dict[str, str]) -> None:
-    """Point links to notebooks at their pages; those that lead nowhere, or run code, become text."""
+    """Point links to notebooks at their pages; broken links and links that run code become text."""
     for link in soup.find_all("a", href=True):
-        if urlsplit(link["href"]).scheme not in ALLOWED_SCHEMES:  # javascript: would run at a click
+        if urlsplit(link["href"]).scheme not in ALLOWED_SCHEMES:  # such as javascript:
             link.unwrap()
     for link in soup.find_all("a", href=re.compile(r"^[0-9]{2}-[\w-]+\.ipynb(#.*)?$")):
-        name, _, place = link["href"].partition(".ipynb")
+        name, _, fragment = link["href"].partition(".ipynb")
         if page := pages.get(name):
-            link["href"] = page + place
+            link["href"] = page + fragment
         else:
             link.unwrap()
 
 
 def _name_headings(soup: BeautifulSoup) -> list[tuple[str, str]]:
-    """Give the sections an id, and return (id, text) of each."""
+    """Give each section an id and a permalink, and return (id, text) of each."""
     headings = []
     for heading in soup.find_all("h2"):
         text = heading.get_text(" ", strip=True)
@@ -327,26 +359,26 @@ def _name_headings(soup: BeautifulSoup) -> list[tuple[str, str]]:
 
 
 def _wrap_tables(soup: BeautifulSoup, chapter: Chapter) -> None:
-    """Let wide tables scroll below a caption that stays."""
+    """Wrap each table in a scrollable box, in which the caption stays in place."""
     captioned = [table for table in soup.find_all("table") if table.caption]
     for number, table in enumerate(captioned, 1):
-        words = soup.new_tag("span")  # stays in sight while the table below is scrolled
-        words.extend(list(table.caption.contents))
-        table.caption.append(words)
+        text = soup.new_tag("span")  # stays visible while the table is scrolled
+        text.extend(list(table.caption.contents))
+        table.caption.append(text)
         table.caption["id"] = f"table-{int(chapter.number)}-{number}"
-        _add_permalink(soup, words, table.caption["id"], "this table")
-        box = {"class": "table", "tabindex": "0", "role": "group"}
-        table.wrap(soup.new_tag("div", attrs=box | {"aria-labelledby": table.caption["id"]}))
+        _add_permalink(soup, text, table.caption["id"], "this table")
+        attributes = {"class": "table", "tabindex": "0", "role": "group"}
+        table.wrap(soup.new_tag("div", attrs=attributes | {"aria-labelledby": table.caption["id"]}))
 
 
 def _fold_tables(soup: BeautifulSoup) -> None:
-    """Fold long tables of figures behind their captions; those of words alone stay as they are."""
+    """Fold long tables of numbers below their captions; tables of words stay open."""
     for box in soup.select("div.table"):
         rows = len(box.select("tbody tr"))
         if rows <= MAX_OPEN_ROWS or not box.select_one('tbody td[style*="right"]'):
             continue
         caption = box.caption.extract()
-        caption.name = "p"  # what can be clicked may hold no link
+        caption.name = "p"  # outside the summary, since it holds a link
         caption["class"] = "caption"
         box.table["aria-labelledby"] = caption["id"]
         summary = soup.new_tag("summary", string=f"The {rows} rows")
@@ -356,60 +388,63 @@ def _fold_tables(soup: BeautifulSoup) -> None:
 
 
 def _link_terms(soup: BeautifulSoup, page: str) -> None:
-    """Link the first use of each word of the glossary, in the running text, to its meaning.
+    """Link the first use of each glossary term in the running text to its definition.
 
-    page: the one that explains them.
+    Args:
+        soup: The body of a page.
+        page: The page with the glossary.
     """
-    waiting, question = list(glossary.TERMS), _question_of(soup)
-    for text in soup.select("p:not(.verdicts), li"):
-        if text is question or text.find_parent(["figure", "table"]):
+    terms = list(glossary.TERMS)  # those not linked yet
+    question = soup.h1.find_next_sibling("p") if soup.h1 else None
+    for element in soup.select("p:not(.verdicts), li"):
+        if element is question or element.find_parent(["figure", "table"]):
             continue
-        for words in list(text.find_all(string=True)):
-            if not words.find_parent(["a", "code", "math", "pre"]):
-                _link_terms_of(soup, words, waiting, page)
+        for text in list(element.find_all(string=True)):
+            if not text.find_parent(["a", "code", "math", "pre"]):
+                _link_terms_in(soup, text, terms, page)
 
 
-def _link_terms_of(
-    soup: BeautifulSoup, words: NavigableString, waiting: list[glossary.Term], page: str
+def _link_terms_in(
+    soup: BeautifulSoup, text: NavigableString, terms: list[glossary.Term], page: str
 ) -> None:
-    """Link the terms of a text that are still waiting, from its beginning to its end."""
-    while found := [(f.start(), -f.end(), f, t) for t in waiting if (f := t.pattern.search(words))]:
-        _, _, place, term = min(found, key=lambda one: one[:2])
-        waiting.remove(term)
-        name = {"class": "term", "href": f"{page}#{term.anchor}", "data-meaning": term.meaning}
-        rest = NavigableString(words[place.end() :])
-        link = soup.new_tag("a", attrs=name, string=place[0])
-        words.replace_with(NavigableString(words[: place.start()]), link, rest)
-        words = rest
+    """Link the terms in a text from its start to its end, and remove them from `terms`."""
+    while matches := [(m, term) for term in terms if (m := term.pattern.search(text))]:
+        match, term = min(matches, key=lambda pair: (pair[0].start(), -pair[0].end()))
+        terms.remove(term)
+        attributes = {
+            "class": "term",
+            "href": f"{page}#{term.anchor}",
+            "data-meaning": term.meaning,
+        }
+        rest = NavigableString(text[match.end() :])
+        link = soup.new_tag("a", attrs=attributes, string=match[0])
+        text.replace_with(NavigableString(text[: match.start()]), link, rest)
+        text = rest
 
 
-def _question_of(soup: BeautifulSoup) -> Tag | None:
-    """Return the paragraph below the title."""
-    return soup.h1.find_next_sibling("p") if soup.h1 else None
+def _add_permalink(soup: BeautifulSoup, element: Tag, target: str, what: str) -> None:
+    """Append a link to the id `target` to an element; `what` names it for screen readers."""
+    attributes = {"class": "permalink", "href": f"#{target}", "aria-label": f"Link to {what}"}
+    element.extend([" ", soup.new_tag("a", attrs=attributes, string="#")])
 
 
-def _add_permalink(soup: BeautifulSoup, place: Tag, target: str, what: str) -> None:
-    """Add the address of a place to it, to be copied."""
-    name = {"class": "permalink", "href": f"#{target}", "aria-label": f"Link to {what}"}
-    place.extend([" ", soup.new_tag("a", attrs=name, string="#")])
-
-
-def _insert_drawings(body: Body, places: list[Anchor]) -> str:
-    """Return a body's HTML with its drawings inside, beside each the way to its files, and previews."""
+def _insert_drawings(body: Body, anchors: list[Anchor]) -> str:
+    """Return a body's HTML with its drawings, download links, previews of links and folded tables."""
     soup = BeautifulSoup(body.html, "html.parser")
-    add_previews(soup, body.chapter.page, places)
+    add_previews(soup, body.chapter.page, anchors)
     _fold_tables(soup)
     images = soup.select('figure > img[src^="figures/"]')
     for image, drawing in zip(images, body.drawings, strict=True):
         box = image.wrap(soup.new_tag("div", attrs={"class": "drawn", "tabindex": "0"}))
-        image.replace_with(f"@@{drawing.id}@@")  # the parser would spoil the drawing itself
+        image.replace_with(f"@@{drawing.id}@@")  # the parser would change the SVG
         if drawing.live:
             box.insert_after(f"@@{drawing.id}-live@@")
         links = soup.new_tag("span", attrs={"class": "get"})
         for kind in ("svg", *(["csv"] if drawing.data else [])):
-            name = {"href": f"figures/{drawing.id}.{kind}", "download": f"{drawing.id}.{kind}"}
-            name["aria-label"] = f"Download {drawing.id} as {kind.upper()}"
-            links.append(soup.new_tag("a", attrs=name, string=kind.upper()))
+            file = f"{drawing.id}.{kind}"
+            label = f"Download {drawing.id} as {kind.upper()}"
+            attributes = {"href": f"figures/{file}", "download": file, "aria-label": label}
+            links.append(soup.new_tag("a", attrs=attributes, string=kind.upper()))
         box.find_next("figcaption").extend([" ", links])
     html = str(soup)
     for drawing in body.drawings:
@@ -422,15 +457,15 @@ def _insert_drawings(body: Body, places: list[Anchor]) -> str:
 
 
 def _inline(drawing: Drawing) -> str:
-    """Return a drawing as a part of a page, and behind it the one for a phone if there is one."""
-    drawn = [_inline_svg(drawing.svg, drawing.id, "drawing", drawing.alt)]
+    """Return a drawing as HTML, followed by its version for a phone if there is one."""
+    parts = [_inline_svg(drawing.svg, drawing.id, "drawing", drawing.alt)]
     if drawing.narrow:
-        drawn.append(_inline_svg(drawing.narrow, f"{drawing.id}-n", "drawing narrow", drawing.alt))
-    return "".join(drawn)
+        parts.append(_inline_svg(drawing.narrow, f"{drawing.id}-n", "drawing narrow", drawing.alt))
+    return "".join(parts)
 
 
 def _inline_svg(svg: str, prefix: str, kind: str, alt: str) -> str:
-    """Return an SVG file as a part of a page: with ids of its own, in the theme's colours."""
+    """Return an SVG file as HTML, with ids that are unique on the page and the theme's colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
@@ -441,12 +476,12 @@ def _inline_svg(svg: str, prefix: str, kind: str, alt: str) -> str:
 
 
 def _in_theme(text: str) -> str:
-    """Put the theme's variables in the place of the figures' colours."""
-    return re.sub(r"#[0-9a-fA-F]{6}\b", lambda found: COLOURS.get(found[0].lower(), found[0]), text)
+    """Replace the figures' colours by the variables of the theme."""
+    return re.sub(r"#[0-9a-fA-F]{6}\b", lambda match: COLOURS.get(match[0].lower(), match[0]), text)
 
 
 def _code_styles() -> str:
-    """Return the colours of code: each kind of token has one for either theme."""
+    """Return CSS rules that colour each kind of token in both themes."""
     light, dark = (get_style_by_name(name) for name in CODE_STYLES)
     rules = []
     for token, look in light:

@@ -1,4 +1,4 @@
-"""All notebooks of a report: several at a time, and none again whose grounds have not changed."""
+"""Execution of the report's notebooks: in parallel, and only those whose dependencies changed."""
 
 import functools
 import hashlib
@@ -19,16 +19,16 @@ import numpy as np
 
 from siamese_utils import settings
 from siamese_utils.publishing import execute, html
-from siamese_utils.publishing.chapters import RESULT_READERS, Chapter
+from siamese_utils.publishing.chapters import Chapter
 from siamese_utils.publishing.execute import NotebookError
 from siamese_utils.publishing.html import Body
 from siamese_utils.publishing.worker_pool import WorkerPool
 from siamese_utils.reporting import results
 from siamese_utils.training import cache, machine
 
-MAX_PROCESSES = 4  # each may load TensorFlow: a gigabyte
+MAX_PROCESSES = 4  # each may import TensorFlow, which takes a gigabyte
 PACKAGE = Path(settings.__file__).parent
-DEPENDENCIES = "grounds"  # what a kept copy rests on
+DEPENDENCIES = "dependencies"  # entry of a cached notebook with the digest of its dependencies
 
 
 class NotebooksFailedError(Exception):
@@ -46,85 +46,91 @@ class NotebooksFailedError(Exception):
 
 @dataclass(frozen=True)
 class NotebookJob:
-    """One notebook of a report, to be run."""
+    """A notebook to execute.
+
+    Attributes:
+        chapter: The notebook.
+        parameters: For papermill.
+        data: SHA-256 of the images.
+        folder: For the executed notebook and its results, used by no other job.
+        merged_results: Folder of the results of the notebooks that ran before.
+        pages: Name of a notebook -> its page.
+        cell_hours: Most hours that a cell may take.
+    """
 
     chapter: Chapter
     parameters: dict[str, Any]
-    data: str  # SHA-256 of the images
-    folder: Path  # for the executed notebook and its results, and nobody else's
-    others: Path  # the results of those that ran before it
-    pages: dict[str, str]  # name of a notebook -> its page
-    cell_hours: float  # that a cell may take
+    data: str
+    folder: Path
+    merged_results: Path
+    pages: dict[str, str]
+    cell_hours: float
 
 
-def run(jobs: Sequence[NotebookJob], say: Callable[[str, str], None]) -> dict[str, Body]:
-    """Run notebooks and return their bodies by name; then their results lie in `others`.
+def run(jobs: Sequence[NotebookJob], report: Callable[[str, str], None]) -> dict[str, Body]:
+    """Execute notebooks, merge their results, and return the bodies of their pages by name.
 
-    They are begun in their order, those that read the others' results after these. A notebook that
-    fails does not keep the others from running, except those that would read its results.
+    Chapters that read results run after all others. A notebook that fails does not keep the others
+    from running, except those that would read its results.
 
     Args:
-        jobs: The notebooks.
-        say: Called with the name of each notebook that ends, and "unchanged" if its executed copy
-            of an earlier run is used, the error if it failed, and otherwise nothing.
+        jobs: In the order in which they start.
+        report: Called when a notebook ends, with its name and a remark: "unchanged" if the cached
+            copy of an earlier run is used, "failed", or "".
 
     Raises:
         NotebooksFailedError: One or more notebooks failed.
     """
     bodies, failures = {}, []
-    readers = [job for job in jobs if job.chapter.name in RESULT_READERS]
+    readers = [job for job in jobs if job.chapter.reads_results]
     with ExitStack() as held:
-        processes = WorkerPool(held, min(os.cpu_count() or 1, MAX_PROCESSES, len(jobs)))
-        for part in ([job for job in jobs if job not in readers], readers):
-            if failures and part:
-                say(
-                    ", ".join(job.chapter.name for job in part),
-                    "not run: reads the others' results",
-                )
+        pool = WorkerPool(held, min(os.cpu_count() or 1, MAX_PROCESSES, len(jobs)))
+        for group in ([job for job in jobs if job not in readers], readers):
+            if failures and group:
+                names = ", ".join(job.chapter.name for job in group)
+                report(names, "not run: reads the others' results")
                 break
-            for job, future in processes.run(_run_job, deque(part)):
+            for job, future in pool.run(_run_job, deque(group)):
                 name = job.chapter.name
                 try:
-                    bodies[name], kept = future.result()
-                    say(name, "unchanged" if kept else "")
+                    bodies[name], is_cached = future.result()
+                    report(name, "unchanged" if is_cached else "")
                 except BrokenProcessPool:
                     failures.append(f"{name}.ipynb: its process was killed; is memory short?")
-                    say(name, "failed")
+                    report(name, "failed")
                 except NotebookError as error:
                     failures.append(str(error))
-                    say(name, "failed")
-            if part and not failures:
-                results.merge([job.folder / "results" for job in part], part[0].others)
+                    report(name, "failed")
+            if group and not failures:
+                results.merge([job.folder / "results" for job in group], group[0].merged_results)
     if failures:
         raise NotebooksFailedError(sorted(failures))
     return bodies
 
 
 def _run_job(job: NotebookJob) -> tuple[Body, bool]:
-    """Return a notebook's body, and whether its copy in the store is as good as a new run."""
+    """Return the body of a notebook's page, and whether its cached copy was used."""
     os.environ[settings.RESULTS_VARIABLE] = str(job.folder / "results")
-    os.environ[settings.REPORT_RESULTS_VARIABLE] = str(job.others)
+    os.environ[settings.REPORT_RESULTS_VARIABLE] = str(job.merged_results)
     (job.folder / "results").mkdir(parents=True, exist_ok=True)
     target = job.folder / f"{job.chapter.name}.ipynb"
-    grounds = _dependencies(job)
-    kept = _restore(job, grounds)
-    if not kept:
+    dependencies = _dependencies(job)
+    is_cached = _restore(job, dependencies)
+    if not is_cached:
         execute.execute(job.chapter, job.parameters, target, job.cell_hours)
-        _save(job, grounds)
+        _save(job, dependencies)
     body = html.render_body(job.chapter, nbformat.read(target, as_version=4), job.pages)
-    return body, kept
+    return body, is_cached
 
 
 def _dependencies(job: NotebookJob) -> str:
-    """Return a digest of all that an executed notebook rests on, but for what it takes from the store."""
+    """Return a digest of all that an executed notebook depends on, except what it reads from the cache."""
     files = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "publishing"]
-    files += [
-        PACKAGE / "publishing" / "chapters.py",
-        job.chapter.path,
-        *settings.BENCHMARK.glob("*.*"),
-    ]
-    if job.chapter.name in RESULT_READERS:
-        files += [*job.others.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb"), settings.CITATION]
+    files += [PACKAGE / "publishing" / "chapters.py", job.chapter.path]
+    files += settings.BENCHMARK.glob("*.*")
+    if job.chapter.reads_results:
+        files += [*job.merged_results.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb")]
+        files += [settings.CITATION]
     digests = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
     others = [job.data, machine.best_precision(), python_version(), _installed_packages()]
     return hashlib.sha256(json.dumps([sorted(digests), others]).encode()).hexdigest()
@@ -132,36 +138,34 @@ def _dependencies(job: NotebookJob) -> str:
 
 @functools.cache
 def _installed_packages() -> list[str]:
-    return sorted(f"{found.name} {found.version}" for found in distributions())
+    return sorted(f"{package.name} {package.version}" for package in distributions())
 
 
 def _key_of(job: NotebookJob) -> str:
-    """Return the name of a notebook's copy in the store: there is one for each set of parameters."""
+    """Return the name of a notebook's copy in the cache: there is one for each set of parameters."""
     return cache.make_key({"notebook": job.chapter.name, "values": job.parameters}, [])
 
 
-def _save(job: NotebookJob, grounds: str) -> None:
-    """Keep an executed notebook and the results that it wrote."""
+def _save(job: NotebookJob, dependencies: str) -> None:
+    """Save an executed notebook and its results to the cache."""
     files = [*job.folder.glob("*.ipynb"), *(job.folder / "results").iterdir()]
     contents = {str(path.relative_to(job.folder)): path.read_bytes() for path in files}
-    contents[DEPENDENCIES] = grounds.encode()
+    contents[DEPENDENCIES] = dependencies.encode()
     arrays = {name: np.frombuffer(content, np.uint8) for name, content in contents.items()}
     cache.save_arrays(_key_of(job), arrays, compress=True)
 
 
-def _restore(job: NotebookJob, grounds: str) -> bool:
-    """Bring a kept notebook and its results back, if all that they rest on is as it was."""
+def _restore(job: NotebookJob, dependencies: str) -> bool:
+    """Restore a notebook and its results from the cache, if none of its dependencies changed."""
     arrays = cache.load_arrays(_key_of(job)) or {}
     contents = {name: array.tobytes() for name, array in arrays.items()}
     used = contents.get(f"results/{cache.USED_FILE}", b"").decode().splitlines()
-    if contents.pop(DEPENDENCIES, b"") != grounds.encode() or not all(
-        map(cache.is_unchanged, used)
-    ):
-        (job.folder / "results" / cache.USED_FILE).unlink(
-            missing_ok=True
-        )  # it did not use this copy
+    is_valid = contents.pop(DEPENDENCIES, b"") == dependencies.encode()
+    if not is_valid or not all(map(cache.is_unchanged, used)):
+        # The look-up above was recorded as a use of the cache, which it was not.
+        (job.folder / "results" / cache.USED_FILE).unlink(missing_ok=True)
         return False
     for name, content in contents.items():
-        place = "results" if name.startswith("results/") else ""
-        (job.folder / place / Path(name).name).write_bytes(content)
+        subfolder = "results" if name.startswith("results/") else ""
+        (job.folder / subfolder / Path(name).name).write_bytes(content)
     return True

@@ -1,4 +1,4 @@
-"""Executed notebooks to one PDF: nbconvert's HTML through pandoc to Typst. No TeX, no browser."""
+"""PDFs of the report: pages as HTML, converted by pandoc and typeset by Typst, without TeX."""
 
 import base64
 import json
@@ -14,50 +14,63 @@ from bs4 import BeautifulSoup, Tag
 from siamese_utils.publishing.chapters import Chapter
 from siamese_utils.publishing.html import TEMPLATES, Body
 
-LINE_LENGTH = 110  # characters of a table's text that fit beside each other
-MAX_UNBROKEN_LINES = 30  # lines of text beyond which a table may go on on the next page
-BREAKABLE_MARK = (
-    "\u2060"  # in the caption of such a table, on its way through pandoc; it has no width
-)
-SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')  # of a drawing
-FRONT_FIGURE = 60  # % of a slide's width: of a figure that an answer has
-SLIDE_FIGURE = 36  # % of a slide's width: the height that its figure may have
-PDF_STANDARD = "a-2b"  # PDF/A: a file that archives take
-Composed = tuple[str, dict[str, str]]  # HTML, and what its template is told beside the usual
+LINE_LENGTH = 110  # characters of table text that fit on a line
+MAX_UNBROKEN_LINES = 30  # a table with more lines of text may break across pages
+# Appended to the caption of a table that may break; it survives pandoc and has no width.
+BREAKABLE_MARK = "\u2060"
+SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')
+FRONT_FIGURE = 60  # % of a slide's width: width of a figure in an answer
+SLIDE_FIGURE = 36  # % of a slide's width: largest height of the slide's figure
+PDF_STANDARD = "a-2b"  # PDF/A, for archives
+Composed = tuple[str, dict[str, str]]  # HTML, and further inputs of its Typst template
 
 
 class PdfError(Exception):
-    """The PDF could not be made; the message is the typesetter's."""
+    """pandoc or Typst cannot make a PDF; the message is theirs."""
 
 
 def check() -> None:
-    """Raise ValueError where what makes the PDF is not here or does not load."""
+    """Check that the packages that make PDFs are installed.
+
+    Raises:
+        ValueError: pandoc or Typst is missing or cannot be loaded.
+    """
     try:
         import pypandoc
         import typst  # noqa: F401
 
         pypandoc.get_pandoc_path()
     except (ImportError, OSError) as error:
-        raise ValueError(f"no PDF can be made here ({error}); --no-pdf does without") from None
+        raise ValueError(
+            f"no PDF can be made here ({error}); install pypandoc_binary and typst, or use --no-pdf"
+        ) from None
 
 
 def render_pdfs(
     bodies: list[Body], folder: Path, names: Sequence[str], banner: str, subtitle: str
 ) -> None:
-    """Write documents of the bodies, names in DOCUMENTS, into a folder.
+    """Write PDFs of the report.
 
-    Raises PdfError where pandoc or Typst refuses one.
+    Args:
+        bodies: The chapters in order; the first one gives title and question.
+        folder: Where the PDFs are written.
+        names: Keys of DOCUMENTS.
+        banner: A note on the front page; empty for none.
+        subtitle: Shown below the title.
+
+    Raises:
+        PdfError: pandoc or Typst cannot make one of the PDFs.
     """
-    with tempfile.TemporaryDirectory() as place:
-        scratch = Path(place)
-        soups = [_chapter(body, scratch) for body in bodies]
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        soups = [_prepare_chapter(body, scratch) for body in bodies]
         front = bodies[0].chapter
-        told = {"title": front.title, "question": front.question}
-        told |= {"banner": banner, "subtitle": subtitle}
+        inputs = {"title": front.title, "question": front.question}
+        inputs |= {"banner": banner, "subtitle": subtitle}
         for name, compose in DOCUMENTS.items():
             if name in names:
                 html, more = compose(bodies, soups, scratch)
-                _typeset(name, html, told | more, scratch, folder / name)
+                _typeset(name, html, inputs | more, scratch, folder / name)
 
 
 def _slides(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
@@ -66,14 +79,14 @@ def _slides(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Co
 
 
 def _slide(soup: BeautifulSoup, body: Body) -> str:
-    """Return the HTML of a slide; soup: as `_chapter` returns it."""
+    """Return the HTML of a slide; `soup` is what `_prepare_chapter` returns."""
     answer, head = soup.find(class_="answer"), [soup.h1, soup.h1.find_next_sibling("p")]
     parts = [_without_links(part) for part in head if part]
-    # the first of data, if there is one: pictures of images say less
-    place = next((i for i, drawing in enumerate(body.drawings) if drawing.data), 0)
+    # A plot of data is preferred to a figure of images.
+    index = next((i for i, drawing in enumerate(body.drawings) if drawing.data), 0)
     if body.drawings and not body.chapter.is_front:
-        picture = copy(soup.select('img[src^="figures/"]')[place])
-        width, height = map(float, SIZE.search(body.drawings[place].svg).groups())
+        picture = copy(soup.select('img[src^="figures/"]')[index])
+        width, height = map(float, SIZE.search(body.drawings[index].svg).groups())
         picture["width"] = f"{min(100, SLIDE_FIGURE * width / height):.0f}%"
         parts.append(picture)
     if answer:
@@ -93,7 +106,7 @@ def _handout(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> C
 
 
 def _without_links(part: Tag) -> Tag:
-    """Return a copy without links: what they lead to is not in that document."""
+    """Return a copy without links, for a document that lacks their targets."""
     part = copy(part)
     for link in part("a"):
         link.unwrap()
@@ -101,38 +114,38 @@ def _without_links(part: Tag) -> Tag:
 
 
 def _report(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
-    """Compose one document of all bodies, without the code of their cells; it takes them apart.
+    """Compose one document of all bodies, without the code of their cells. Changes the soups.
 
-    Its front page holds the first body's answer, its end the answers to the exercises, and the code
-    that pages show.
+    The front page has the first body's answer. The document ends with the answers to the exercises
+    and the code listings.
     """
     _link_chapters(soups, {body.chapter.page: body.chapter.name for body in bodies})
     ends = [_move_solutions(soups), _move_listings(soups)]
     findings = soups[0].find(class_="answer")
     if findings:
         findings.extract()
-        soups[0].find("h1").find_next("p").extract()  # the question, which is in front too
+        soups[0].find("h1").find_next("p").extract()  # the question, which the front page repeats
     (scratch / "findings.typ").write_text(_to_typst(str(findings or "")), encoding="utf-8")
     return "\n".join(map(str, [*soups, *ends])), {"findings": "yes" if findings else ""}
 
 
-# name -> what composes it; the last one takes the chapters apart
+# file name -> function that composes the document; the last one changes the chapters
 DOCUMENTS = {"slides.pdf": _slides, "handout.pdf": _handout, "report.pdf": _report}
 
 
 def _typeset(name: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
-    """Write HTML below the template of that name as a PDF; its files lie in `scratch`."""
+    """Typeset HTML as a PDF, with the template of that name and the images in `scratch`."""
     import typst
 
     template = Path(name).with_suffix(".typ")
-    files = (TEMPLATES / "style.typ", TEMPLATES / template)
-    head = "".join(path.read_text(encoding="utf-8") for path in files)
+    paths = (TEMPLATES / "style.typ", TEMPLATES / template)
+    head = "".join(path.read_text(encoding="utf-8") for path in paths)
     (scratch / template).write_text(head + _to_typst(html), encoding="utf-8")
     try:
         pdf = typst.compile(
             str(scratch / template),
             pdf_standards=PDF_STANDARD,
-            timestamp=0,  # the same results make the same file
+            timestamp=0,  # so that the same results give the same file
             sys_inputs=inputs,
         )
     except (RuntimeError, typst.TypstError) as error:
@@ -141,9 +154,10 @@ def _typeset(name: str, html: str, inputs: dict[str, str], scratch: Path, target
 
 
 def _to_typst(html: str) -> str:
-    """Return HTML as Typst, with what pandoc leaves out: alt texts, and which tables may break.
+    """Convert HTML to Typst, with the alternative texts and table breaks that pandoc drops.
 
-    Raises PdfError.
+    Raises:
+        PdfError: pandoc cannot convert the HTML.
     """
     import pypandoc
 
@@ -156,28 +170,32 @@ def _to_typst(html: str) -> str:
         raise PdfError(str(error).strip()) from error
     text = re.sub(
         r'image\("([^"]+)"',
-        lambda found: f"{found[0]}, alt: {json.dumps(alts.get(found[1], ''), ensure_ascii=False)}",
+        lambda match: f"{match[0]}, alt: {json.dumps(alts.get(match[1], ''), ensure_ascii=False)}",
         text,
     )
     return re.sub(
-        r"#figure\(\s*align\(center\)(\[#table\(.*?kind: table)", _place, text, flags=re.S
+        r"#figure\(\s*align\(center\)(\[#table\(.*?kind: table)", _align_table, text, flags=re.S
     )
 
 
-def _place(table: re.Match) -> str:
-    kind = "long-figure" if BREAKABLE_MARK in table[1] else "figure"
-    return f"#{kind}(align(left){table[1].replace(BREAKABLE_MARK, '')}"
+def _align_table(match: re.Match) -> str:
+    """Return the start of a table, aligned to the left; a marked table may break across pages."""
+    function = "long-figure" if BREAKABLE_MARK in match[1] else "figure"
+    return f"#{function}(align(left){match[1].replace(BREAKABLE_MARK, '')}"
 
 
-def _chapter(body: Body, scratch: Path) -> BeautifulSoup:
-    """Return a body with its drawings as files, and with ids that no other body has."""
+def _prepare_chapter(body: Body, scratch: Path) -> BeautifulSoup:
+    """Return a body for typesetting: images as files in `scratch`, ids unique in the document."""
     soup = BeautifulSoup(body.html, "html.parser")
-    _drop_screen_elements(soup)
+    for element in soup.select("details.code, .permalink"):
+        element.decompose()
+    for term in soup.select("a.term"):
+        term.unwrap()
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
     for image in soup.select('img[src^="figures/"]'):
         image["width"] = "100%"
-    _unpack_pictures(soup, scratch / "figures", body.chapter.number)
+    _extract_images(soup, scratch / "figures", body.chapter.number)
     _rename_ids(soup, body.chapter)
     for cell in soup.select("tr.study td"):
         if cell.string:
@@ -185,53 +203,46 @@ def _chapter(body: Body, scratch: Path) -> BeautifulSoup:
     for table in soup.find_all("table"):
         _set_column_widths(soup, table)
     for box in soup.select("div:not(.answer, .csl-entry, .highlight)"):
-        box.unwrap()  # Typst turns them into blocks, in which no page may end
+        box.unwrap()  # as a Typst block it could not break across pages
     return soup
 
 
 def _rename_ids(soup: BeautifulSoup, chapter: Chapter) -> None:
-    """Number the title, and name the places of a chapter so that no other has such."""
+    """Number the title, and prefix the ids of sections and references with the chapter's name."""
     title = soup.find("h1")
     title["id"] = chapter.name
-    if not chapter.is_front:  # as in the captions
+    if not chapter.is_front:
         title.insert(0, f"{int(chapter.number)}  ")
-    for place in soup.select('h2, [id^="ref-"]'):
-        place["id"] = f"{chapter.name}-{place['id']}"
+    for element in soup.select('h2, [id^="ref-"]'):
+        element["id"] = f"{chapter.name}-{element['id']}"
     for link in soup.select('a[href^="#ref-"]'):
         link["href"] = f"#{chapter.name}-{link['href'][1:]}"
 
 
-def _drop_screen_elements(soup: BeautifulSoup) -> None:
-    for part in soup.select("details.code, .permalink"):
-        part.decompose()
-    for term in soup.select("a.term"):
-        term.unwrap()
-
-
 def _link_chapters(soups: list[BeautifulSoup], names: dict[str, str]) -> None:
-    """Point links to pages at their chapters in this document."""
+    """Turn links to pages into links to chapters; names: page -> name of its chapter."""
     for link in (link for soup in soups for link in soup.select("a[href]")):
         if name := names.get(link["href"].partition("#")[0]):
             link["href"] = f"#{name}"
 
 
-def _unpack_pictures(soup: BeautifulSoup, folder: Path, prefix: str) -> None:
-    """Write the pictures that lie inside the text, such as a plain plt.show() leaves, as files."""
+def _extract_images(soup: BeautifulSoup, folder: Path, prefix: str) -> None:
+    """Write images inside the HTML, such as those of a plain plt.show(), as files."""
     folder.mkdir(exist_ok=True)
-    for number, picture in enumerate(soup.select('svg, img[src^="data:"]')):
-        if picture.name == "svg":
-            kind, content = "svg", str(picture).encode()
+    for number, image in enumerate(soup.select('svg, img[src^="data:"]')):
+        if image.name == "svg":
+            suffix, content = "svg", str(image).encode()
         else:
-            head, _, text = picture["src"].partition(";base64,")
-            kind, content = head.rpartition("/")[2], base64.b64decode(text)
-        path = folder / f"picture-{prefix}-{number}.{kind}"
+            mime_type, _, data = image["src"].partition(";base64,")
+            suffix, content = mime_type.rpartition("/")[2], base64.b64decode(data)
+        path = folder / f"picture-{prefix}-{number}.{suffix}"
         path.write_bytes(content)
-        source = {"src": f"figures/{path.name}", "alt": picture.get("alt", "")}
-        picture.replace_with(soup.new_tag("img", attrs=source))
+        attributes = {"src": f"figures/{path.name}", "alt": image.get("alt", "")}
+        image.replace_with(soup.new_tag("img", attrs=attributes))
 
 
 def _move_solutions(soups: list[BeautifulSoup]) -> BeautifulSoup:
-    """Move the answers to the exercises into a last chapter, which is returned."""
+    """Move the answers to the exercises into a new chapter, and return it."""
     end = BeautifulSoup("", "html.parser")
     for soup in soups:
         for number, solution in enumerate(soup.select("details.solution"), 1):
@@ -246,7 +257,7 @@ def _move_solutions(soups: list[BeautifulSoup]) -> BeautifulSoup:
 
 
 def _move_listings(soups: list[BeautifulSoup]) -> BeautifulSoup:
-    """Move the code that pages show into a last chapter, which is returned, and refer to it."""
+    """Move the code listings into a new chapter, leave references to it, and return it."""
     end = BeautifulSoup("", "html.parser")
     for number, code in enumerate((c for soup in soups for c in soup.select(".highlight")), 1):
         reference = end.new_tag("p")
@@ -261,16 +272,21 @@ def _move_listings(soups: list[BeautifulSoup]) -> BeautifulSoup:
 
 
 def _column_lengths(row: Tag) -> list[int]:
-    """Return the length of the text in each column; a cell over several shares it out."""
+    """Return the text length in each column; a cell that spans columns is shared between them."""
     spans = [(cell, int(cell.get("colspan", 1))) for cell in row.find_all(["th", "td"])]
     return [len(cell.get_text()) // span for cell, span in spans for _ in range(span)]
 
 
 def _set_column_widths(soup: BeautifulSoup, table: Tag) -> None:
-    """Give the columns of a wide table shares of the page that follow their longest text."""
+    """Set the columns of a wide table to widths that follow their longest text.
+
+    A long table with a caption is marked as one that may break across pages.
+    """
     rows = [_column_lengths(row) for row in table("tr")]
     longest = [min(max(column), 60) + 9 for column in zip_longest(*rows, fillvalue=0)]
-    longest = [max(length, 0.08 * sum(longest)) for length in longest]  # a head of one word fits
+    longest = [
+        max(length, 0.08 * sum(longest)) for length in longest
+    ]  # so that a header of one word fits
     shares = [length / max(sum(longest), LINE_LENGTH) for length in longest]
     if sum(longest) > LINE_LENGTH:
         columns = soup.new_tag("colgroup")

@@ -1,4 +1,4 @@
-"""Put a whole new report in place of the old one, so that no reader ever meets half of one."""
+"""Publication of a report: a complete new one replaces the old one, even if interrupted."""
 
 import json
 import os
@@ -12,20 +12,22 @@ from filelock import FileLock, Timeout
 
 from siamese_utils import atomic_io
 
-# A report is built in the first and, once it is whole, renamed to the second. Whoever finds
-# the second finishes the move: that is what makes a pulled plug harmless.
+# A report is built in the first folder. When it is complete, that folder is renamed to the second
+# one, and its files are moved into place. Each function that finds the second folder first finishes
+# the move, so an interruption does no harm.
 STAGING, COMPLETE = ".staging", ".whole"
-FOLDERS = ("figures", "notebooks", "results")  # of a report; all else in it are files
-# Marks a folder as a report's, and lists its files. It stands in the folder of results.
-MANIFEST = "report.json"
-LOCK = ".lock"  # held while a run works on the folder; the system lets go of it with the process
+FOLDERS = ("figures", "notebooks", "results")  # the folders of a report
+MANIFEST = "report.json"  # lists the files of a report; lies in its folder of results
+LOCK = ".lock"  # the system releases the lock when the process ends
 
 
 @contextmanager
 def lock_output(output: Path) -> Iterator[None]:
-    """Make the folder and hold it, so that no second run writes there.
+    """Create the output folder and lock it against other runs.
 
-    Raises ValueError where another run holds it, OSError where it cannot be written.
+    Raises:
+        ValueError: Another run holds the lock.
+        OSError: The folder cannot be written.
     """
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / LOCK)
@@ -33,7 +35,7 @@ def lock_output(output: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise ValueError(
-            f"another run writes to {output}; wait for it, or choose another --output"
+            f"another run writes to {output}; wait until it ends, or choose another --output"
         ) from None
     try:
         yield
@@ -44,7 +46,7 @@ def lock_output(output: Path) -> Iterator[None]:
 
 
 def open_staging(output: Path) -> Path:
-    """Return an empty folder inside `output` to build a report in; finish an interrupted move first."""
+    """Return an empty folder inside `output` for a new report; finish an interrupted move first."""
     finish_move(output)
     staging = output / STAGING
     shutil.rmtree(staging, ignore_errors=True)
@@ -53,7 +55,7 @@ def open_staging(output: Path) -> Path:
 
 
 def publish(output: Path, facts: dict[str, Any]) -> None:
-    """Replace the report in `output` by the one built in its staging folder; keep facts about it."""
+    """Replace the report in `output` by the staged one, and store facts about it in its manifest."""
     staging = output / STAGING
     names = sorted(path.name for path in staging.iterdir())
     text = json.dumps(facts | {"files": names}, indent=1) + "\n"
@@ -63,53 +65,64 @@ def publish(output: Path, facts: dict[str, Any]) -> None:
 
 
 def finish_move(output: Path) -> None:
-    """Move a whole new report into its place, if there is one; files not of a report stay."""
-    whole = output / COMPLETE
-    if not whole.is_dir():
+    """Move a complete new report into place, if there is one; other files stay."""
+    complete = output / COMPLETE
+    if not complete.is_dir():
         return
-    if (whole / "results").is_dir():  # moved last but one: until then the new list is here
-        for name in set(list_files(output)) - set(list_files(whole)):
-            _remove(output / name)  # such as the PDF of a report that had one
-    # the front page last: until then it is the old one, or there is none
+    # The results move late; until then the new manifest shows which old files are obsolete.
+    if (complete / "results").is_dir():
+        for name in set(list_files(output)) - set(list_files(complete)):
+            _remove(output / name)
+    # The front page moves last; until then readers have the old one or none.
     order = {"results": 1, "index.html": 2}
-    for path in sorted(whole.iterdir(), key=lambda path: order.get(path.name, 0)):
+    for path in sorted(complete.iterdir(), key=lambda path: order.get(path.name, 0)):
         target = output / path.name
         if path.is_dir() or target.is_dir():
             _remove(target)
         os.replace(path, target)
-    whole.rmdir()
+    complete.rmdir()
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():  # a link goes, and what it leads to stays
+    """Remove a file, a folder or a symbolic link, but not the target of a link."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
 def list_files(folder: Path) -> list[str]:
-    """Return the names of a report's files and folders, as its manifest has them; [] for none.
+    """Return the names of a report's files and folders from its manifest.
 
-    A manifest may be a stranger's: one that is not of our form, or that names anything outside the
-    folder, is none.
+    Returns:
+        The names; none if the manifest is missing or malformed, or names a file outside the folder.
     """
     try:
         text = (folder / "results" / MANIFEST).read_text(encoding="utf-8")
         names = json.loads(text)["files"]
-        plain = all(name == Path(name).name and name not in ("", ".", "..") for name in names)
-        return list(names) if plain else []
+        is_valid = all(name == Path(name).name and name not in ("", ".", "..") for name in names)
+        return list(names) if is_valid else []
     except (OSError, ValueError, TypeError, KeyError):
         return []
 
 
 def check_foreign_files(output: Path, names: list[str]) -> None:
-    """Raise ValueError where a file of another origin in `output` would be replaced."""
+    """Check that a new report replaces only files of an old one.
+
+    Args:
+        output: The folder of the report.
+        names: The files and folders of the new report.
+
+    Raises:
+        ValueError: A file or folder in `output` would be replaced that no report left there.
+    """
     finish_move(output)
-    ours = list_files(output)
-    for name in sorted({*names, *ours}):
+    old_names = list_files(output)
+    for name in sorted({*names, *old_names}):
         path = output / name
-        of_our_kind = name in ours and path.is_dir() == (name in FOLDERS)
-        if path.is_symlink() or (path.exists() and not of_our_kind):
+        is_ours = name in old_names and path.is_dir() == (name in FOLDERS)
+        if path.is_symlink() or (path.exists() and not is_ours):
             raise ValueError(
-                f"{output} holds {name}, which no report left there; choose another --output"
+                f"{output} holds {name}, which no report left there; move it, or choose another "
+                "--output"
             )

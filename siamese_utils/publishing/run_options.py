@@ -1,4 +1,4 @@
-"""What run_all.py is asked for, checked as far as the words go."""
+"""The options of run_all.py, checked."""
 
 import os
 from argparse import Namespace
@@ -9,35 +9,53 @@ from pathlib import Path
 
 from siamese_utils import settings
 from siamese_utils.data import datasets, image_folder, user_images
-from siamese_utils.publishing import chapters as series
 from siamese_utils.publishing import pdf, publish, search
-from siamese_utils.publishing.chapters import SUMMARY, Chapter
+from siamese_utils.publishing.chapters import (
+    SUMMARY,
+    Chapter,
+    list_chapters,
+    user_images_chapter,
+)
 from siamese_utils.publishing.worker_pool import process_pool
 from siamese_utils.training import machine
 from siamese_utils.training.study_plan import StudyPlan
 
-MAX_CELL_HOURS = 1000  # that a cell may take
+MAX_CELL_HOURS = 1000
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What run_all.py was asked for, checked."""
+    """The options of run_all.py, checked.
+
+    Attributes:
+        profile: How much to train.
+        dataset: Name of the data set.
+        chapters: In the order of the report.
+        is_partial: Whether some chapters of the series are left out.
+        output: Absolute path of the report's folder.
+        with_pdf: Whether to make a PDF.
+        fresh: Whether to train again what is in the cache.
+        workers: Processes that train, if there is no scheduler.
+        cell_hours: Most hours that a cell may take.
+        precision: Keras dtype policy of training.
+        scheduler: Address of a Dask scheduler whose workers train, or "".
+    """
 
     profile: settings.Profile
-    dataset: str  # a name; `auto` until it is known which one it stands for
-    chapters: list[Chapter]  # in the order of the report
-    is_partial: bool  # not all of the series
+    dataset: str
+    chapters: list[Chapter]
+    is_partial: bool
     output: Path
     with_pdf: bool
     fresh: bool
-    workers: int = 1  # processes that train, where there is no scheduler
-    cell_hours: float = settings.CELL_HOURS  # that a cell may take
-    precision: str = "float32"  # of trainings, a Keras dtype policy
-    scheduler: str = ""  # of a cluster that trains instead, such as tcp://host:8786
+    workers: int = 1
+    cell_hours: float = settings.CELL_HOURS
+    precision: str = "float32"
+    scheduler: str = ""
 
     @property
     def execution_order(self) -> list[Chapter]:
-        """The notebooks as they run: the summary last, since it reads the others' results."""
+        """The chapters as they run: the summary last, since it reads the others' results."""
         return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
 
     @property
@@ -47,48 +65,54 @@ class RunOptions:
 
     @property
     def pdfs(self) -> list[str]:
-        """Its documents; a part has no handout and no slides."""
+        """The file names of the PDFs; a partial report has no handout and no slides."""
         documents = ["report.pdf"] if self.is_partial else list(pdf.DOCUMENTS)
         return documents if self.with_pdf else []
 
     @property
-    def names(self) -> list[str]:
+    def file_names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
         return [*pages, *self.pdfs, search.FILE, *publish.FOLDERS]
 
     @property
     def facts(self) -> dict[str, object]:
-        """What readers must know of the report's making."""
+        """How the report was made, for its pages and its manifest."""
         versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
-        made = {"dataset": self.plan.images.name, "precision": self.precision}
-        return self.parameters | made | {"versions": versions}
+        data = {"dataset": self.plan.images.name, "precision": self.precision}
+        return self.parameters | data | {"versions": versions}
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What every notebook is told."""
+        """The parameters of every notebook."""
         profile = self.profile
         return {"profile": profile.name, "dataset": self.dataset, "seeds": profile.seeds}
 
 
 def from_command_line(options: Namespace) -> RunOptions:
-    """Turn options into an order; a folder of images is read. Raises ValueError, OSError, DataError."""
+    """Return checked options; a folder of images is read.
+
+    Raises:
+        ValueError: An option is wrong.
+        OSError: A folder of images cannot be read.
+        DataError: The data set cannot be had.
+    """
     if options.workers < 1:
         raise ValueError(f"--workers must be 1 or more, not {options.workers}")
-    if not 0 < options.cell_hours <= MAX_CELL_HOURS:  # neither is what is no number
+    if not 0 < options.cell_hours <= MAX_CELL_HOURS:  # NaN fails too
         raise ValueError(
             f"--cell-hours must be above 0 and {MAX_CELL_HOURS} at most, not {options.cell_hours:g}"
         )
     profile = settings.get_profile(options.profile, options.seeds)
-    is_own = options.dataset not in ("auto", *datasets.DATASETS)
-    chapters = [series.user_images_chapter()] if is_own else _choose_chapters(options)
-    default = settings.REPORTS / ("own" if is_own else "partial" if options.only else "")
+    is_folder = options.dataset not in ("auto", *datasets.DATASETS)
+    chapters = [user_images_chapter()] if is_folder else _choose_chapters(options)
+    default = settings.REPORTS / ("own" if is_folder else "partial" if options.only else "")
     return RunOptions(
         profile=profile,
-        dataset=_import_images(options) if is_own else options.dataset,
+        dataset=_import_images(options) if is_folder else options.dataset,
         chapters=chapters,
-        is_partial=is_own or bool(options.only),
-        # absolute: papermill changes folder while it works
+        is_partial=is_folder or bool(options.only),
+        # papermill changes the working directory, so the path must be absolute.
         output=(options.output or default).resolve(),
         with_pdf=not options.no_pdf,
         fresh=options.fresh,
@@ -100,9 +124,9 @@ def from_command_line(options: Namespace) -> RunOptions:
 
 
 def _choose_precision(choice: str) -> str:
-    """Return the Keras dtype policy of the run. Raises ValueError where it cannot run here.
+    """Return the Keras dtype policy of the run. Raises ValueError if it cannot run here.
 
-    It is tried in another process, which TensorFlow may load into, or crash.
+    The precision is tried in another process, since TensorFlow takes memory and might crash.
     """
     choice = choice or os.environ.get(settings.PRECISION_VARIABLE) or "auto"
     if choice == "float32" or (choice == "auto" and not machine.prefers_bfloat16()):
@@ -117,10 +141,10 @@ def _choose_precision(choice: str) -> str:
 
 
 def _choose_chapters(options: Namespace) -> list[Chapter]:
-    """Return the notebooks of the series that the options ask for. Raises ValueError."""
+    """Return the chapters that the options ask for. Raises ValueError."""
     if options.image_size is not None or options.unseen:
         raise ValueError("--image-size and --unseen are for --dataset FOLDER, your own images")
-    chapters = series.list_chapters()
+    chapters = list_chapters()
     if options.only:
         numbers = [chapter.number for chapter in chapters]
         wanted = {number.zfill(2) for number in options.only}
@@ -128,16 +152,17 @@ def _choose_chapters(options: Namespace) -> list[Chapter]:
             raise ValueError(
                 f"--only: no notebook {', '.join(unknown)}; there are {', '.join(numbers)}"
             )
-        if needy := sorted(wanted & {name[:2] for name in series.RESULT_READERS}):
+        readers = {chapter.number for chapter in chapters if chapter.reads_results}
+        if needed := sorted(wanted & readers):
             raise ValueError(
-                f"--only: {', '.join(needy)} reads what all others find; run without --only"
+                f"--only: {', '.join(needed)} reads the results of all others; run without --only"
             )
         chapters = [chapter for chapter in chapters if chapter.number in wanted]
     return chapters
 
 
 def _import_images(options: Namespace) -> str:
-    """Read a folder of images and return its name as a data set. Raises ValueError, OSError."""
+    """Import a folder of images and return its name as a data set. Raises ValueError, OSError."""
     if not Path(options.dataset).is_dir():
         known = ", ".join(("auto", *datasets.DATASETS))
         raise ValueError(f"--dataset: {options.dataset!r} is none of {known}, and no folder")

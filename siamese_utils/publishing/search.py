@@ -1,4 +1,4 @@
-"""The index that the pages' search asks: where each word of the report stands."""
+"""The index of the search on the pages: link targets with their words."""
 
 import json
 import re
@@ -6,22 +6,18 @@ from collections.abc import Iterable
 
 from siamese_utils.publishing.html import Body
 
-FILE = "search.js"  # beside the pages; a script, since a page read from a disk may load no JSON
+FILE = "search.js"  # a script, since a page opened from a disk may not load JSON
 
 
 def make_index(bodies: Iterable[Body]) -> str:
-    """Return a script that sets `searchIndex`: a place of the report each, with its words.
-
-    Places are the sections, figures, tables and claims of all pages.
-    """
-    found = []
+    """Return a script that sets `searchIndex` to the link targets of all pages and their words."""
+    entries = []
     for body in bodies:
-        for place in body.places:
-            words = sorted(
-                set(re.findall(r"\w+(?:[.-]\w+)*", f"{place.title} {place.text}".lower()))
+        for anchor in body.places:
+            text = f"{anchor.title} {anchor.text}".lower()
+            words = " ".join(sorted(set(re.findall(r"\w+(?:[.-]\w+)*", text))))
+            page = body.chapter.title if "#" in anchor.link else ""
+            entries.append(
+                {"link": anchor.link, "title": anchor.title, "page": page, "words": words}
             )
-            page = body.chapter.title if "#" in place.link else ""
-            found.append(
-                {"link": place.link, "title": place.title, "page": page, "words": " ".join(words)}
-            )
-    return f"searchIndex = {json.dumps(found, ensure_ascii=False)};\n".replace("<", "\\u003c")
+    return f"searchIndex = {json.dumps(entries, ensure_ascii=False)};\n".replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""All claims as one table, how each is judged, and the verdicts of this run."""
+"""The claims under test, the rules that judge them, and the display of their verdicts."""
 
 from __future__ import annotations
 
@@ -27,29 +27,42 @@ UNSEEN = "11-unseen-classes"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, and the rule that judges it.
+    """A claim and the rule that judges it.
 
-    rule: `sign`: the measured difference has the claimed sign; `threshold`: so has the difference
-    in accuracy at 0.5, in the light of the tuned threshold and the AUC; `value`: the measured
-    figures have the claimed values, each a range low..high, to half a unit of their last digit.
+    Attributes:
+        number: The claim's number in this report, such as "1a".
+        statement: The claim as a sentence without a full stop.
+        scope: The data or setting on which the claim was tested.
+        chapter: The notebook that holds the evidence, without its suffix.
+        figure: The metric that is measured.
+        rule: `sign`: the measured difference has the claimed sign. `threshold`: so has the
+            difference in accuracy at threshold 0.5, and the tuned threshold and the AUC decide
+            whether the fixed threshold is its cause. `value`: the measured values lie in the
+            claimed ranges.
+        sign: The claimed sign, +1 or -1.
+        pair_set: For the rule `threshold`, the set of pairs that counts.
+        values: For the rule `value`, the claimed ranges (low, high), both ends included.
+        tolerance: Half a unit of the last published digit of `values`.
+        published: The published values as the source prints them.
+        by: The origin of the claim: STUDY, SECOND_STUDY or OURS.
     """
 
     number: str
     statement: str
-    scope: str  # where it was tried, and nowhere else
-    chapter: str  # the notebook that holds its evidence
-    figure: str  # what is measured
+    scope: str
+    chapter: str
+    figure: str
     rule: str = "sign"
     sign: int = +1
-    pair_set: str = ""  # of the rule `threshold`
-    values: tuple[tuple[float, float], ...] = ()  # of the rule `value`
-    tolerance: float = 0.0  # half a unit of the values' last published digit
-    published: str = ""  # the study's figures, as it prints them
+    pair_set: str = ""
+    values: tuple[tuple[float, float], ...] = ()
+    tolerance: float = 0.0
+    published: str = ""
     by: str = STUDY
 
     @property
     def anchor(self) -> str:
-        """The id of the place where it is judged."""
+        """The HTML id of the claim's verdict on its chapter's page."""
         return f"claim-{self.number}"
 
 
@@ -121,7 +134,7 @@ CLAIMS = {
     )
 }  # fmt: skip
 
-# The answer to "does it?" in a word, for each verdict.
+# Short answers for the pages whose title asks whether a claim holds.
 ANSWERS = {
     verdicts.HOLDS: "Yes, on the study's split.",
     verdicts.FAILS: "No, on the study's split.",
@@ -147,55 +160,66 @@ Evidence = Measurement | pd.Series | Mapping[str, Sequence[Measurement]]
 
 
 def judge(number: str, evidence: Evidence, dataset: Dataset, **also: Measurement) -> str:
-    """Judge a claim, keep the verdict and its figures, display them, and return the verdict.
+    """Judge a claim, save its verdict and metrics, and display them under the claim's anchor.
 
-    evidence: for `sign` the difference; for `threshold` a panel minus another, of which the
-    claim's set counts; for `value` the figure, or the figures by what they might be of, where the
-    source does not say: one of them must have the values, and these must apply to the dataset.
-    also: other figures to stand beside. The place has the claim's own anchor.
+    Args:
+        number: A key of CLAIMS.
+        evidence: For the rule `sign`, the measured difference. For `threshold`, the difference of
+            the metrics of two encoders, (set, metric) -> difference. For `value`, the measured
+            value. If the source does not say what it measured: candidate -> one value for each
+            range of the claim, of which one candidate must match.
+        dataset: The data set. The rule `value` applies only if it is the study's.
+        also: More metrics to display, by name; underscores become spaces.
+
+    Returns:
+        The verdict.
     """
     claim = CLAIMS[number]
-    verdict, figures = _JUDGES[claim.rule](claim, evidence)
+    verdict, metrics = _JUDGES[claim.rule](claim, evidence)
     if claim.rule == "value" and not dataset.has_study_figures:
         verdict = verdicts.UNDECIDED
-    figures |= {name.replace("_", " "): figure for name, figure in also.items()}
-    rows = pd.Series(figures, dtype=object).rename_axis("figure")
-    rows = results.to_rows(rows).assign(claim=number, verdict=verdict)
+    metrics |= {name.replace("_", " "): metric for name, metric in also.items()}
+    rows = results.to_rows(pd.Series(metrics, dtype=object).rename_axis("figure"))
+    rows = rows.assign(claim=number, verdict=verdict)
     results.add(rows[["claim", "verdict", "figure", *results.INTERVAL_COLUMNS]], "claims", "claim")
-    display(HTML(_to_html(claim, verdict, figures, dataset.has_study_figures)))
+    display(HTML(_to_html(claim, verdict, metrics, dataset.has_study_figures)))
     return verdict
 
 
 def verdict_on(number: str) -> str:
-    """Return the verdict on a claim in this report. Raises KeyError where it was not judged."""
-    rows = results.read("claims")
-    return rows.set_index("claim").loc[[number], "verdict"].iloc[0]
+    """Return the saved verdict on a claim.
+
+    Raises:
+        KeyError: The report has not judged the claim.
+    """
+    return results.read("claims").set_index("claim").loc[[number], "verdict"].iloc[0]
 
 
 def table(by: str, with_study: bool) -> pd.DataFrame:
-    """Return the claims of one origin with their verdicts, each a link to its evidence.
+    """Return the claims of one origin with their verdicts and links to the evidence.
 
-    with_study: whether the study's figures apply.
+    Args:
+        by: The origin: STUDY, SECOND_STUDY or OURS.
+        with_study: Whether to show the study's published values.
     """
     judged = results.read("claims").drop_duplicates("claim").set_index("claim")
     rows = []
     for claim in CLAIMS.values():
         if claim.by == by and claim.number in judged.index:
-            found = judged.loc[claim.number]
+            saved = judged.loc[claim.number]
             link = LinkCell(
                 f"{claim.statement}, {claim.scope}", f"{claim.chapter}.ipynb#{claim.anchor}"
             )
-            figure = found[results.INTERVAL_COLUMNS].fillna({"unit": ""})
-            ours = Interval(*figure, signed=claim.rule != "value")
-            row = {"claim": claim.number, "statement": link, "verdict": found["verdict"]}
+            interval = saved[results.INTERVAL_COLUMNS].fillna({"unit": ""})
+            ours = Interval(*interval, signed=claim.rule != "value")
+            row = {"claim": claim.number, "statement": link, "verdict": saved["verdict"]}
             row |= {"2019": claim.published} if with_study and by == STUDY else {}
-            rows.append(row | {"measured": found["figure"], "ours": ours})
+            rows.append(row | {"measured": saved["figure"], "ours": ours})
     return pd.DataFrame(rows)
 
 
-# a mark for each verdict, told apart by its shape too
+# The marks differ in shape, so that they can be distinguished without colour.
 MARKS = {verdicts.HOLDS: "●", verdicts.FAILS: "✕", verdicts.ARTEFACT: "◆", verdicts.UNDECIDED: "○"}
-
 KEY = {
     verdicts.HOLDS: "holds",
     verdicts.FAILS: "does not",
@@ -205,7 +229,7 @@ KEY = {
 
 
 def show_verdict_strip() -> None:
-    """Display the verdicts on all claims, a mark each, which leads to the claim's evidence."""
+    """Display one mark per claim, linked to the evidence, and a key to the marks."""
     judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
     parts = []
     for origin in (STUDY, SECOND_STUDY, OURS):
@@ -227,15 +251,12 @@ def _judge_sign(claim: Claim, evidence: Measurement) -> tuple[str, dict[str, Mea
 
 
 def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, dict[str, Measurement]]:
-    change = evidence[claim.pair_set]
-    fixed, tuned, auc = (
-        change[THRESHOLD_RULES["0.5"]],
-        change[THRESHOLD_RULES["tuned"]],
-        change["AUC"],
-    )
+    differences = evidence[claim.pair_set]
+    fixed, tuned = (differences[THRESHOLD_RULES[rule]] for rule in ("0.5", "tuned"))
+    auc = differences["AUC"]
     verdict = verdicts.judge_threshold(fixed, tuned, auc, claim.sign)
-    figures = {f"{claim.figure}, at 0.5": fixed, "at the tuned threshold": tuned, "AUC": auc}
-    return verdict, figures
+    metrics = {f"{claim.figure}, at 0.5": fixed, "at the tuned threshold": tuned, "AUC": auc}
+    return verdict, metrics
 
 
 def _judge_value(
@@ -243,41 +264,46 @@ def _judge_value(
 ) -> tuple[str, dict[str, Measurement]]:
     if isinstance(evidence, Measurement):
         evidence = {claim.figure: [evidence]}
-    found, figures = [], {}
-    for name, of_name in evidence.items():
-        told = {
-            verdicts.judge_value(figure, low, high, claim.tolerance)
-            for figure, (low, high) in zip(of_name, claim.values, strict=True)
+    candidate_verdicts, metrics = set(), {}
+    for name, values in evidence.items():
+        # A candidate is as good as its worst value, and the claim as its best candidate.
+        value_verdicts = {
+            verdicts.judge_value(value, low, high, claim.tolerance)
+            for value, (low, high) in zip(values, claim.values, strict=True)
         }
-        found.append(
-            next(v for v in (verdicts.FAILS, verdicts.UNDECIDED, verdicts.HOLDS) if v in told)
-        )
-        places = ("first", "last") if len(of_name) > 1 else ("",)
-        figures |= {
-            ", ".join(filter(None, (name, place))): figure
-            for place, figure in zip(places, of_name, strict=True)
-        }
-    best = next(v for v in (verdicts.HOLDS, verdicts.UNDECIDED, verdicts.FAILS) if v in found)
-    return best, figures
+        worst_first = (verdicts.FAILS, verdicts.UNDECIDED, verdicts.HOLDS)
+        candidate_verdicts.add(next(v for v in worst_first if v in value_verdicts))
+        labels = ("first", "last") if len(values) > 1 else ("",)
+        for label, value in zip(labels, values, strict=True):
+            metrics[", ".join(filter(None, (name, label)))] = value
+    best_first = (verdicts.HOLDS, verdicts.UNDECIDED, verdicts.FAILS)
+    return next(v for v in best_first if v in candidate_verdicts), metrics
 
 
 _JUDGES = {"sign": _judge_sign, "threshold": _judge_threshold, "value": _judge_value}
 
 
-def _to_html(claim: Claim, verdict: str, figures: dict[str, Measurement], applies: bool) -> str:
-    """Return the claim, its verdict, figures and reason as HTML, under the claim's anchor."""
+def _to_html(claim: Claim, verdict: str, metrics: dict[str, Measurement], applies: bool) -> str:
+    """Return a claim's verdict, metrics and reason as HTML.
+
+    Args:
+        claim: The claim.
+        verdict: Its verdict.
+        metrics: The measured values by name.
+        applies: Whether the study's published values apply to the data set.
+    """
     reason = _REASONS["value" if claim.rule == "value" else "sign"][verdict]
-    if not any(figure.interval.has_ends for figure in figures.values()):
+    if not any(metric.interval.has_ends for metric in metrics.values()):
         reason = "One seed gives no interval."
     if claim.rule == "value" and not applies:
         reason = "The study's value is of other images."
     if claim.rule == "threshold":
         tuned, auc = (
-            _SUPPORT_WORDS.get(verdicts.judge(figures[name], claim.sign), "leaves it open")
+            _SUPPORT_WORDS.get(verdicts.judge(metrics[name], claim.sign), "leaves it open")
             for name in ("at the tuned threshold", "AUC")
         )
         reason += f" The tuned threshold {tuned}; the AUC, which needs none, {auc}."
-    measured = "; ".join(f"{name}: {figure:±}" for name, figure in figures.items())
+    measured = "; ".join(f"{name}: {metric:±}" for name, metric in metrics.items())
     published = f" In 2019: {claim.published}." if claim.published and applies else ""
     words = html.escape(f"{measured[:1].upper()}{measured[1:]}. {reason}{published}")
     statement = html.escape(f"{claim.statement}, {claim.scope}")

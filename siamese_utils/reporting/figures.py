@@ -1,4 +1,4 @@
-"""The figures and tables that several pages show, each drawn in one way."""
+"""Figures and tables that appear on several pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,6 @@ from siamese_utils.evaluation import pair_distances
 from siamese_utils.evaluation.calibration import CalibrationTest
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.reporting import (
-    embedding_plots,
     interactive_figures,
     plot_data,
     plots,
@@ -28,30 +27,31 @@ from siamese_utils.training.tasks import TASKS
 
 
 def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption: str) -> None:
-    """Show how a network judges two pairs, as `embeddings.typical_pairs` returns them."""
+    """Show how a network compares two pairs, as `embeddings.typical_pairs` returns them."""
     answers = {"same": "the same kind", "different": "different kinds"}
-    pairs = {kind: pairs[kind] for kind in answers if kind in pairs}  # the same pair first
-    shown = {
-        answers[kind]: dict(of, images=dataset.images[of["rows"]]) for kind, of in pairs.items()
-    }
-    names = {kind: dataset.names_of(dataset.labels[list(of["rows"])]) for kind, of in pairs.items()}
-    told = [f"{' and '.join(names[k])}: distance {of['distance']:.2f}" for k, of in pairs.items()]
+    drawn, sentences = {}, []
+    for label, answer in answers.items():
+        if label in pairs:
+            rows, distance = pairs[label]["rows"], pairs[label]["distance"]
+            drawn[answer] = dict(pairs[label], images=dataset.images[rows])
+            names = " and ".join(dataset.names_of(dataset.labels[list(rows)]))
+            sentences.append(f"{names}: distance {distance:.2f}")
     alt = "Each image goes through the encoder, which makes a row of numbers of it. "
-    show.figure(plots.two_towers, shown, caption, alt=f"{alt}{'; '.join(told)}.")
+    show.figure(plots.two_towers, drawn, caption, alt=f"{alt}{'; '.join(sentences)}.")
 
 
-def learning_curves(runs: Mapping[str, Sequence[TrainingResult]], caption: str) -> None:
-    """Show the measures of the first run's task against the epoch, in training and validation."""
-    task = TASKS[pair_training.config_of(next(iter(runs.values()))[0]).task]
-    frame = plot_data.learning_curves(runs, task.curves)
+def learning_curves(training_results: Mapping[str, Sequence[TrainingResult]], caption: str) -> None:
+    """Show the training and validation curves of the metrics of the first network's task."""
+    task = TASKS[pair_training.config_of(next(iter(training_results.values()))[0]).task]
+    frame = plot_data.learning_curves(training_results, task.curves)
     show.figure(plots.lines, frame, f"{caption} Thin lines: single seeds.", x="epoch")
 
 
-def roc(found: Mapping[str, Sequence[PairDistances]]) -> None:
+def roc(distances: Mapping[str, Sequence[PairDistances]]) -> None:
     """Show the ROC curves of seed 0 on the study's pairs, one for each encoder and test set."""
     show.figure(
         plots.lines,
-        plot_data.roc({name: of[0] for name, of in found.items()}),
+        plot_data.roc({name: by_seed[0] for name, by_seed in distances.items()}),
         "ROC curves, seed 0: the share of different pairs called different, against that of same pairs.",
         x="same pairs called different",
         diagonal=True,
@@ -59,16 +59,23 @@ def roc(found: Mapping[str, Sequence[PairDistances]]) -> None:
 
 
 def histograms(
-    judged: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    distances: Mapping[str, tuple[np.ndarray, np.ndarray]],
     caption: str,
     live: dict[str, Any] | None = None,
     **thresholds: float,
 ) -> None:
-    """Show the distances of same and different pairs, subplot by subplot, and thresholds by name."""
+    """Show histograms of the distances of positive and negative pairs.
+
+    Args:
+        distances: Subplot -> distances (pairs,), and whether each pair is negative (pairs,).
+        caption: The caption.
+        live: The data of the interactive figure.
+        thresholds: Thresholds to mark besides 0.5, by name; underscores become spaces.
+    """
     lines = {name.replace("_", " "): value for name, value in thresholds.items()}
     show.figure(
         plots.histograms,
-        plot_data.histogram(judged),
+        plot_data.histogram(distances),
         caption,
         live=live,
         thresholds={"0.5": 0.5} | lines,
@@ -76,53 +83,64 @@ def histograms(
     )
 
 
-def thresholds(told: dict[str, Any]) -> None:
-    """Show the accuracy on all pairs of all classes against the threshold; told: by `interactive_figures.thresholds`."""
+def thresholds(live: dict[str, Any]) -> None:
+    """Show the accuracy on all pairs by threshold.
+
+    Args:
+        live: As `interactive_figures.thresholds` returns it.
+    """
     caption = "Thresholds, and the accuracy that they give; means over the seeds."
     options = {"x": "threshold / margin", "y": "accuracy (%)", "at": 0.5}
-    task = {"task": interactive_figures.TASK}
-    show.figure(
-        plots.lines, interactive_figures.accuracy_curves(told), caption, live=told | task, **options
-    )
+    frame = interactive_figures.accuracy_curves(live)
+    live = live | {"task": interactive_figures.TASK}
+    show.figure(plots.lines, frame, caption, live=live, **options)
 
 
-def maps(flat: Mapping[str, np.ndarray], rows: np.ndarray, dataset: Dataset, caption: str) -> None:
-    """Show maps of the images at `rows`, some as pictures: name -> (rows, 2)."""
-    frame = embedding_plots.maps(flat, rows, dataset)
+def maps(
+    coordinates: Mapping[str, np.ndarray], rows: np.ndarray, dataset: Dataset, caption: str
+) -> None:
+    """Show maps of embeddings, with some images drawn.
+
+    Args:
+        coordinates: Subplot -> (images, 2) positions.
+        rows: (images,) positions of the images in the data set.
+        dataset: The data set.
+        caption: The caption.
+    """
+    frame = plot_data.maps(coordinates, rows, dataset)
     show.figure(plots.embedding_maps, frame, caption, pictures=dataset.images[rows])
 
 
-def reliability(found: Mapping[str, Sequence[PairDistances]], dataset: Dataset) -> None:
-    """Show whether D / m is the probability that a pair is different: all pairs, seed 0.
+def reliability(distances: Mapping[str, Sequence[PairDistances]], dataset: Dataset) -> None:
+    """Show the reliability diagram of D / m, read as the probability of a negative pair.
 
-    Networks whose distances are not compared with a margin are left out.
+    All pairs of seed 0 are counted. Networks without a margin are left out.
     """
-    stated = {
-        (pair_set, name): of[0].curve(classes).reliability(of[0].margin)
-        for name, of in found.items()
-        if of[0].margin is not None
-        for pair_set, classes in dataset.classes_of.items()
-    }
-    if not stated:
-        return
+    curves = {}
+    for name, by_seed in distances.items():
+        if by_seed[0].margin is not None:
+            for pair_set, classes in dataset.classes_of.items():
+                diagram = by_seed[0].curve(classes).reliability(by_seed[0].margin)
+                curves[pair_set, name] = diagram.stated, diagram.observed
+    if curves:
+        show.figure(
+            plots.lines,
+            plot_data.points(curves),
+            "The share of different pairs, observed against stated, in ten bins; all pairs, seed 0.",
+            x="stated: D / m, at most 1",
+            diagonal=True,
+        )
+
+
+def probabilities(tests: Mapping[tuple[str, str], Sequence[CalibrationTest]]) -> None:
+    """Show the reliability diagram of calibrated probabilities of a positive pair.
+
+    Args:
+        tests: (subplot, series) -> one test for each seed, of which seed 0 is shown.
+    """
     show.figure(
         plots.lines,
-        plot_data.points({names: (r.stated, r.observed) for names, r in stated.items()}),
-        "The share of different pairs, observed against stated, in ten bins; all pairs, seed 0.",
-        x="stated: D / m, at most 1",
-        diagonal=True,
-    )
-
-
-def probabilities(judged: Mapping[tuple[str, str], Sequence[CalibrationTest]]) -> None:
-    """Show whether the stated probability is that of a same pair: all pairs, seed 0.
-
-    judged: (subplot, series) -> one for each seed.
-    """
-    curves = {names: of[0].reliability() for names, of in judged.items()}
-    show.figure(
-        plots.lines,
-        plot_data.points(curves),
+        plot_data.points({names: by_seed[0].reliability() for names, by_seed in tests.items()}),
         "The share of same pairs, observed against stated, in ten bins; all pairs, seed 0.",
         x="stated probability",
         diagonal=True,
@@ -130,70 +148,88 @@ def probabilities(judged: Mapping[tuple[str, str], Sequence[CalibrationTest]]) -
 
 
 def accuracy(
-    drawn: pd.DataFrame, experiments: Mapping[str, TrainingConfig], dataset: Dataset
+    sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig], dataset: Dataset
 ) -> pd.DataFrame:
-    """Show the study's table of each encoder, and ours minus the study's; return the latter.
+    """Show the study's accuracy table of each network, and the differences from the study.
 
-    drawn: their panels from the study's pairs. What is returned is empty where the study has no
-    figures.
+    Args:
+        sampled: Metrics on the study's pairs: a row for each network, columns (set, metric).
+        configs: The config of each network.
+        dataset: The data set.
+
+    Returns:
+        The differences from the study; empty if the study has no values.
     """
     published = {
-        name: published_results.published_accuracy(one, dataset)
-        for name, one in experiments.items()
+        name: published_results.published_accuracy(config, dataset)
+        for name, config in configs.items()
     }
     rows = {
-        name: tables.accuracy(drawn.loc[name], one.margin, published[name])
-        for name, one in experiments.items()
+        name: tables.accuracy(sampled.loc[name], config.margin, published[name])
+        for name, config in configs.items()
     }
     caption = "Accuracy in %, and AUC, on pairs drawn as in the study."
     caption += " Of 2019 train has three runs." * any(map(bool, published.values()))
     show.table(pd.concat(rows, names=["network"]), caption)
-    gaps = {
-        name: tables.differences_from_study(drawn.loc[name], of)
-        for name, of in published.items()
-        if of
+    differences = {
+        name: tables.differences_from_study(sampled.loc[name], values)
+        for name, values in published.items()
+        if values
     }
-    if not gaps:
+    if not differences:
         return pd.DataFrame()
-    found = pd.concat(gaps, names=["network"])
+    table = pd.concat(differences, names=["network"])
     show.table(
-        found, "Accuracy in % at threshold 0.5, and whether our mean is near the study's run."
+        table, "Accuracy in % at threshold 0.5, and whether our mean is near the study's run."
     )
-    results.add(found[["ours minus 2019"]].rename_axis("figure", axis="columns"), "gaps")
-    return found
+    results.add(table[["ours minus 2019"]].rename_axis("figure", axis="columns"), "gaps")
+    return table
 
 
-def study_tables(drawn: pd.Series, plan: StudyPlan) -> None:
-    """Show each table of the study with ours in it.
+def study_tables(sampled: pd.Series, plan: StudyPlan) -> None:
+    """Show each accuracy table of the study together with our values.
 
-    drawn: the panels of its networks from the study's pairs, (network, set, figure) -> figure.
+    Args:
+        sampled: Metrics on the study's pairs, (network, set, metric) -> value.
+        plan: The plan of the study's networks.
     """
     for row in published_results.TEST_ACCURACY.itertuples():
-        network = plan.config(model=row.model, margin=row.margin)
-        own = drawn[f"{row.model}, m = {row.margin:g}"]
+        config = plan.config(model=row.model, margin=row.margin)
+        network = sampled[f"{row.model}, m = {row.margin:g}"]
         caption = (
             f"{row.table} of the study: the {row.model} model with margin {row.margin:g}, in %."
         )
-        published = published_results.published_accuracy(network, plan.images)
-        show.table(tables.accuracy(own, row.margin, published), caption)
+        published = published_results.published_accuracy(config, plan.images)
+        show.table(tables.accuracy(network, row.margin, published), caption)
 
 
-def metrics_table(figures: pd.Series, name: str) -> None:
-    """Show the panel of an encoder, from all pairs: a row for each figure, a column for each set."""
-    known = figures[[not np.isnan(figure.whole).all() for figure in figures]]
+def metrics_table(metrics: pd.Series, name: str) -> None:
+    """Show the metrics of an encoder on all pairs: a row for each metric, a column for each set.
+
+    Args:
+        metrics: (set, metric) -> value; a metric that is NaN for every seed is left out.
+        name: The encoder's name in the caption.
+    """
+    measured = metrics[[not np.isnan(metric.whole).all() for metric in metrics]]
     show.table(
-        known.unstack("set", sort=False),
+        measured.unstack("set", sort=False),
         f"The panel of the {name}. AUC and average precision 0 to 1, all else in %.",
     )
 
 
-def worst_pairs(found: Sequence[PairDistances], dataset: Dataset, name: str) -> None:
-    """Show the pairs of unseen classes that an encoder of seed 0 judges worst."""
-    drawn = pair_distances.sample_test_pairs(dataset, dataset.split(0), 0)["unseen"]
-    distance, different = found[0].labelled_distances("unseen")
+def worst_pairs(distances: Sequence[PairDistances], dataset: Dataset, name: str) -> None:
+    """Show the pairs of unseen classes with the worst distances of seed 0.
+
+    Args:
+        distances: The encoder's pair distances, one for each seed.
+        dataset: The data set.
+        name: The encoder's name in the caption.
+    """
+    sampled = pair_distances.sample_test_pairs(dataset, dataset.split(0), 0)["unseen"]
+    distance, different = distances[0].labelled_distances("unseen")
     show.pairs(
         dataset,
-        drawn,
+        sampled,
         tables.worst_pairs(distance, different),
         f"The unseen pairs that the {name} of seed 0 judges worst. Above: one class, farthest apart. "
         "Below: two classes, nearest.",
@@ -201,6 +237,6 @@ def worst_pairs(found: Sequence[PairDistances], dataset: Dataset, name: str) -> 
     )
 
 
-def sampled_sets(found: Sequence[PairDistances]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def sampled_sets(distances: Sequence[PairDistances]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the distances and labels of seed 0's pairs of each test set, for `histograms`."""
-    return {pair_set: found[0].labelled_distances(pair_set) for pair_set in TEST_SETS}
+    return {pair_set: distances[0].labelled_distances(pair_set) for pair_set in TEST_SETS}

@@ -1,4 +1,4 @@
-"""What the report's words mean: its pages link to this where they first use one."""
+"""Glossary of the report; its pages link each term at its first use."""
 
 import re
 from typing import NamedTuple
@@ -9,7 +9,13 @@ from siamese_utils.reporting.show import AnchorCell
 
 
 class Term(NamedTuple):
-    """A word, what it means in this report, and the other forms in which pages use it."""
+    """A term of the glossary.
+
+    Attributes:
+        name: The term.
+        meaning: Its meaning in this report.
+        forms: Other forms of the term that pages use, such as plurals.
+    """
 
     name: str
     meaning: str
@@ -17,12 +23,12 @@ class Term(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """The id of its place on the page of words."""
+        """The HTML id of the term's row in the glossary."""
         return f"term-{re.sub(r'[^a-z0-9]+', '-', self.name.lower()).strip('-')}"
 
     @property
     def pattern(self) -> re.Pattern:
-        """What finds it in a text."""
+        """Regular expression that matches the term and its other forms, longest first."""
         forms = sorted({self.name, *self.forms}, key=len, reverse=True)
         return re.compile(rf"\b(?:{'|'.join(map(re.escape, forms))})\b", re.IGNORECASE)
 
@@ -78,7 +84,7 @@ TERMS = (
 
 
 def table() -> pd.DataFrame:
-    """Return all words and their meanings, each with a place of its own, in the alphabet's order."""
+    """Return the glossary as a table in alphabetical order; each term has its own HTML id."""
     terms = sorted(TERMS, key=lambda term: term.name.lower())
     rows = [(AnchorCell(term.name, term.anchor), term.meaning) for term in terms]
     return pd.DataFrame(rows, columns=["word", "meaning"])

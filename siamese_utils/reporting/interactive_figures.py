@@ -1,6 +1,7 @@
-"""What readers can handle on a page: the data of what takes a figure's place where scripts run.
+"""Data of the interactive figures.
 
-Each function returns what `show.figure` takes as `live`; `kind` names the script that it is for.
+Each function returns what `show.figure` takes as `live`; its `kind` is the name of the script that
+draws it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,53 +14,58 @@ from siamese_utils.data.dataset import Dataset
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.reporting import plot_data
 
-# Thresholds from 0 to REACH margins: half of every margin, and 0.5 for the report's, are among them.
+# The thresholds are multiples of 0.01 margins. They include half of every margin, and for margin 5
+# also 0.5, the threshold of the study.
 NUM_THRESHOLDS = 150
 MAX_THRESHOLD = 1.5
-TASK = (
-    "Find the threshold that rescues margin 5."  # a task, where the networks have margins 1 and 5
-)
+TASK = "Find the threshold that rescues margin 5."  # for networks with margins 1 and 5
 
 
-def thresholds(found: Mapping[str, Sequence[PairDistances]], dataset: Dataset) -> dict[str, Any]:
-    """Return the shares of pairs that each of 151 thresholds accepts, network by network.
+def thresholds(
+    distances: Mapping[str, Sequence[PairDistances]], dataset: Dataset
+) -> dict[str, Any]:
+    """Return the shares of pairs accepted by each threshold from 0 to MAX_THRESHOLD margins.
 
-    found: of each network one for each seed, trained on distances; the shares are means over these.
-    The thresholds lie evenly from 0 to 1.5 margins. `same` and `different` hold, for each of the
-    `sets`, 151 shares of 0..1. A `task` may be added.
+    Args:
+        distances: Network -> its pair distances, one for each seed. All have a margin.
+        dataset: The data set.
+
+    Returns:
+        JSON-serialisable data. For each network, `same` and `different` hold for each of the `sets`
+        the shares (0 to 1) of positive and negative pairs accepted by NUM_THRESHOLDS + 1 evenly
+        spaced thresholds, averaged over the seeds. A `task` for the reader may be added.
     """
-    networks = [{"name": name} | _accept_rates(of_name, dataset) for name, of_name in found.items()]
+    networks = [
+        {"name": name} | _accept_rates(by_seed, dataset) for name, by_seed in distances.items()
+    ]
     sets = list(dataset.classes_of)
     return {"kind": "thresholds", "reach": MAX_THRESHOLD, "sets": sets, "networks": networks}
 
 
-def accuracy_curves(told: Mapping[str, Any]) -> pd.DataFrame:
-    """Return what `thresholds` told of the set all as accuracy in % against the threshold in margins."""
+def accuracy_curves(live: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the accuracy on pairs of all classes in % by threshold in units of the margin.
+
+    Args:
+        live: As `thresholds` returns it.
+    """
     curves = {}
-    for network in told["networks"]:
-        same, different = (np.array(network[kind]["all"]) for kind in ("same", "different"))
-        at = np.linspace(0, told["reach"], len(same))
+    for network in live["networks"]:
+        same, different = (np.array(network[label]["all"]) for label in ("same", "different"))
+        at = np.linspace(0, live["reach"], len(same))
         curves["", network["name"]] = at, 50 * (same + 1 - different)
     return plot_data.with_best_thresholds(curves)
 
 
-def _accept_rates(found: Sequence[PairDistances], dataset: Dataset) -> dict[str, Any]:
-    margin = found[0].margin
-    asked = np.linspace(0, MAX_THRESHOLD * margin, NUM_THRESHOLDS + 1)
-    told = {"margin": margin, "tuned": float(np.mean([one.validation_threshold for one in found]))}
-    for kind in ("same", "different"):
-        told[kind] = {
-            name: _mean_shares(found, classes, asked, kind)
-            for name, classes in dataset.classes_of.items()
-        }
-    return told
-
-
-def _mean_shares(
-    found: Sequence[PairDistances], classes: Sequence[int], asked: np.ndarray, kind: str
-) -> list[float]:
-    shares = []
-    for one in found:
-        curve = one.curve(classes)
-        shares.append(np.interp(asked, curve.threshold, getattr(curve, kind)))
-    return [round(float(share), 5) for share in np.mean(shares, axis=0)]
+def _accept_rates(distances: Sequence[PairDistances], dataset: Dataset) -> dict[str, Any]:
+    """Return the margin, the tuned threshold and the accept rates of a network."""
+    margin = distances[0].margin
+    at = np.linspace(0, MAX_THRESHOLD * margin, NUM_THRESHOLDS + 1)
+    rates: dict[str, dict[str, list[float]]] = {"same": {}, "different": {}}
+    for pair_set, classes in dataset.classes_of.items():
+        curves = [d.curve(classes) for d in distances]
+        tar = [np.interp(at, curve.threshold, curve.tar) for curve in curves]
+        far = [np.interp(at, curve.threshold, curve.far) for curve in curves]
+        for label, shares in (("same", tar), ("different", far)):
+            rates[label][pair_set] = [round(float(s), 5) for s in np.mean(shares, axis=0)]
+    tuned = float(np.mean([d.validation_threshold for d in distances]))
+    return {"margin": margin, "tuned": tuned} | rates

@@ -1,12 +1,21 @@
-"""The published figures of Study A. Source: Hou 2019, Tables 1 to 5."""
+"""Published results of the 2019 study.
+
+Source: Hou 2019, Tables 1 to 5.
+"""
 
 import pandas as pd
 
 from siamese_utils.data.dataset import TEST_SETS, Dataset
 from siamese_utils.training.pair_training import TrainingConfig
 
-SET_SIZES = {"train": 33600, "seen": 8400, "all": 36400, "unseen": 28000}  # Table 1
-# Accuracy in % at distance 0.5, one training each.
+# The number of images of each set, from Table 1.
+SET_SIZES = {
+    "train": 33600,
+    "seen": 8400,
+    "all": 36400,
+    "unseen": 28000,
+}
+# Accuracy in % at threshold 0.5, from one training run for each value.
 TEST_ACCURACY = pd.DataFrame(
     [
         ("Table 2", "base", 1.0, 95.99, 79.85, 61.43),
@@ -15,7 +24,7 @@ TEST_ACCURACY = pd.DataFrame(
     ],
     columns=["table", "model", "margin", *TEST_SETS],
 )
-# The training accuracy of the three networks behind each row: one for each test set.
+# (model, margin) -> training accuracy in % of the three networks of a row, one for each test set.
 TRAINING_ACCURACY = {
     ("base", 1.0): (99.85, 99.73, 99.70),
     ("complex", 1.0): (96.75, 96.84, 95.10),
@@ -24,18 +33,18 @@ TRAINING_ACCURACY = {
 BUMP_EPOCHS = (5, 10, 17, 18)  # epochs near which the complex model's loss has bumps
 
 
-def published_accuracy(experiment: TrainingConfig, dataset: Dataset) -> dict[str, float]:
-    """Return the study's accuracy in % of each test set, or {} where this is not what it trained."""
-    as_trained = TrainingConfig(
-        model=experiment.model,
-        margin=experiment.margin,
-        seed=experiment.seed,
-        dataset=experiment.dataset,
+def published_accuracy(config: TrainingConfig, dataset: Dataset) -> dict[str, float]:
+    """Return the study's accuracy of a network at threshold 0.5.
+
+    Returns:
+        Test set -> accuracy in %; {} if the study did not train this config on this data set.
+    """
+    study_config = TrainingConfig(
+        model=config.model, margin=config.margin, seed=config.seed, dataset=config.dataset
     )
     rows = TEST_ACCURACY[
-        (TEST_ACCURACY["model"] == experiment.model)
-        & (TEST_ACCURACY["margin"] == experiment.margin)
+        (TEST_ACCURACY["model"] == config.model) & (TEST_ACCURACY["margin"] == config.margin)
     ]
-    if experiment != as_trained or not dataset.has_study_figures or rows.empty:
+    if config != study_config or not dataset.has_study_figures or rows.empty:
         return {}
     return rows.iloc[0][list(TEST_SETS)].to_dict()

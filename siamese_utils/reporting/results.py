@@ -1,4 +1,8 @@
-"""Results as files: numbers in CSV and JSON, and back. No cell holds a number as text."""
+"""Results as files: tables in CSV and single values in JSON, written and read back.
+
+A measured value (a Measurement or an Interval) is written as five columns, INTERVAL_COLUMNS, so that
+every number can be read back as a number.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,102 +24,130 @@ from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import NUM_EPOCHS
 
-INTERVAL_COLUMNS = ["mean", "low", "high", "seeds", "unit"]  # of a measured figure
+INTERVAL_COLUMNS = ["mean", "low", "high", "seeds", "unit"]
 CONFIG_COLUMNS = [field.name for field in fields(TrainingConfig)]
 
 
 def save(table: pd.DataFrame | pd.Series, name: str) -> None:
     """Write a table to this run's results as CSV.
 
-    Measured figures become a row each: what they are of, then mean, low, high, seeds and unit.
-    A named index is among what they are of, and so are the columns that hold no figures.
+    Args:
+        table: Any table. Each measured value becomes a row: its labels, then INTERVAL_COLUMNS. The
+            labels are the levels of a named index, the column names, and the columns without
+            measured values.
+        name: Name of the file without its suffix.
     """
-    rows = _as_table(table)
-    text = rows.to_csv(index=False, lineterminator="\n")
+    text = _as_rows(table).to_csv(index=False, lineterminator="\n")
     atomic_io.write_atomically(settings.results_dir() / f"{name}.csv", text.encode())
 
 
-def add(table: pd.DataFrame | pd.Series, name: str, instead_of: str = "") -> None:
-    """Add measured figures to a CSV of this run, in place of those of the same things.
+def add(table: pd.DataFrame | pd.Series, name: str, replace_by: str = "") -> None:
+    """Add measured values to a CSV of this run; rows with the same labels are replaced.
 
-    instead_of: a column; all earlier rows with the same in it give way, and new ones keep their order.
+    Args:
+        table: A table as `save` takes it.
+        name: Name of the file without its suffix.
+        replace_by: A column. All earlier rows that share a value in it with the new rows are
+            removed, and the new rows keep their order.
     """
-    rows = _as_table(table)
+    rows = _as_rows(table)
     key = [column for column in rows if column not in (*INTERVAL_COLUMNS, "verdict")]
-    _add(rows, name, key, instead_of)
+    _add_rows(rows, name, key, replace_by)
 
 
 def read(name: str) -> pd.DataFrame:
-    """Return a table of the report by name, as it stands. Raises FileNotFoundError."""
+    """Return a table of the report by name.
+
+    Raises:
+        FileNotFoundError: The report has no such table.
+    """
     return _read_csv(settings.published_results_dir() / f"{name}.csv")
 
 
 def read_figures(name: str, folder: Path | None = None) -> pd.Series:
-    """Return measured figures of the report: a series of intervals, by what they are of.
+    """Return the measured values of a table of the report.
 
-    folder: of the results, if not this run's or else the committed ones.
+    Args:
+        name: Name of the file without its suffix.
+        folder: The folder to read; None: this run's results, or the committed ones if there is no
+            run.
+
+    Returns:
+        Labels -> Interval.
     """
     rows = _read_csv((folder or settings.published_results_dir()) / f"{name}.csv")
-    keys = [column for column in rows if column not in INTERVAL_COLUMNS]
-    values = [
-        Interval(*row)
-        for row in rows[INTERVAL_COLUMNS].fillna({"unit": ""}).itertuples(index=False)
-    ]
-    return pd.Series(values, index=pd.MultiIndex.from_frame(rows[keys]), dtype=object)
+    labels = [column for column in rows if column not in INTERVAL_COLUMNS]
+    numbers = rows[INTERVAL_COLUMNS].fillna({"unit": ""})
+    intervals = [Interval(*row) for row in numbers.itertuples(index=False)]
+    return pd.Series(intervals, index=pd.MultiIndex.from_frame(rows[labels]), dtype=object)
 
 
 def to_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
-    """Return measured figures as rows: the names of their place, then mean, low, high, seeds, unit."""
+    """Return a table of measured values as rows: index and column names, then INTERVAL_COLUMNS."""
     if isinstance(table, pd.DataFrame):
         table = table.stack(list(range(table.columns.nlevels)), future_stack=True)
-    figures = [f.interval if isinstance(f, Measurement) else f for f in table]
-    places = table.index.to_frame(index=False).rename(columns=str)
-    found = pd.DataFrame(
-        [[getattr(f, name) for name in INTERVAL_COLUMNS] for f in figures], columns=INTERVAL_COLUMNS
+    intervals = [_to_interval(value) for value in table]
+    labels = table.index.to_frame(index=False).rename(columns=str)
+    numbers = pd.DataFrame(
+        [[getattr(interval, name) for name in INTERVAL_COLUMNS] for interval in intervals],
+        columns=INTERVAL_COLUMNS,
     )
-    return pd.concat([places, found], axis=1)
+    return pd.concat([labels, numbers], axis=1)
 
 
-def add_trainings(runs: Sequence[TrainingResult], found: Sequence[PairDistances]) -> None:
-    """Add trainings to this run's accuracy.csv and histories.csv.
+def add_trainings(results: Sequence[TrainingResult], distances: Sequence[PairDistances]) -> None:
+    """Add training runs to accuracy.csv and histories.csv of this run's results.
 
-    Rows are named by all fields of the experiment. Accuracies, in %, and the AUC are those on the
-    study's pairs; `tuned` is the threshold of highest accuracy on its validation pairs.
+    A row is identified by all fields of the config. Accuracy (in %) and AUC are measured on the
+    study's pairs; the tuned threshold has the highest accuracy on the validation pairs.
+
+    Args:
+        results: The training runs.
+        distances: The pair distances of each training run.
     """
     accuracies = [
-        row for run, one in zip(runs, found, strict=True) for row in _accuracies(run, one)
+        row for pair in zip(results, distances, strict=True) for row in _accuracy_rows(*pair)
     ]
-    _add(pd.DataFrame(accuracies), "accuracy", [*CONFIG_COLUMNS, "set", "rule"])
-    parts = []
-    for run in runs:
-        part = pd.DataFrame(run.history).rename_axis("epoch").reset_index()
-        part["epoch"] += 1
-        names = {n: run.record["config"][n] for n in CONFIG_COLUMNS}
-        parts.append(pd.DataFrame([_as_cells(names)] * len(part)).join(part))
-    _add(pd.concat(parts), "histories", [*CONFIG_COLUMNS, "epoch"])
+    _add_rows(pd.DataFrame(accuracies), "accuracy", [*CONFIG_COLUMNS, "set", "rule"])
+    histories = []
+    for result in results:
+        history = pd.DataFrame(result.history).rename_axis("epoch").reset_index()
+        history["epoch"] += 1
+        config = {name: result.record["config"][name] for name in CONFIG_COLUMNS}
+        histories.append(pd.DataFrame([_config_cells(config)] * len(history)).join(history))
+    _add_rows(pd.concat(histories), "histories", [*CONFIG_COLUMNS, "epoch"])
 
 
 def record_metrics(
-    runs: Mapping[str, Sequence[TrainingResult]], dataset: Dataset, named: str = "{}"
+    results: Mapping[str, Sequence[TrainingResult]], dataset: Dataset, row_format: str = "{}"
 ) -> tuple[dict[str, list[PairDistances]], pd.DataFrame, pd.DataFrame]:
-    """Measure trainings, keep their figures in this run's results, and return them.
+    """Measure trained networks and add their metrics to this run's results.
 
-    runs: name -> one run a seed; named: the form of the names in the files. Returns the distances
-    by name, the panels from the study's pairs and those from all pairs, a row for each name.
+    Args:
+        results: Network -> one result for each seed.
+        dataset: The data set, whose test pairs are all counted.
+        row_format: Format of the network's name in the files.
+
+    Returns:
+        The pair distances of each network, the metrics on the study's pairs and those on all pairs,
+        each with a row for each network.
     """
-    found = {name: pair_distances.of_trained(of) for name, of in runs.items()}
-    for name, of in runs.items():
-        add_trainings(of, found[name])
-    drawn, counted = metrics.sampled_table(found), metrics.all_pairs_table(found, dataset)
-    add(drawn.rename(index=named.format), "panel-of-drawn")
-    add(counted.rename(index=named.format), "panel")
-    return found, drawn, counted
+    distances = {name: pair_distances.of_trained(by_seed) for name, by_seed in results.items()}
+    for name, by_seed in results.items():
+        add_trainings(by_seed, distances[name])
+    sampled = metrics.sampled_table(distances)
+    all_pairs = metrics.all_pairs_table(distances, dataset)
+    add(sampled.rename(index=row_format.format), "panel-of-drawn")
+    add(all_pairs.rename(index=row_format.format), "panel")
+    return distances, sampled, all_pairs
 
 
 def merge(folders: Sequence[Path], target: Path) -> None:
-    """Put the results of several notebooks into one folder, in their order.
+    """Merge the results of several notebooks into one folder; repeated rows are written once.
 
-    A table or a record that several wrote has each row once.
+    Args:
+        folders: The notebooks' results, in the order of their rows.
+        target: The folder to write; what it holds comes first.
     """
     target.mkdir(parents=True, exist_ok=True)
     names = {path.name for folder in folders for path in folder.glob("*.*")} - {cache.USED_FILE}
@@ -124,7 +156,7 @@ def merge(folders: Sequence[Path], target: Path) -> None:
         if len(paths) == 1:
             atomic_io.write_atomically(target / name, paths[0].read_bytes())
             continue
-        if name.endswith(".csv"):  # as text: not a digit changes
+        if name.endswith(".csv"):  # Cells are read as text, so that no digit changes.
             rows = pd.concat(pd.read_csv(p, dtype=str, keep_default_na=False) for p in paths)
             text = rows.fillna("").drop_duplicates().to_csv(index=False, lineterminator="\n")
         else:
@@ -134,100 +166,116 @@ def merge(folders: Sequence[Path], target: Path) -> None:
 
 
 def save_facts(name: str, **facts: Any) -> None:
-    """Write single figures to this run's results as JSON; a measured one as its five numbers."""
-    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, default=_as_numbers)
+    """Write single values to this run's results as JSON.
+
+    Args:
+        name: Name of the file without its suffix.
+        facts: The values by name. A measured value becomes an object of INTERVAL_COLUMNS.
+
+    Raises:
+        ValueError: A value is NaN or infinite.
+    """
+    text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, default=_interval_to_json)
     atomic_io.write_atomically(settings.results_dir() / f"{name}.json", f"{text}\n".encode())
 
 
 def read_facts(name: str) -> dict[str, Any]:
-    """Return the single figures of the report by name, measured ones as intervals."""
+    """Return the single values of a JSON file of the report, measured ones as intervals."""
     path = settings.published_results_dir() / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8"), object_hook=_as_interval)
+    return json.loads(path.read_text(encoding="utf-8"), object_hook=_interval_from_json)
 
 
 def read_trainings() -> pd.DataFrame:
-    """Return the trainings that this run has used so far, a row for each; read the report's own.
+    """Return the training runs that the report has used so far, one row each.
 
-    `kind` names what was trained, `setting` numbers what it ran on from 1, and `on_the_way` says
-    whether a longer training passed through this one, which then took no time of its own.
+    Returns:
+        The fields of the config and of the record. `kind` is the kind of training run, `setting`
+        numbers the machines from 1, and `on_the_way` is true if the run was stored as a milestone
+        of a longer one and so took no extra time.
     """
     path = settings.published_results_dir() / cache.TRAININGS_FILE
-    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     rows = []
-    for record in {record["key"]: record for record in told}.values():
-        experiment = _as_cells(record["config"])
-        # only a training of the first study stores shorter ones on its way
-        length = {"epochs": None} if "model" in experiment else {}
+    for record in {record["key"]: record for record in records}.values():
+        config = _config_cells(record["config"])
+        # Only the study's networks, whose config has a model, are stored at milestones.
+        length = {"epochs": None} if "model" in config else {}
         row = {name: record.get(name) for name in ("seconds", "data", "machine", "precision")}
-        row |= {"epochs": NUM_EPOCHS} | experiment | {"kind": record["kind"]}
-        rows.append(row | {"same": json.dumps(experiment | length)})
+        row |= {"epochs": NUM_EPOCHS} | config | {"kind": record["kind"]}
+        rows.append(row | {"same": json.dumps(config | length)})
     table = pd.DataFrame(rows)
     table["on_the_way"] = table["epochs"] < table.groupby("same")["epochs"].transform("max")
-    described = [json.dumps(machine, sort_keys=True) for machine in table["machine"]]
-    table["setting"] = pd.factorize(np.array(described))[0] + 1
+    machines = [json.dumps(machine, sort_keys=True) for machine in table["machine"]]
+    table["setting"] = pd.factorize(np.array(machines))[0] + 1
     order = ["kind", "epochs", "seed"]
     return table.drop(columns="same").sort_values(order, kind="stable", ignore_index=True)
 
 
-def _accuracies(run: TrainingResult, found: PairDistances) -> Iterable[dict[str, Any]]:
-    experiment = run.record["config"]
-    curves = {pair_set: found.sampled_curve(pair_set) for pair_set in SETS}
+def _accuracy_rows(result: TrainingResult, distances: PairDistances) -> Iterable[dict[str, Any]]:
+    config = result.record["config"]
+    curves = {pair_set: distances.sampled_curve(pair_set) for pair_set in SETS}
     tuned = curves["validation"].best_threshold
-    thresholds = dict(zip(THRESHOLD_RULES, (0.5, experiment["margin"] / 2, tuned), strict=True))
+    thresholds = dict(zip(THRESHOLD_RULES, (0.5, config["margin"] / 2, tuned), strict=True))
     for pair_set, curve in curves.items():
         for rule, threshold in thresholds.items():
             row = {"set": pair_set, "rule": rule, "threshold": threshold}
             row |= {"accuracy": 100 * curve.accuracy(threshold), "AUC": curve.auc}
-            yield _as_cells(experiment) | row
+            yield _config_cells(config) | row
 
 
-def _as_cells(experiment: dict[str, Any]) -> dict[str, Any]:
-    """Return an experiment's values as a CSV holds them: classes as digits, such as 3 6 7."""
-    seen = experiment.get("seen")
-    return experiment | ({"seen": " ".join(map(str, seen))} if seen else {})
+def _config_cells(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config's fields as CSV cells: the seen classes become text such as "3 6 7"."""
+    seen = config.get("seen")
+    return config | ({"seen": " ".join(map(str, seen))} if seen else {})
 
 
-def _as_table(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
+def _as_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
     """Return a table as its CSV holds it."""
     named = any(table.index.names)
     if isinstance(table, pd.DataFrame):
-        plain = [not _holds_intervals(table.iloc[:, place]) for place in range(table.shape[1])]
+        plain = [not _is_measured(table.iloc[:, i]) for i in range(table.shape[1])]
         if any(plain) and not all(plain):
             table = table.set_index(list(table.columns[plain]), append=named)
             table = table.rename_axis(columns="figure")
-    if _holds_intervals(table):
+    if _is_measured(table):
         return to_rows(table)
     return table.reset_index() if named else table
 
 
-def _holds_intervals(table: pd.DataFrame | pd.Series) -> bool:
+def _is_measured(table: pd.DataFrame | pd.Series) -> bool:
     return isinstance(table.to_numpy().ravel()[0] if table.size else None, Measurement | Interval)
 
 
-def _add(rows: pd.DataFrame, name: str, key: list[str], instead_of: str = "") -> None:
+def _add_rows(rows: pd.DataFrame, name: str, key: list[str], replace_by: str = "") -> None:
     path = settings.results_dir() / f"{name}.csv"
     if path.exists():
         old = _read_csv(path)
-        if instead_of:
-            old = old[~old[instead_of].isin(rows[instead_of])]
+        if replace_by:
+            old = old[~old[replace_by].isin(rows[replace_by])]
         rows = pd.concat([old.astype(object), rows.astype(object)])
-        rows = rows.where(rows.notna(), None)  # one way to say nothing: a NaN equals no None
+        # NaN and None are different keys, so a missing value must always be None.
+        rows = rows.where(rows.notna(), None)
     rows = rows.drop_duplicates(key, keep="last")
-    save(rows.sort_values(instead_of or key, kind="stable"), name)
+    save(rows.sort_values(replace_by or key, kind="stable"), name)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a table back as it was written, to the last digit."""
+    """Return a table as it was written, to the last digit."""
     return pd.read_csv(path, dtype={"claim": str, "seen": str}, float_precision="round_trip")
 
 
-def _as_numbers(figure: Measurement | Interval) -> dict[str, Any]:
-    found = figure.interval if isinstance(figure, Measurement) else figure
-    ends = {"low": found.low, "high": found.high} if found.has_ends else {"low": None, "high": None}
-    return {"mean": found.mean, **ends, "seeds": found.seeds, "unit": found.unit}
+def _to_interval(value: Measurement | Interval) -> Interval:
+    return value.interval if isinstance(value, Measurement) else value
 
 
-def _as_interval(value: dict[str, Any]) -> Any:
+def _interval_to_json(value: Measurement | Interval) -> dict[str, Any]:
+    interval = _to_interval(value)
+    low, high = (interval.low, interval.high) if interval.has_ends else (None, None)
+    numbers = {"mean": interval.mean, "low": low, "high": high}
+    return numbers | {"seeds": interval.seeds, "unit": interval.unit}
+
+
+def _interval_from_json(value: dict[str, Any]) -> Any:
     if list(value) != sorted(INTERVAL_COLUMNS):
         return value
     ends = (float("nan") if value[end] is None else value[end] for end in ("low", "high"))

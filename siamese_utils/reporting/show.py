@@ -1,4 +1,4 @@
-"""What a notebook puts on its page: figures, tables, sentences, checks and source code."""
+"""Notebook output: figures, tables, sentences, checks and source code."""
 
 import ast
 import html
@@ -24,53 +24,68 @@ from siamese_utils.evaluation.intervals import Interval, Measurement
 from siamese_utils.reporting import plots, results
 from siamese_utils.training.code_digest import source_of
 
-INJECTED_CELL = "# Parameters\n"  # how papermill begins the cell that it adds
+INJECTED_CELL = "# Parameters\n"  # the first line of the cell that papermill adds
 
 
 class LinkCell(NamedTuple):
-    """A cell of a table that leads to another notebook or page."""
+    """A table cell that links to another notebook or page.
+
+    Attributes:
+        text: The text of the cell.
+        target: The relative URL, such as `05-margin-study.ipynb#claim-4`.
+    """
 
     text: str
     target: str
 
 
 class AnchorCell(NamedTuple):
-    """A cell of a table that links lead to."""
+    """A table cell that is the target of links.
+
+    Attributes:
+        text: The text of the cell.
+        anchor: The HTML id of the cell.
+    """
 
     text: str
     anchor: str
 
 
 def check_parameters() -> None:
-    """Raise ValueError where papermill was given a parameter that the notebook does not have.
+    """Check that the notebook has every parameter that papermill was given.
 
-    papermill would only warn of it, and run with the defaults.
+    papermill itself only warns about an unknown parameter and runs with the defaults.
+
+    Raises:
+        ValueError: A parameter is unknown.
     """
     shell = get_ipython()
     cells = list(shell.user_ns["In"]) if shell else []
     injected = [cell for cell in cells if cell.startswith(INJECTED_CELL)]
     if not injected:
         return
-    before = cells[cells.index(injected[0]) - 1]  # the notebook's own parameters
-    if unknown := _names(injected[-1]) - _names(before):
-        had = ", ".join(sorted(_names(before)))
-        raise ValueError(f"no parameter {', '.join(sorted(unknown))}; this notebook has {had}")
+    # papermill adds its cell after the one with the notebook's own parameters.
+    known = _assigned_names(cells[cells.index(injected[0]) - 1])
+    if unknown := _assigned_names(injected[-1]) - known:
+        raise ValueError(
+            f"no parameter {', '.join(sorted(unknown))}; this notebook has {', '.join(sorted(known))}"
+        )
 
 
-def _names(cell: str) -> set[str]:
-    """Return the names that a cell of plain assignments gives values to."""
+def _assigned_names(cell: str) -> set[str]:
+    """Return the names to which a cell assigns values."""
     nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
     return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
 
 
 class CheckFailedError(Exception):
-    """A fact that every later number rests on is false."""
+    """A statement on which all later results depend is false."""
 
 
 def check(sentence: str, passed: bool) -> None:
-    """Display the result of a check: a green line, or a red one. A failed check stops nothing.
+    """Display the result of a check as a green or red line; a failed check does not stop the run.
 
-    ```run_all.py` counts the failed checks, links them on the summary, and exits with status 1.
+    `run_all.py` counts the failed checks, links them on the summary, and exits with status 1.
 
     Args:
         sentence: What is checked, as a statement without a full stop, such as "Every training ran
@@ -87,8 +102,12 @@ def check(sentence: str, passed: bool) -> None:
 def require(sentence: str, passed: bool) -> None:
     """Display the result of a check as `check` does, and stop the notebook if it failed.
 
-    For facts whose failure would make every later number wrong, such as images that training and
-    test share.
+    This is for statements on which all later results depend, such as that training and test share
+    no image.
+
+    Args:
+        sentence: As `check` takes it.
+        passed: Whether the statement is true.
 
     Raises:
         CheckFailedError: The statement is false.
@@ -107,49 +126,56 @@ def figure(
     live: dict[str, object] | None = None,
     **options: Any,
 ) -> None:
-    """Draw data with a function of `plots`, and display it as SVG above its caption.
+    """Draw a figure and display it as SVG above its caption.
 
-    All that its page wants travels in the output's metadata: the caption once more, the alt text
-    (by default what the data say in words), the data where they are a frame, the drawing for a
-    phone where it has one, and what a function of `live` told: where scripts run, something to
-    handle takes the figure's place.
+    The metadata of the output hold what the page needs: caption, alt text, data as CSV, the drawing
+    for a phone, and the data of the interactive figure.
+
+    Args:
+        plot: A function of `plots`.
+        data: The argument of `plot`.
+        caption: The caption.
+        alt: The alt text; "": `plots.describe_data` makes it from the data.
+        live: The data of an interactive figure, as `interactive_figures` returns them, which
+            replaces the drawing if the browser runs scripts.
+        options: Further arguments of `plot`.
     """
-    told = {"caption": " ".join(caption.split()), "live": live, "data": "", "narrow": ""}
+    metadata = {"caption": " ".join(caption.split()), "live": live, "data": "", "narrow": ""}
     if plot in plots.WITH_NARROW_VARIANT:
-        told["narrow"] = _as_svg(plot(data, narrow=True, **options))
+        metadata["narrow"] = _to_svg(plot(data, narrow=True, **options))
     if isinstance(data, pd.DataFrame):
-        csv = (
-            data.replace("", np.nan)
-            .dropna(axis="columns", how="all")
-            .to_csv(index=False, float_format="%.6g")
-        )
-        told["data"] = csv.strip()
-    told["alt"] = alt or plots.describe_data(data)
-    drawing = SVG(_as_svg(plot(data, **options)))
-    display(drawing, metadata={"image/svg+xml": told})
-    # for readers of the notebook; a page has it in the figure
-    display(Markdown(f"*{told['caption']}*"), metadata={"text/markdown": {"caption": True}})
+        columns = data.replace("", np.nan).dropna(axis="columns", how="all")
+        metadata["data"] = columns.to_csv(index=False, float_format="%.6g").strip()
+    metadata["alt"] = alt or plots.describe_data(data)
+    display(SVG(_to_svg(plot(data, **options))), metadata={"image/svg+xml": metadata})
+    # Notebook viewers show this caption; the page has it in the figure and drops this output.
+    display(Markdown(f"*{metadata['caption']}*"), metadata={"text/markdown": {"caption": True}})
 
 
-def _as_svg(drawn: Figure) -> str:
+def _to_svg(drawing: Figure) -> str:
     buffer = io.StringIO()
     with plt.rc_context(plots.STYLE), warnings.catch_warnings():
-        # of letters that the font has not, in the names of a reader's classes
+        # The names of a user's classes may have characters that the font lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    plt.close(drawn)
+        drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(drawing)
     return buffer.getvalue()
 
 
 def table(
     rows: pd.DataFrame | pd.Series, caption: str, save: str = "", over: str = "seeds"
 ) -> None:
-    """Display a table under its caption: words to the left, figures to the right.
+    """Display a table under its caption.
 
-    A frame with a named index shows it in front. A measured figure stands with its interval, which
-    the caption explains; a difference whose interval does not contain 0 stands in bold. A row with
-    a cell that ends with "in 2019" holds the study's own figures, and is marked so. save: the name
-    of its CSV, if any; over: what the intervals are over.
+    Text is aligned left and numbers right. Measured values are shown with their intervals, which
+    the caption explains; a difference whose interval excludes 0 is bold. A row with a cell that
+    ends with "in 2019" holds the study's values and has a style of its own.
+
+    Args:
+        rows: The table; a named index is shown as its first columns.
+        caption: The caption, to which an explanation of the intervals is added.
+        save: Name of the CSV to save the table as; "": none.
+        over: The units over which the intervals are taken.
     """
     if save:
         results.save(rows, save)
@@ -163,12 +189,12 @@ def table(
         for name, side in zip(frame.columns, sides, strict=True)
     )
     body = "\n".join(
-        f"<tr{_mark(row)}>" + "".join(map(_cell, row, sides)) + "</tr>"
+        f"<tr{_row_class(row)}>" + "".join(map(_cell, row, sides)) + "</tr>"
         for row in frame.itertuples(index=False)
     )
     display(
         HTML(
-            f"<table>\n<caption>{html.escape(caption + _explain(frame, over))}</caption>\n"
+            f"<table>\n<caption>{html.escape(caption + _describe_intervals(frame, over))}</caption>\n"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
         )
     )
@@ -176,72 +202,89 @@ def table(
 
 def pairs(
     dataset: Dataset,
-    drawn: Pairs,
-    chosen: np.ndarray,
+    sampled: Pairs,
+    positions: np.ndarray,
     caption: str,
     distance: np.ndarray | None = None,
 ) -> None:
-    """Display the pairs at the positions `chosen`, under their classes and, if given, distances."""
+    """Display pairs of images with their classes.
+
+    Args:
+        dataset: The data set.
+        sampled: The pairs.
+        positions: Which of them to display.
+        caption: The caption.
+        distance: (pairs,) distances of all sampled pairs to display, if any.
+    """
     names = np.array(dataset.class_names)[dataset.labels]
     titles = []
-    for position in chosen:
-        a, b = names[drawn.first[position]], names[drawn.second[position]]
-        title = a if a == b else f"{a} / {b}"
+    for position in positions:
+        first, second = names[sampled.first[position]], names[sampled.second[position]]
+        title = first if first == second else f"{first} / {second}"
         titles.append(title if distance is None else f"{title}\nD = {distance[position]:.2f}")
-    both = np.stack([dataset.images[of[chosen]] for of in (drawn.first, drawn.second)], axis=1)
+    images = np.stack(
+        [dataset.images[rows[positions]] for rows in (sampled.first, sampled.second)], axis=1
+    )
     alt = f"Pairs of images: {'; '.join(titles)}.".replace("\n", ", ")
-    figure(plots.pair_gallery, both, caption, alt=alt, titles=titles)
+    figure(plots.pair_gallery, images, caption, alt=alt, titles=titles)
 
 
 def text(markdown: str) -> None:
-    """Display a sentence made from results."""
+    """Display Markdown text."""
     display(Markdown(markdown))
 
 
 def literal(words: str) -> str:
-    """Return Markdown that shows words as they are, such as names that a reader gave."""
+    """Return text escaped for Markdown, such as a name that a user gave."""
     return re.sub(r"([\\`*_{}\[\]<>#|!$~&])", r"\\\1", words)
 
 
-def answer(first: str, *sentences: str) -> None:
-    """Display a page's answer: a word or a short sentence, then a few more; empty ones are left out."""
-    text(" ".join([f"**{first}**", *filter(None, sentences)]))
+def answer(verdict: str, *sentences: str) -> None:
+    """Display the answer to a page's question: the verdict in bold, then sentences.
+
+    Args:
+        verdict: A word or a short sentence.
+        sentences: Sentences; empty ones are left out.
+    """
+    text(" ".join([f"**{verdict}**", *filter(None, sentences)]))
 
 
 def source(name: str) -> None:
-    """Display a function or class of the package as it stands, so that no notebook has a copy of it.
+    """Display the source code of a function or class of the package.
 
-    name: dotted below the package, such as `training.losses.contrastive_loss`.
+    Args:
+        name: Dotted name within the package, such as `training.losses.contrastive_loss`.
     """
     display(Markdown(f"```python\n{source_of(name)}\n```"))
 
 
-def _explain(frame: pd.DataFrame, what: str) -> str:
-    """Return what the measured figures of a table are, for the end of its caption."""
-    figures = [
-        cell for cell in frame.to_numpy().ravel() if isinstance(cell, Measurement | Interval)
-    ]
-    intervals = [f.interval if isinstance(f, Measurement) else f for f in figures]
-    if not figures:
-        return ""
-    if not any(found.has_ends for found in intervals):
-        if not any(found.seeds for found in intervals):
+def _describe_intervals(frame: pd.DataFrame, over: str) -> str:
+    """Return sentences for a caption that explain the intervals of a table, or "".
+
+    Args:
+        frame: The table.
+        over: The units over which the intervals are taken, in the plural.
+    """
+    cells = [cell for cell in frame.to_numpy().ravel() if isinstance(cell, Measurement | Interval)]
+    intervals = [cell.interval if isinstance(cell, Measurement) else cell for cell in cells]
+    if not any(interval.has_ends for interval in intervals):
+        if not any(interval.seeds for interval in intervals):
             return ""
-        return f" {'One seed' if what == 'seeds' else f'One of the {what}'}, so no interval."
-    numbers = sorted({found.seeds for found in intervals if found.has_ends})
-    over = f"{numbers[0]} {what}" if len(numbers) == 1 else f"the {what}"
-    images = any(isinstance(f, Measurement) and f.groups is not None for f in figures)
-    with_images = f", over {what} and images" if images else ""
+        return f" {'One seed' if over == 'seeds' else f'One of the {over}'}, so no interval."
+    numbers = sorted({interval.seeds for interval in intervals if interval.has_ends})
+    units = f"{numbers[0]} {over}" if len(numbers) == 1 else f"the {over}"
+    has_groups = any(isinstance(cell, Measurement) and cell.groups is not None for cell in cells)
+    images = f", over {over} and images" if has_groups else ""
     words = ""
-    if not all(found.signed for found in intervals):
-        words = f" Means over {over} ± half the width of the 95 % interval{with_images}."
-    if any(found.signed for found in intervals):
-        words += f" Differences: means over {over} (95 % interval{with_images}); bold where it does not contain 0."
+    if not all(interval.signed for interval in intervals):
+        words = f" Means over {units} ± half the width of the 95 % interval{images}."
+    if any(interval.signed for interval in intervals):
+        words += f" Differences: means over {units} (95 % interval{images}); bold where it does not contain 0."
     return words
 
 
 def _heading(name: object) -> str:
-    """Return a column's name; of several levels those that are not empty."""
+    """Return a column's name as text, without the empty ones of several levels."""
     return ", ".join(filter(None, map(str, name))) if isinstance(name, tuple) else str(name)
 
 
@@ -250,7 +293,7 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def _text(value: object) -> str:
-    """Return a cell's text: large whole numbers in groups of three, nothing known as a dash."""
+    """Return a cell's text: integers with thousands separators, missing values as a dash."""
     if isinstance(value, Measurement | Interval):
         return format(value)
     if value is None or (isinstance(value, Number) and math.isnan(value)):
@@ -264,9 +307,9 @@ def _text(value: object) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
 
 
-def _mark(row: tuple[object, ...]) -> str:
-    of_study = any(isinstance(value, str) and value.endswith("in 2019") for value in row)
-    return ' class="study"' if of_study else ""
+def _row_class(row: tuple[object, ...]) -> str:
+    is_study = any(isinstance(value, str) and value.endswith("in 2019") for value in row)
+    return ' class="study"' if is_study else ""
 
 
 def _cell(value: object, side: str) -> str:

@@ -1,4 +1,4 @@
-"""The store of finished work: nothing is done twice, and nothing is reused stale or damaged."""
+"""The cache of finished work on disk. Stale and damaged files count as missing."""
 
 import hashlib
 import json
@@ -16,29 +16,35 @@ from siamese_utils import atomic_io, checksummed_npz, settings
 from siamese_utils.checksummed_npz import Arrays
 from siamese_utils.training.code_digest import code_digest
 
-TRAININGS_FILE = "trainings.jsonl"  # in a report's results: the record of each training it uses
-USED_FILE = "used.txt"  # in a notebook's results: the seal of each stored file that it uses
-LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")  # that shape what is stored
+TRAININGS_FILE = "trainings.jsonl"  # in a notebook's results: the records of the results it uses
+USED_FILE = "used.txt"  # in a notebook's results: the checksums of the cache files it uses
+LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")  # those that shape results
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished training."""
+    """A finished training run.
 
-    record: dict[str, Any]  # the experiment, its circumstances and the time it took
-    history: dict[str, list[float]]  # one value per epoch for each measure
-    weights: list[np.ndarray]  # of the encoder, in Keras's order
-    # set name -> (pairs,) float32, where a training has pairs of its own
+    Attributes:
+        record: The config, the circumstances and the duration of the run.
+        history: One value per epoch for each measure.
+        weights: Weights of the encoder, in Keras's order; [] if they are not stored.
+        distances: Set name -> (pairs,) float32, if the run has pairs of its own.
+    """
+
+    record: dict[str, Any]
+    history: dict[str, list[float]]
+    weights: list[np.ndarray]
     distances: Arrays = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """Its name in the store."""
+        """The name of the result in the cache."""
         return self.record["key"]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights: the same training gives others on another machine."""
+        """SHA-256 of the weights, which differ between machines for the same key."""
         digest = hashlib.sha256()
         for weight in self.weights:
             digest.update(np.ascontiguousarray(weight))
@@ -46,29 +52,39 @@ class TrainingResult:
 
 
 def make_key(parts: dict[str, Any], code: Sequence[str]) -> str:
-    """Return the name of a piece of work: 20 hex digits that change with all that shapes it.
+    """Return the cache key of a computation.
 
-    parts: plain values; what is None shapes nothing. code: the definitions that do the work, as
-    `code_digest.code_digest` takes them. The versions of the libraries count too.
+    The key also depends on the versions of LIBRARIES.
+
+    Args:
+        parts: Values, as JSON takes them, on which the result depends. Those that are None do not
+            count: a new field with the default None leaves the old keys valid.
+        code: Definitions that compute the result, as `code_digest.code_digest` takes them.
+
+    Returns:
+        20 hexadecimal digits.
     """
-    named = {name: value for name, value in parts.items() if value is not None}
-    named |= {"code": code_digest(*code), "versions": library_versions()}
-    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:20]
+    parts = {name: value for name, value in parts.items() if value is not None}
+    parts |= {"code": code_digest(*code), "versions": library_versions()}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 @cache
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that compute, without loading them."""
+    """Return the versions of LIBRARIES without importing them."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def path_of(key: str) -> Path:
-    """Return the file that holds the work of that name, whether it is there or not."""
+    """Return the path of a cache file, which need not exist."""
     return settings.cache_dir() / f"{key}.npz"
 
 
 def contains(key: str) -> bool:
-    """Return whether there is a file of that name, fresh enough, whole or not."""
+    """Return whether a cache file exists, without checking its content.
+
+    A file older than the time in the environment variable SIAMESE_FRESH_SINCE counts as missing.
+    """
     try:
         return path_of(key).stat().st_mtime >= float(os.environ.get(settings.FRESH_VARIABLE) or 0)
     except OSError:
@@ -76,37 +92,41 @@ def contains(key: str) -> bool:
 
 
 def load(key: str) -> TrainingResult | None:
-    """Return a stored training, or None where there is no whole one (or none fresh enough)."""
+    """Return a cached training result; None if it is missing, stale or damaged."""
     arrays = load_arrays(key)
     if arrays is None:
         return None
+    weights = [arrays[name] for name in sorted(arrays) if name.startswith("weight ")]
+    distances = {
+        name.removeprefix("distances "): values
+        for name, values in arrays.items()
+        if name.startswith("distances ")
+    }
     try:
-        text = json.loads(str(arrays["text"]))
-        run = TrainingResult(
-            text["record"], text["history"], _numbered_arrays(arrays, "weight"), {}
-        )
+        metadata = json.loads(str(arrays["text"]))
+        result = TrainingResult(metadata["record"], metadata["history"], weights, distances)
     except (KeyError, TypeError, ValueError):
-        return None  # whole, and no training
-    run.distances.update(
-        {name.removeprefix("distances "): a for name, a in arrays.items() if "distances " in name}
-    )
-    _record_use(TRAININGS_FILE, json.dumps(run.record))
-    return run
+        return None  # The file is intact, but it does not hold a training result.
+    _record_use(TRAININGS_FILE, json.dumps(result.record))
+    return result
 
 
-def save(run: TrainingResult) -> Path:
-    """Store a training under its key and return its file, which appears whole or not at all."""
-    arrays = {"text": np.array(json.dumps({"record": run.record, "history": run.history}))}
-    arrays |= {f"weight {i:03d}": weight for i, weight in enumerate(run.weights)}
-    arrays |= {f"distances {name}": values for name, values in run.distances.items()}
-    _record_use(TRAININGS_FILE, json.dumps(run.record))
-    return save_arrays(run.key, arrays)
+def save(result: TrainingResult) -> Path:
+    """Store a training result atomically under its key, and return the path of the file."""
+    arrays = {"text": np.array(json.dumps({"record": result.record, "history": result.history}))}
+    arrays |= {f"weight {i:03d}": weight for i, weight in enumerate(result.weights)}
+    arrays |= {f"distances {name}": values for name, values in result.distances.items()}
+    _record_use(TRAININGS_FILE, json.dumps(result.record))
+    return save_arrays(result.key, arrays)
 
 
 def cached(parts: dict[str, Any], code: Sequence[str], work: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays of a piece of work, from the store where they are there, else done now.
+    """Return the arrays of a computation, from the cache if possible.
 
-    parts, code: as `make_key` takes them.
+    Args:
+        parts: As in `make_key`.
+        code: As in `make_key`.
+        work: Computes the arrays.
     """
     key = make_key(parts, code)
     arrays = load_arrays(key)
@@ -117,15 +137,15 @@ def cached(parts: dict[str, Any], code: Sequence[str], work: Callable[[], Arrays
 
 
 def load_arrays(key: str) -> Arrays | None:
-    """Return stored arrays by name, or None where there is no whole file (or none fresh enough)."""
-    found = checksummed_npz.read(path_of(key), key) if contains(key) else None
-    if found is not None:
+    """Return cached arrays by name; None if the file is missing, stale or damaged."""
+    arrays = checksummed_npz.read(path_of(key), key) if contains(key) else None
+    if arrays is not None:
         _record_use(USED_FILE, checksummed_npz.checksum_of(path_of(key), key))
-    return found
+    return arrays
 
 
 def save_arrays(key: str, arrays: Arrays, compress: bool = False) -> Path:
-    """Store arrays and return their file, which appears whole or not at all."""
+    """Store arrays atomically, and return the path of the file."""
     path = path_of(key)
     checksummed_npz.write(path, key, arrays, compress)
     _record_use(USED_FILE, checksummed_npz.checksum_of(path, key))
@@ -133,27 +153,27 @@ def save_arrays(key: str, arrays: Arrays, compress: bool = False) -> Path:
 
 
 def import_file(key: str, content: bytes) -> None:
-    """Store a file that another store has under a key. Raises ValueError where it is not whole."""
+    """Store the content of a file from another machine's cache.
+
+    Raises:
+        ValueError: The content does not match its checksum.
+    """
     if not checksummed_npz.is_intact(key, content):
-        raise ValueError(f"what came as {key} is damaged")
+        raise ValueError(f"the cache file received for {key} is damaged; transfer it again")
     atomic_io.write_atomically(path_of(key), content)
 
 
-def is_unchanged(seal: str) -> bool:
-    """Return whether a stored file ends as it did when it was noted in USED."""
-    key = seal.split()[0]
-    return contains(key) and checksummed_npz.checksum_of(path_of(key), key) == seal
-
-
-def _numbered_arrays(arrays: Arrays, kind: str) -> list[np.ndarray]:
-    return [arrays[name] for name in sorted(arrays) if name.startswith(f"{kind} ")]
+def is_unchanged(checksum: str) -> bool:
+    """Return whether a cache file still has a checksum that was recorded in USED_FILE."""
+    key = checksum.split()[0]
+    return contains(key) and checksummed_npz.checksum_of(path_of(key), key) == checksum
 
 
 _recorded: set[tuple[Path, str]] = set()
 
 
 def _record_use(name: str, line: str) -> None:
-    """Note once, in a file of the report's results, what it uses; by hand there is no report."""
+    """Append a line once to a file in the results folder; do nothing outside a report run."""
     path = settings.results_dir() / name
     if settings.RESULTS_VARIABLE in os.environ and (path, line) not in _recorded:
         _recorded.add((path, line))

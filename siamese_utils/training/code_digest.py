@@ -1,4 +1,4 @@
-"""A digest of the code that a function reaches, so that nothing stored is reused stale."""
+"""A digest of the code that a computation uses, so that a cache key changes when the code does."""
 
 import ast
 import hashlib
@@ -6,13 +6,14 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# Plain data, of which keys hold what they need, such as the SHA-256 of images wherever they come
-# from, and plumbing, which shapes no number.
+# Modules that do not change results. Data modules are among them, since cache keys hold digests of
+# the data themselves.
 LEFT_OUT = {
     "atomic_io",
     "checksummed_npz",
     "data.fashion_mnist",
     "data.datasets",
+    "training.ablations",
     "training.config",
     "settings",
 }
@@ -21,33 +22,40 @@ LEFT_OUT |= {f"training.{name}" for name in ("cache", "code_digest", "machine", 
 
 @cache
 def code_digest(*names: str) -> str:
-    """Return a SHA-256 of what these definitions reach in the package, themselves included.
+    """Compute the SHA-256 of definitions in the package and of all that they use.
 
-    names: dotted below the package, such as `training.tasks.contrastive`. Functions, classes
-    and constants count as far as they are mentioned, by name or as ```module.name`; comments,
-    docstrings, annotations and layout do not. Raises ValueError for a name that is not there.
+    A function, class or constant of the package is used if a definition mentions it, by its name or
+    as `module.name`. Comments, docstrings, annotations and layout do not count.
+
+    Args:
+        *names: Definitions, dotted below the package, such as `training.tasks.contrastive`.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        ValueError: A name is not defined in the package.
     """
-    reached: dict[str, str] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        module, _, own = name.rpartition(".")
-        node = _definitions(module).get(own)
+    sources: dict[str, str] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        module, _, definition = name.rpartition(".")
+        node = _definitions(module).get(definition)
         if node is None and name in names:
-            raise ValueError(f"there is no {name} in the package")
-        if node is None or name in reached:  # a module, or of another library
-            continue
-        reached[name] = ast.unparse(node)
-        waiting += _mentions(module, node)
-    text = "\n".join(f"{name}\n{reached[name]}" for name in sorted(reached))
+            raise ValueError(f"there is no {name} in the package; check the spelling")
+        if node is not None and name not in sources:
+            sources[name] = ast.unparse(node)
+            pending += _mentions(module, node)
+    text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def source_of(name: str) -> str:
-    """Return the source of a definition, as it stands, without loading its module."""
-    module, _, own = name.rpartition(".")
+    """Return the source of a function or class, dotted below the package, without importing it."""
+    module, _, definition = name.rpartition(".")
     text = _file_of(module).read_text(encoding="utf-8")
-    [node] = [n for n in ast.parse(text).body if getattr(n, "name", "") == own]
+    [node] = [n for n in ast.parse(text).body if getattr(n, "name", "") == definition]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 
@@ -59,6 +67,7 @@ def _file_of(module: str) -> Path:
 
 @cache
 def _parse(module: str) -> ast.Module:
+    """Parse a module and remove docstrings and annotations."""
     tree = ast.parse(_file_of(module).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
@@ -72,38 +81,39 @@ def _parse(module: str) -> ast.Module:
 
 @cache
 def _definitions(module: str) -> dict[str, ast.stmt]:
-    """Return what a module defines at its top level, by name, but for what is left out."""
-    found: dict[str, ast.stmt] = {}
+    """Return the top-level definitions of a module by name; {} if it is in LEFT_OUT."""
+    definitions: dict[str, ast.stmt] = {}
     for node in () if module in LEFT_OUT else _parse(module).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            found[node.name] = node
+            definitions[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [n for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
-            found |= {name.id: node for name in names}
-    return found
+            definitions |= {name.id: node for name in names}
+    return definitions
 
 
 @cache
 def _imports(module: str) -> dict[str, str]:
-    """Return the names that a module imports from the package, inside functions too."""
-    found = {}
+    """Return local name -> dotted name of all imports from the package, also inside functions."""
+    imports = {}
     for node in ast.walk(_parse(module)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
             origin = node.module.removeprefix(PACKAGE.name).removeprefix(".")
             for alias in node.names:
-                found[alias.asname or alias.name] = f"{origin}.{alias.name}".lstrip(".")
-    return found
+                imports[alias.asname or alias.name] = f"{origin}.{alias.name}".lstrip(".")
+    return imports
 
 
 def _mentions(module: str, node: ast.stmt) -> list[str]:
+    """Return the dotted names that a definition may refer to, among them names of local variables."""
     imports = _imports(module)
-    found = []
+    mentions = []
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
-            found.append(imports.get(part.id, f"{module}.{part.id}"))
+            mentions.append(imports.get(part.id, f"{module}.{part.id}"))
         elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
             origin = imports.get(part.value.id)
-            if origin and _file_of(origin).exists():  # a module, and no class
-                found.append(f"{origin}.{part.attr}")
-    return found
+            if origin and _file_of(origin).exists():  # otherwise an attribute of a class
+                mentions.append(f"{origin}.{part.attr}")
+    return mentions

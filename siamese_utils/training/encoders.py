@@ -60,6 +60,11 @@ def build_encoder(
     return encoder
 
 
+def code_of(name: str) -> list[str]:
+    """Return the definitions that shape an encoder, as `code_digest.code_digest` takes them."""
+    return [f"training.encoders.{ENCODERS[name].build.__name__}"]
+
+
 def study_encoder(
     image_shape: tuple[int, int, int],
     dtype_policy: str = "float32",

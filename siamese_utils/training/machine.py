@@ -1,4 +1,4 @@
-"""What a training runs on, and which precision suits it."""
+"""The machine: its properties, its speed, and the precision in which it trains fastest."""
 
 import os
 import platform
@@ -15,20 +15,20 @@ from siamese_utils.training.cache import library_versions
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PRECISIONS = {  # choice -> Keras dtype policy
-    "auto": "",  # chosen by the machine
+    "auto": "",  # see `choose_precision`
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
 }
-ISA_VARIABLE = "ONEDNN_MAX_CPU_ISA"  # keeps oneDNN to the instructions of an older processor
-GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # where Linux, and WSL, show one
+ISA_VARIABLE = "ONEDNN_MAX_CPU_ISA"  # limits oneDNN to the instructions of an older processor
+GPU_DEVICES = ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")  # NVIDIA, any GPU under WSL, AMD
 THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 def best_precision() -> str:
-    """Return the Keras dtype policy in which training runs here.
+    """Return the Keras dtype policy for training on this machine.
 
-    The environment variable SIAMESE_PRECISION is trusted: ```run_all.py` sets it for all processes
-    of a run, after it has tried the precision once. Without it, `choose_precision` decides.
+    A precision in the environment variable SIAMESE_PRECISION is used unchecked: `run_all.py` sets
+    it for all its processes after checking it once. Without it, `choose_precision` decides.
     """
     choice = os.environ.get(settings.PRECISION_VARIABLE) or "auto"
     return PRECISIONS.get(choice) or choose_precision(choice)
@@ -61,7 +61,7 @@ def choose_precision(choice: str) -> str:
 
 @cache
 def prefers_bfloat16() -> bool:
-    """Return whether training in bfloat16 is expected to be faster than in float32 here.
+    """Return whether bfloat16 is expected to be faster than float32 on this machine.
 
     TensorFlow is imported only if the machine may have a GPU.
     """
@@ -73,10 +73,10 @@ def prefers_bfloat16() -> bool:
             return bool(capability) and capability >= (8, 0)
     limit = os.environ.get(ISA_VARIABLE, "").upper()
     if not _has_onednn() or (limit and not re.search("BF16|FP16|AMX|DEFAULT|ALL", limit)):
-        return False  # without the processor's own bfloat16 instructions, it is the slower one
+        return False  # bfloat16 is slower if oneDNN may not use the bfloat16 instructions.
     flags, vendor = set(_read_processor("flags").split()), _read_processor("vendor_id")
-    # A training took 23 s in bfloat16 and 16 s in float32 on Intel's avx512_bf16 without AMX;
-    # on AMD's avx512_bf16 it took half as long in bfloat16 as in float32.
+    # On Intel's avx512_bf16 without AMX, a training run took 23 s in bfloat16 and 16 s in float32;
+    # on AMD's avx512_bf16, bfloat16 halved the time.
     return "amx_bf16" in flags or ("avx512_bf16" in flags and vendor == "AuthenticAMD")
 
 
@@ -84,8 +84,8 @@ def prefers_bfloat16() -> bool:
 def can_run_bfloat16() -> bool:
     """Return whether TensorFlow can compute an encoder's operations and gradients in bfloat16.
 
-    The processor's flags do not tell: with `ONEDNN_MAX_CPU_ISA=AVX2`, for example, there is no
-    bfloat16 convolution on a processor that has the instructions for it.
+    The processor's flags do not decide it: with `ONEDNN_MAX_CPU_ISA=AVX2`, for example, the
+    convolution fails on a processor that has bfloat16 instructions.
     """
     import tensorflow as tf
 
@@ -99,28 +99,29 @@ def can_run_bfloat16() -> bool:
             )
             loss = tf.reduce_sum(tf.reshape(features, (2, 72)) @ weights)
         gradients = tape.gradient(loss, [images, kernel, weights])
-        return all(np.isfinite(tf.cast(one, tf.float32)).all() for one in gradients)
+        return all(np.isfinite(tf.cast(gradient, tf.float32)).all() for gradient in gradients)
     except tf.errors.OpError:
         return False
 
 
 @cache
 def float32_speed() -> float:
-    """Return how fast this machine multiplies matrices, in float32 operations a second."""
+    """Measure the speed of matrix multiplication, in float32 operations per second."""
     side = 1024
-    factor = np.ones((side, side), dtype=np.float32)
+    matrix = np.ones((side, side), dtype=np.float32)
     seconds = []
-    for _ in range(6):  # the first one wakes the threads
+    for _ in range(6):  # The first product is slower, since it starts the threads.
         start = time.perf_counter()
-        factor @ factor
+        matrix @ matrix
         seconds.append(time.perf_counter() - start)
     return 2 * side**3 / min(seconds)
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return what a training runs on: what of it changes results in their last digits, and more.
+    """Return the properties of the machine that are recorded with each training result.
 
-    One thread or two, with oneDNN or without, give other roundings, which a training carries on.
+    The number of threads and oneDNN, for example, change how sums are rounded. Training amplifies
+    such differences.
     """
     import tensorflow as tf
 
@@ -147,7 +148,7 @@ def _has_onednn() -> bool:
 
 @cache
 def _read_processor(name: str) -> str:
-    """Return what Linux says of the processor under a name; elsewhere nothing is known."""
+    """Return a field of the first processor in /proc/cpuinfo; "" on other systems than Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -12,7 +12,7 @@ from siamese_utils.data.dataset import Dataset, Split
 from siamese_utils.training import cache, machine
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.config import OPTIMIZERS, Config, EndEpoch, Fitted, check_choice
-from siamese_utils.training.encoders import ENCODERS, build_encoder
+from siamese_utils.training.encoders import ENCODERS, build_encoder, code_of
 from siamese_utils.training.tasks import TASKS, PreparedTraining
 from siamese_utils.training.trainer import NUM_PROBE_IMAGES, seed_everything
 
@@ -136,7 +136,7 @@ class TrainingConfig(Config):
         }
         code = [
             f"training.tasks.{task.prepare.__name__}",
-            f"training.encoders.{encoder.build.__name__}",
+            *code_of(self.model),
             "training.pair_training.fit",
             "training.trainer.seed_everything",
         ]

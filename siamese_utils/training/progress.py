@@ -1,4 +1,4 @@
-"""How far a training is: told to run_all.py through a file, or shown as a bar by itself."""
+"""The progress of a training run, for the display of `run_all.py` or as a progress bar."""
 
 import json
 import os
@@ -11,39 +11,48 @@ from siamese_utils import settings
 
 
 class Progress:
-    """The progress of one training: use as a context, call `epoch_done` after each epoch."""
+    """Reporter of the progress of one training run; a context manager.
+
+    If the environment variable SIAMESE_PROGRESS_FILE is set, each change appends a line of JSON to
+    that file, from which `run_all.py` makes its display. Otherwise a bar is shown.
+    """
 
     def __init__(self, label: str, num_epochs: int) -> None:
-        """Announce a training that is about to start."""
+        """Initialise the reporter.
+
+        Args:
+            label: Name of the run in the display.
+            num_epochs: Number of calls of `epoch_done` to expect.
+        """
         self.label, self.num_epochs, self.epoch = label, num_epochs, 0
         self.bar: tqdm | None = None
 
     def __enter__(self) -> "Progress":
-        """Start telling."""
+        """Report the start of the run."""
         if not os.environ.get(settings.PROGRESS_VARIABLE):
-            # in a notebook the standard error stands in red, and a widget would load a script
+            # Jupyter shows standard error in red, and tqdm's widget would load a script.
             stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr
             self.bar = tqdm(total=self.num_epochs, desc=self.label, unit="epoch", file=stream)
-        self._tell("training")
+        self._report("training")
         return self
 
     def epoch_done(self) -> None:
-        """Count one epoch."""
+        """Report the end of an epoch."""
         self.epoch += 1
         if self.bar is not None:
             self.bar.update()
-        self._tell("training")
+        self._report("training")
 
     def __exit__(self, *error: object) -> None:
-        """Stop telling."""
+        """Report the end of the run."""
         if self.bar is not None:
             self.bar.close()
-        self._tell("failed" if error[0] else "trained")
+        self._report("failed" if error[0] else "trained")
 
-    def _tell(self, state: str) -> None:
+    def _report(self, state: str) -> None:
         path = os.environ.get(settings.PROGRESS_VARIABLE)
         if path:
-            line = {"training": self.label, "state": state}
-            line |= {"epoch": self.epoch, "epochs": self.num_epochs}
+            event = {"training": self.label, "state": state}
+            event |= {"epoch": self.epoch, "epochs": self.num_epochs}
             with Path(path).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(event) + "\n")

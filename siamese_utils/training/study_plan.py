@@ -1,6 +1,7 @@
-"""Which training runs each chapter needs, as data: known before any of them is started.
+"""The study plan: the training runs of each chapter, as data.
 
-To let a new chapter train something, add an entry to CHAPTERS.
+The runs are known before any of them starts. If a new chapter trains something, add an entry to
+CHAPTERS.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
 MARGINS = (0.5, 1.0, 2.0, 5.0)
-CLAIMED_MARGINS = (1.0, 5.0)  # the claims are about these; the complex model has them in full
-EXERCISE_MARGIN = 3.0  # what a reader is asked to change the margin to
-# the unseen classes of the splits on which ways to judge such classes were first tried
+CLAIMED_MARGINS = (1.0, 5.0)  # margins that the study's claims compare
+EXERCISE_MARGIN = 3.0  # margin of the exercise in the chapter base-model
+# Unseen classes of the development splits, on which methods for unseen classes were selected.
 DEVELOPMENT_SPLITS = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
-# what the optimizers' page compares: name -> optimizer, learning rate
+# The optimizers of the chapter optimizer-comparison: name -> optimizer, learning rate.
 OPTIMIZERS = {
     "RMSprop 0.001": ("rmsprop", 0.001),
     "Adadelta 1.0": ("adadelta", 1.0),
@@ -40,187 +41,232 @@ OPTIMIZERS = {
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A profile on a data set: the experiments of every chapter, seed by seed."""
+    """The training runs of a profile on a data set.
+
+    Attributes:
+        profile: Numbers of seeds, epochs and images.
+        dataset: A name that `datasets.load` takes.
+    """
 
     profile: settings.Profile
     dataset: str
 
     @property
     def seeds(self) -> int:
-        """How often the first study is repeated: with the seeds 0, 1, ..."""
+        """The number of repetitions of the first study, with the seeds 0, 1, ..."""
         return self.profile.seeds
 
     @property
     def images(self) -> Dataset:
-        """The data set, with as many images as the profile takes."""
+        """The data set, with the number of images that the profile sets."""
         return datasets.load(self.dataset, self.profile.images_per_class)
 
     def config(self, **changes: object) -> TrainingConfig:
-        """Return the base model's experiment in this profile, with changes."""
-        own = {"dataset": self.dataset, "images_per_class": self.profile.images_per_class}
-        own |= {"batch_size": min_batch_size(len(self.images.seen))}  # two pairs of each class
-        return TrainingConfig(**{"epochs": self.profile.epochs} | own | changes)
+        """Return the config of the base model in this profile, with changed fields."""
+        fields = {
+            "epochs": self.profile.epochs,
+            "dataset": self.dataset,
+            "images_per_class": self.profile.images_per_class,
+            "batch_size": min_batch_size(len(self.images.seen)),
+        }
+        return TrainingConfig(**fields | changes)
 
     def short_config(self, **changes: object) -> TrainingConfig:
-        """Return a shorter experiment, for a comparison beside the study's tables."""
+        """Return a config with fewer epochs, for comparisons that the study does not have."""
         return self.config(epochs=self.profile.short_epochs, **changes)
 
     def train(self, config: TrainingConfig) -> list[TrainingResult]:
-        """Return the results of a config for all seeds: from the cache, otherwise trained now.
+        """Return the results of a config for all seeds, and train those that are not cached.
 
-        Shorter runs of the plan that it passes through are stored on the way.
+        Shorter runs of the plan that are milestones of the config are cached as well.
         """
         return trainer.train_seeds(config, self.seeds, self.milestones(config))
 
     def short_adadelta(self) -> TrainingConfig:
-        """Return the training that the optimizers' page found best on unseen classes."""
+        """Return the config that is best on unseen classes in the chapter optimizer-comparison."""
         return self.short_config(optimizer="adadelta", learning_rate=0.001)
 
     def class_split_configs(self) -> tuple[list[TrainingConfig], list[TrainingConfig]]:
-        """Return short trainings on other choices of classes, and on the study's own choice."""
+        """Return short configs on other class splits, and on the study's own class split."""
         profile = self.profile
-        limit = profile.images_per_class or settings.CLASS_SPLIT_IMAGES
-        short = TrainingConfig(
-            epochs=profile.class_split_epochs, dataset=self.dataset, images_per_class=limit
+        config = TrainingConfig(
+            epochs=profile.class_split_epochs,
+            dataset=self.dataset,
+            images_per_class=profile.images_per_class or settings.CLASS_SPLIT_IMAGES,
         )
-        others = [
-            replace(short, seen=choice, seed=i) for i, choice in enumerate(sorted(self._choices()))
-        ]
-        return others, [replace(short, seed=seed) for seed in range(profile.study_split_seeds)]
+        others = sorted(self._sample_seen_classes())
+        return (
+            [replace(config, seen=seen, seed=i) for i, seen in enumerate(others)],
+            [replace(config, seed=seed) for seed in range(profile.study_split_seeds)],
+        )
 
     def fully_trained_configs(self) -> list[TrainingConfig]:
-        """Return the study's own training, on the first of the other choices that were drawn."""
-        drawn = self._choices()[: self.profile.num_fully_trained]
-        return [self.config(seen=choice, seed=i) for i, choice in enumerate(drawn)]
+        """Return the base model's config on some of the other class splits, one seed each."""
+        sampled = self._sample_seen_classes()[: self.profile.num_fully_trained]
+        return [self.config(seen=seen, seed=i) for i, seen in enumerate(sampled)]
 
-    def _choices(self) -> list[tuple[int, ...]]:
-        """Return other choices of six classes, in the order in which they were drawn."""
-        every = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
+    def _sample_seen_classes(self) -> list[tuple[int, ...]]:
+        """Sample sets of six seen classes, other than the study's, in random order."""
+        others = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
         rng = np.random.default_rng(0)
         return [
-            every[i] for i in rng.choice(len(every), self.profile.num_class_splits, replace=False)
+            others[i] for i in rng.choice(len(others), self.profile.num_class_splits, replace=False)
         ]
 
     def class_splits(self) -> dict[str, list[SmallEncoderConfig]]:
-        """Return the splits on which unseen classes are judged, each as its first training.
+        """Return the class splits of the chapter unseen-classes.
 
-        Those that were looked at when the ways were chosen; others, drawn; and more of these, drawn
-        at the same time. The seed of image split and first weights goes from 0 to 4, in turn.
+        Returns:
+            Group of splits -> the config of the first encoder of the ensemble on each split. The
+            groups are the development splits (`looked at`), the test A splits (`drawn`) and the
+            test B splits (`drawn again`). The splits of a group have the seeds 0 to 4 in rotation.
         """
         classes = self.images.classes
-        looked_at, drawn, again = self.profile.num_unseen_splits
+        num_development, num_test_a, num_test_b = self.profile.num_unseen_splits
         others = [c for c in combinations(classes, 4) if c not in DEVELOPMENT_SPLITS]
-        picked = [others[i] for i in np.random.default_rng(1).permutation(len(others))]
+        sampled = [others[i] for i in np.random.default_rng(1).permutation(len(others))]
         groups = {
-            "looked at": DEVELOPMENT_SPLITS[:looked_at],
-            "drawn": picked[:drawn],
-            "drawn again": picked[drawn : drawn + again],
+            "looked at": DEVELOPMENT_SPLITS[:num_development],
+            "drawn": sampled[:num_test_a],
+            "drawn again": sampled[num_test_a : num_test_a + num_test_b],
         }
-        limit = self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES
-        step = SmallEncoderConfig(
-            dataset=self.dataset, images_per_class=limit, steps=self.profile.small_encoder_steps
+        config = SmallEncoderConfig(
+            dataset=self.dataset,
+            images_per_class=self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES,
+            steps=self.profile.small_encoder_steps,
         )
         return {
             name: [
-                replace(step, seed=i % 5, seen=tuple(c for c in classes if c not in unseen))
+                replace(config, seed=i % 5, seen=tuple(c for c in classes if c not in unseen))
                 for i, unseen in enumerate(group)
             ]
             for name, group in groups.items()
         }
 
     def ablation_splits(self) -> list[SmallEncoderConfig]:
-        """Return the drawn splits on which the network is changed in one thing at a time."""
+        """Return the test A splits of the ablations, as in `class_splits`."""
         return self.class_splits()["drawn"][: self.profile.num_ablation_splits]
 
     def ensemble_configs(self) -> list[SmallEncoderConfig]:
-        """Return the first training of the recipe for unseen classes, for each seed of the plan."""
-        step = SmallEncoderConfig(
+        """Return the config of the first encoder of the ensemble for all seeds."""
+        config = SmallEncoderConfig(
             dataset=self.dataset,
             images_per_class=self.profile.images_per_class,
             steps=self.profile.small_encoder_steps,
         )
-        return [replace(step, seed=seed) for seed in range(self.seeds)]
+        return [replace(config, seed=seed) for seed in range(self.seeds)]
 
     def pretrainings(self) -> list[PretrainingConfig]:
-        """Return the second study's first step."""
+        """Return the pretraining configs of the second study for all its seeds."""
         return [PretrainingConfig(seed) for seed in range(self.profile.transfer_seeds)]
 
     def transfers(self) -> dict[tuple[str, int], list[TransferConfig]]:
-        """Return the second study's second step: (training, pairs) -> one for each start and seed."""
-        found = {}
-        for number in self.profile.pair_numbers:
-            kinds = {"contrastive": TransferConfig(number)}
-            if number == transfer.STUDY_PAIRS:
-                kinds["triplet"] = TransferConfig(number, task="triplet")
-                kinds["to the end"] = TransferConfig(
-                    number, epochs=self.profile.max_transfer_epochs
+        """Return the transfer configs of the second study.
+
+        Returns:
+            (method, number of pairs) -> one config for each initialisation and seed. The method
+            `to the end` trains until early stopping.
+        """
+        transfers = {}
+        for num_pairs in self.profile.pair_numbers:
+            methods = {"contrastive": TransferConfig(num_pairs)}
+            if num_pairs == transfer.STUDY_PAIRS:
+                methods["triplet"] = TransferConfig(num_pairs, task="triplet")
+                methods["to the end"] = TransferConfig(
+                    num_pairs, epochs=self.profile.max_transfer_epochs
                 )
-            for kind, step in kinds.items():
-                found[kind, number] = [
-                    replace(step, start=start, seed=seed)
+            for method, config in methods.items():
+                transfers[method, num_pairs] = [
+                    replace(config, start=start, seed=seed)
                     for start in transfer.INITIALISATIONS
                     for seed in range(self.profile.transfer_seeds)
                 ]
-        return found
+        return transfers
 
     def transfers_by_contrast(self) -> dict[tuple[float, str], list[TransferConfig]]:
-        """Return transfers on fainter rectangles: (contrast, start) -> one for each seed.
+        """Return transfer configs for different contrasts of the rectangles.
 
-        From scratch, pretrained on digits, and on clothes where they are the plan's data set.
+        Returns:
+            (contrast, initialisation) -> one config for each seed. The initialisations are
+            `scratch`, `digits` and, if the plan's data set is Fashion-MNIST, `clothes`.
         """
         starts = {"scratch": TransferConfig(start="scratch"), "digits": TransferConfig()}
         if self.dataset in transfer.SOURCES[1:]:
             starts["clothes"] = TransferConfig(source=self.dataset)
         return {
             (contrast, start): [
-                replace(step, contrast=contrast, seed=seed)
+                replace(config, contrast=contrast, seed=seed)
                 for seed in range(self.profile.transfer_seeds)
             ]
             for contrast in self.profile.contrasts
-            for start, step in starts.items()
+            for start, config in starts.items()
         }
 
     def seeded(self, *configs: TrainingConfig) -> Iterator[TrainingConfig]:
-        """Yield configs for all seeds, each once; longer runs before shorter ones."""
+        """Yield configs for all seeds without duplicates, longer runs before shorter ones."""
         for config in sorted(dict.fromkeys(configs), key=lambda config: -config.epochs):
             yield from (replace(config, seed=seed) for seed in range(self.seeds))
 
     def configs(self, chapter: str) -> list[Config]:
-        """Return all that a chapter trains, each once; chapter: its name, such as 03-base-model."""
-        return list(dict.fromkeys(CHAPTERS.get(_without_number(chapter), lambda _: ())(self)))
+        """Return the configs that a chapter trains, without duplicates.
+
+        Args:
+            chapter: Name of the chapter, such as 03-base-model.
+        """
+        name = chapter.lstrip("0123456789").lstrip("-")
+        return list(dict.fromkeys(CHAPTERS[name](self))) if name in CHAPTERS else []
 
     def milestones(self, config: Config) -> list[int]:
-        """Return the numbers of epochs after which a run is stored, because the plan asks for it.
+        """Return the numbers of epochs at which the encoder of a training run is cached.
 
-        They are those of the shorter runs of the plan that the run passes through.
+        The plan contains a run with each of these numbers that is otherwise the same, so a longer
+        run replaces the shorter ones.
         """
         planned = _planned(self)
         if replace(config, seed=0) not in planned:
             return []
-        lengths = sorted({one.epochs for one in planned})
+        lengths = sorted({c.epochs for c in planned})
         return [n for n in lengths if replace(config, seed=0, epochs=n) in planned]
 
 
 def make_plan(profile: str, dataset: str = "auto", seeds: int | None = None) -> StudyPlan:
-    """Return the plan of a profile on a data set. Raises ValueError, DataError."""
+    """Return the plan of a profile on a data set.
+
+    Args:
+        profile: A name in `settings.PROFILES`.
+        dataset: As `datasets.resolve_name` takes it.
+        seeds: Number of seeds of the first study; None: that of the profile.
+
+    Raises:
+        DataError: The data set cannot be found or downloaded.
+        ValueError: The profile or the data set is unknown, or there are fewer than one seed.
+    """
     return StudyPlan(settings.get_profile(profile, seeds), datasets.resolve_name(dataset))
 
 
 def pending(plan: StudyPlan, chapters: list[str]) -> dict[str, list[Config]]:
-    """Return what each chapter will have to train, in their order: number -> steps.
+    """Return the configs that chapters have to train if they run in the given order.
 
-    What is in the store is left out, and so is what an earlier one trains or passes through.
+    Configs that are cached are left out, and so are those that an earlier config trains, also as
+    its milestone.
+
+    Args:
+        plan: The plan.
+        chapters: Names of chapters, such as 03-base-model.
+
+    Returns:
+        Name of a chapter -> its configs.
     """
-    met: set[Config] = set()
+    done: set[Config] = set()
     missing: dict[str, list[Config]] = {}
     for chapter in chapters:
         missing[chapter] = []
         for config in plan.configs(chapter):
-            if config not in met and not result_cache.contains(config.resolve().key()):
+            if config not in done and not result_cache.contains(config.resolve().key()):
                 missing[chapter].append(config)
                 shorter = [n for n in plan.milestones(config) if n < config.epochs]
-                met |= {replace(config, epochs=n) for n in shorter}
-            met |= {config}
+                done |= {replace(config, epochs=n) for n in shorter}
+            done.add(config)
     return missing
 
 
@@ -229,10 +275,6 @@ def _planned(plan: StudyPlan) -> frozenset[TrainingConfig]:
     """Return all TrainingConfigs of a plan, with seed 0."""
     configs = (config for chapter in CHAPTERS for config in plan.configs(chapter))
     return frozenset(replace(c, seed=0) for c in configs if isinstance(c, TrainingConfig))
-
-
-def _without_number(chapter: str) -> str:
-    return chapter.lstrip("0123456789").lstrip("-")
 
 
 def _initialisations(configs: Iterable[SmallEncoderConfig]) -> Iterator[SmallEncoderConfig]:
@@ -245,8 +287,8 @@ def _base_model(plan: StudyPlan) -> Iterator[Config]:
 
 
 def _complex_model(plan: StudyPlan) -> Iterator[Config]:
-    parts = ("base", "dropout", "regularisers", "complex")
-    short = [plan.short_config(model=model) for model in parts]
+    models = ("base", "dropout", "regularisers", "complex")
+    short = [plan.short_config(model=model) for model in models]
     return plan.seeded(plan.config(), plan.config(model="complex"), *short)
 
 
@@ -306,7 +348,7 @@ def _your_images(plan: StudyPlan) -> Iterator[Config]:
     yield from plan.seeded(plan.config(), plan.config(model="complex"))
 
 
-# The name of a notebook, without its number -> what it trains
+# Name of a notebook, without its number -> function that returns the configs that it trains.
 CHAPTERS: dict[str, Callable[[StudyPlan], Iterable[Config]]] = {
     "base-model": _base_model,
     "complex-model": _complex_model,

@@ -1,6 +1,6 @@
-"""The tasks that an encoder is trained on: loss, samples, and what its distances can be used for.
+"""The tasks that an encoder is trained on: their loss, training data and metrics.
 
-To add a task, write a function here and add an entry to TASKS. Stored results of other tasks stay
+To add a task, write a function here and add an entry to TASKS. Cached results of other tasks stay
 valid. TensorFlow is imported when a task is prepared.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from siamese_utils.data.dataset import Dataset, Split
     from siamese_utils.training.pair_training import TrainingConfig
 
-STUDY_THRESHOLD = 0.5  # the study counts a pair as "different" beyond this distance
+STUDY_THRESHOLD = 0.5  # distance above which the study classifies a pair as negative
 # the compiled model, the training steps of all epochs, and the validation steps
 PreparedTraining = tuple["keras.Model", "tf.data.Dataset", "tf.data.Dataset"]
 # (labels (batch,), distances (batch,), margin) -> losses (batch,)
@@ -36,9 +36,9 @@ class Task:
     Attributes:
         prepare: Function of (config, encoder, dataset, split) that returns a PreparedTraining.
         has_margin: Whether the loss has a margin.
-        has_thresholds: Whether distances are compared with the margin: then the accuracies at 0.5
-            and at half the margin, and D / m as a probability, are measured.
-        curves: Measures of the history to plot -> their names.
+        has_thresholds: Whether the margin gives distances a scale. If so, the accuracies at 0.5 and
+            at half the margin are measured, and distance / margin as a probability.
+        curves: Measures of the history to plot -> their names in figures.
     """
 
     prepare: Callable[..., PreparedTraining]
@@ -50,7 +50,7 @@ class Task:
 def contrastive(
     config: TrainingConfig, encoder: keras.Model, dataset: Dataset, split: Split
 ) -> PreparedTraining:
-    """Prepare training by the contrastive loss on the distances of pairs, as in the study."""
+    """Prepare training with the contrastive loss on pairs, as in the study."""
     from siamese_utils.training import losses
 
     return prepare_pairs(config, encoder, dataset, split, losses.contrastive_loss)
@@ -63,10 +63,17 @@ def prepare_pairs(
     split: Split,
     pair_loss: PairLossFunction,
 ) -> PreparedTraining:
-    """Prepare training by any loss of the distances of pairs.
+    """Prepare training with any loss of the distances of pairs.
 
-    The history has the measure `accuracy`, at the study's threshold, and one named as the task: the
-    loss without the penalties on the weights, which Keras adds to `loss`.
+    The history has two measures besides `loss`: `accuracy`, at the study's threshold, and one that
+    is named like the task: the loss without the regularisation that Keras includes in `loss`.
+
+    Args:
+        config: What to train.
+        encoder: From images to embeddings.
+        dataset: The images.
+        split: Which of them train and validate.
+        pair_loss: The loss of each pair.
     """
     import keras
 
@@ -98,7 +105,7 @@ def prepare_pairs(
 def triplet(
     config: TrainingConfig, encoder: keras.Model, dataset: Dataset, split: Split
 ) -> PreparedTraining:
-    """Prepare the triplet loss on the images of the same steps; the triplets are formed among them."""
+    """Prepare training with the triplet loss, on the images that `contrastive` has in each step."""
     from siamese_utils.training import losses, models
 
     model = models.Embedder(encoder, dataset.images)
@@ -107,17 +114,19 @@ def triplet(
         loss=losses.TripletLoss(config.margin),
         jit_compile=False,
     )
-    blocks = (
+    batches = (
         sample_training_batches(config, dataset, split),
         sample_validation_batches(config, dataset, split),
     )
-    return model, *(to_tf_dataset(drawn.images, dataset.labels[drawn.images]) for drawn in blocks)
+    return model, *(
+        to_tf_dataset(sampled.images, dataset.labels[sampled.images]) for sampled in batches
+    )
 
 
 def softmax(
     config: TrainingConfig, encoder: keras.Model, dataset: Dataset, split: Split
 ) -> PreparedTraining:
-    """Prepare a classifier that names the seen classes: labels, no pairs."""
+    """Prepare training as a classifier of the seen classes, without pairs."""
     from siamese_utils.training import models
 
     model = models.Classifier(encoder, dataset.images, len(dataset.seen))
@@ -128,12 +137,14 @@ def softmax(
         jit_compile=False,
     )
     rng = np.random.default_rng([config.seed, 4])
-    whole = len(split.train) - len(split.train) % config.batch_size  # the rest waits for its turn
-    epochs = [rng.permutation(split.train)[:whole] for _ in range(config.epochs)]
+    # All batches of an epoch are full; the images left out differ from epoch to epoch.
+    num_images = len(split.train) - len(split.train) % config.batch_size
+    epochs = [rng.permutation(split.train)[:num_images] for _ in range(config.epochs)]
     batches = np.concatenate(epochs).reshape(-1, config.batch_size)
-    position = np.searchsorted(dataset.seen, dataset.labels)  # a seen class's place among them
-    held_out = split.validation[np.newaxis]
-    return model, *(to_tf_dataset(rows, position[rows]) for rows in (batches, held_out))
+    # The classifier numbers the seen classes from 0; the numbers of unseen classes are not used.
+    labels = np.searchsorted(dataset.seen, dataset.labels)
+    validation = split.validation[np.newaxis]
+    return model, *(to_tf_dataset(rows, labels[rows]) for rows in (batches, validation))
 
 
 TASKS = {
@@ -150,7 +161,7 @@ TASKS = {
 
 
 def build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a config, with Keras's defaults except for what it names."""
+    """Return the optimizer of a config."""
     import keras
 
     name, changes = OPTIMIZERS[config.optimizer]
@@ -160,29 +171,34 @@ def build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
 def sample_training_batches(
     config: TrainingConfig, dataset: Dataset, split: Split
 ) -> pairs.PairBatches:
-    """Return the steps of all epochs; they are small, since a pair is two numbers."""
+    """Sample the pairs of the training steps of all epochs."""
     rng = np.random.default_rng([config.seed, 2])
     arguments = (split.train, dataset.labels, config.batch_size, rng)
     if config.pair_sampling == "each epoch":
         return pairs.concatenate_batches(
             [pairs.sample_pair_batches(*arguments) for _ in range(config.epochs)]
         )
-    blocks = pairs.sample_pair_batches(*arguments)
+    batches = pairs.sample_pair_batches(*arguments)
     return pairs.concatenate_batches(
-        [pairs.shuffle_batches(blocks, rng) for _ in range(config.epochs)]
+        [pairs.shuffle_batches(batches, rng) for _ in range(config.epochs)]
     )
 
 
 def sample_validation_batches(
     config: TrainingConfig, dataset: Dataset, split: Split
 ) -> pairs.PairBatches:
-    """Return the steps that the validation curve is measured on."""
+    """Sample the pairs of the validation steps, eight times as many in each as in a training step."""
     rng = np.random.default_rng([config.seed, 3])
     return pairs.sample_pair_batches(split.validation, dataset.labels, 8 * config.batch_size, rng)
 
 
 def to_tf_dataset(inputs: object, targets: np.ndarray) -> tf.data.Dataset:
-    """Return steps as Keras wants them, (inputs, targets): one for each row."""
+    """Make a data set of steps (inputs, targets) for `keras.Model.fit`.
+
+    Args:
+        inputs: Arrays, or a dict of arrays, with one row for each step.
+        targets: (steps, ...).
+    """
     import tensorflow as tf
 
     steps = tf.data.Dataset.from_tensor_slices((inputs, targets)).prefetch(8)
@@ -190,10 +206,10 @@ def to_tf_dataset(inputs: object, targets: np.ndarray) -> tf.data.Dataset:
 
 
 def without_autotune() -> tf.data.Options:
-    """Return the options of every pipeline here.
+    """Return the options of all `tf.data` pipelines of this package.
 
-    There is nothing to tune, and the tuner's thread sleeps for up to a minute at a time: the end
-    of a training would wait until it wakes.
+    Autotuning would gain nothing, and its thread sleeps for up to a minute at a time, which would
+    delay the end of a training run.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Study B: an encoder pretrained elsewhere learns to judge pairs of textures from a few of them."""
+"""The second study: transfer of a pretrained encoder to few pairs of textures."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-HELD_OUT_SHARE = 0.2  # share of the digits, as in the study: half to validate on, half to test
+HELD_OUT_SHARE = 0.2  # of the images of a source, as in the study: half validate, half test
 PAIR_SETS = ("train", "validation", "test")
 VALIDATION_PAIRS, TEST_PAIRS = 50, 500
-STUDY_PAIRS = 50  # that it learns from
+STUDY_PAIRS = 50  # training pairs of the study
 INITIALISATIONS = ("pretrained", "scratch")
-SOURCES = ("digits", "fashion-mnist")  # to pretrain on; the study's are digits
-SOURCE_IMAGES = 300  # of each kind of clothes: somewhat more than of each digit
+SOURCES = ("digits", "fashion-mnist")  # data sets to pretrain on; the study's is digits
+SOURCE_IMAGES = 300  # images of each class of Fashion-MNIST; digits has about 180
 TRANSFER_TASKS = ("contrastive", "triplet")
-PATIENCE = 3  # epochs without progress before a training stops; one less lowers its rate
-MIN_DELTA = 0.001  # a validation loss that falls by less has not fallen
+PATIENCE = 3  # epochs without improvement before a run stops; one fewer lowers its learning rate
+MIN_DELTA = 0.001  # smallest decrease of the validation loss that counts as an improvement
 
 
 @dataclass(frozen=True)
 class PretrainingConfig(Config):
-    """The second study's first step: to classify digits, or other images with many labels.
+    """A pretraining run, the second study's first step: classification of digits or clothes.
 
     Attributes:
         seed: Seed of the split and the initial weights.
-        epochs: At most so many.
+        epochs: Number of epochs, at most.
         batch_size: Images in a step.
         source: A name in SOURCES.
     """
@@ -88,19 +88,21 @@ class PretrainingConfig(Config):
 
 @dataclass(frozen=True)
 class TransferConfig(Config):
-    """The second study's second step: to judge pairs of textures. The defaults are the study's.
+    """A transfer run, the second study's second step: training on pairs of textures.
+
+    The defaults are the study's.
 
     Attributes:
         num_pairs: Training pairs.
         start: A name in INITIALISATIONS.
         task: A name in TRANSFER_TASKS; the triplets are formed among the images of the pairs.
         seed: Seed of the pairs, the pretraining and the initial weights.
-        epochs: At most so many.
-        batch_size: Pairs in a step; for triplets, twice as many images.
-        learning_rate: Of Adam.
-        margin: Of the loss.
-        contrast: Of the rectangles, 0..1.
-        source: What the encoder is pretrained on, a name in SOURCES.
+        epochs: Number of epochs, at most.
+        batch_size: Pairs in a step; for triplets, half of the images in a step.
+        learning_rate: Initial learning rate of Adam.
+        margin: Margin of the loss.
+        contrast: Contrast of the rectangles, 0..1.
+        source: Data set that the encoder is pretrained on, a name in SOURCES.
     """
 
     num_pairs: int = STUDY_PAIRS
@@ -149,8 +151,8 @@ class TransferConfig(Config):
     def key(self) -> str:
         """Return the name of the result in the cache."""
         parts = {"step": "transfer"} | asdict(self) | {"pretraining": asdict(self.pretraining)}
-        work = ("pretrain", "fine_tune", "build_encoder")
-        code = [f"training.transfer.{name}" for name in work]
+        functions = ("pretrain", "fine_tune")
+        code = [f"training.transfer.{name}" for name in functions]
         return cache.make_key(parts | _source_digest(self.source), code)
 
     def fit(self, end_epoch: EndEpoch) -> Fitted:
@@ -170,23 +172,29 @@ class TransferConfig(Config):
         return 1.5 + 0.026 * self.epochs * self.num_pairs / self.batch_size
 
 
-def _source_digest(source: str) -> dict[str, str]:
-    """Return the digest of the images to pretrain on; digits come with scikit-learn."""
-    return {} if source == "digits" else {"data": datasets.load(source, SOURCE_IMAGES).digest}
-
-
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return scikit-learn's digits at 32x32: (1797, 32, 32, 1) float32 of 0..1, and their labels."""
+    """Load scikit-learn's digits, enlarged to 32x32.
+
+    Returns:
+        Images (1797, 32, 32, 1) float32 of 0..1, and labels (1797,).
+    """
     from scipy import ndimage
     from sklearn.datasets import load_digits as load_sklearn_digits
 
     digits = load_sklearn_digits()
-    large = ndimage.zoom(digits.images / 16, (1, 4, 4), order=3)  # cubic, as in the study
-    return np.clip(large, 0, 1).astype(np.float32)[..., np.newaxis], digits.target
+    images = ndimage.zoom(digits.images / 16, (1, 4, 4), order=3)  # cubic, as in the study
+    return np.clip(images, 0, 1).astype(np.float32)[..., np.newaxis], digits.target
 
 
 def load_source(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images to pretrain on, (images, 32, 32, 1) float32 of 0..1, and their labels."""
+    """Load the images to pretrain on.
+
+    Args:
+        name: A name in SOURCES.
+
+    Returns:
+        Images (images, 32, 32, 1) float32 of 0..1, and labels (images,).
+    """
     if name == "digits":
         return load_digits()
     clothes = datasets.load(name, SOURCE_IMAGES)
@@ -194,15 +202,22 @@ def load_source(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def resize(images: np.ndarray) -> np.ndarray:
-    """Return uint8 images of 28x28 as this study's encoder wants them: 32x32, float32 of 0..1."""
+    """Resize and scale images for `encoders.digit_encoder`.
+
+    Args:
+        images: (images, 28, 28, 1) uint8.
+
+    Returns:
+        (images, 32, 32, 1) float32 of 0..1.
+    """
     from scipy import ndimage
 
-    large = ndimage.zoom(images / np.float32(255), (1, 32 / 28, 32 / 28, 1), order=1)
-    return np.clip(large, 0, 1)
+    resized = ndimage.zoom(images / np.float32(255), (1, 32 / 28, 32 / 28, 1), order=1)
+    return np.clip(resized, 0, 1)
 
 
 def build_encoder(config: TransferConfig) -> keras.Model:
-    """Return the encoder that a transfer begins with: pretrained, or from scratch."""
+    """Build the initial encoder of a transfer, and train its pretraining run if it is not cached."""
     trainer.seed_everything(config.seed)
     encoder = encoders.digit_encoder()
     if config.start == "pretrained":
@@ -211,32 +226,36 @@ def build_encoder(config: TransferConfig) -> keras.Model:
 
 
 def sample_pairs(config: TransferConfig, name: str) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
-    """Draw the set `train`, `validation` or `test` of a seed: images, their labels, pairs.
+    """Sample the training, validation or test pairs of a transfer.
 
-    Training, validation and test images are never the same. The last two depend on the seed and on
-    the contrast alone.
+    The sets share no image. The validation and test pairs depend only on the seed and the contrast.
+
+    Args:
+        config: The transfer.
+        name: A name in PAIR_SETS.
+
+    Returns:
+        Images (images, 32, 32, 1) float32 of 0..1, their labels (images,), and the pairs.
     """
-    place = PAIR_SETS.index(name)
-    number = (config.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[place]
-    return _sample(number, config.seed, place, config.contrast)
+    index = PAIR_SETS.index(name)
+    num_pairs = (config.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[index]
+    return _sample_pairs(num_pairs, config.seed, index, config.contrast)
 
 
 def measure_distances(encoder: keras.Model, config: TransferConfig) -> dict[str, np.ndarray]:
-    """Return the distances of the validation and the test pairs by an encoder, (pairs,) each."""
-    found = {}
+    """Measure the distances of the validation and test pairs, (pairs,) each."""
+    distances = {}
     for name in PAIR_SETS[1:]:
-        images, _, drawn = sample_pairs(config, name)
-        embeddings = trainer.embed(encoder, images)
-        found[name] = pairs.distances(embeddings, drawn)
-    return found
+        images, _, sampled = sample_pairs(config, name)
+        distances[name] = pairs.distances(trainer.embed(encoder, images), sampled)
+    return distances
 
 
 def pretrain(config: PretrainingConfig, end_epoch: EndEpoch) -> Fitted:
     """Train an encoder to classify images.
 
     Returns:
-        The encoder and its history. The record holds `held_out`, the accuracy on images that were
-        not trained on, 0..1.
+        The encoder and its history. The record holds `held_out`, the test accuracy, 0..1.
     """
     import keras
     from sklearn.model_selection import train_test_split
@@ -266,20 +285,25 @@ def pretrain(config: PretrainingConfig, end_epoch: EndEpoch) -> Fitted:
 
 
 def fine_tune(config: TransferConfig, weights: list[np.ndarray], end_epoch: EndEpoch) -> Fitted:
-    """Train an encoder on pairs of textures, from given weights.
+    """Train an encoder on pairs of textures.
+
+    Args:
+        config: A transfer.
+        weights: Initial weights of the encoder.
+        end_epoch: Called after each epoch.
 
     Returns:
-        The history, and the distances of the validation and the test pairs; the weights are not to
-        be stored.
+        The encoder, its history, and the distances of the validation and test pairs. The weights
+        are not stored.
     """
     trainer.seed_everything(config.seed)
-    model = _compiled(config.task, config.margin)
+    model = _compiled_model(config.task, config.margin)
     _reset(model, weights, config.learning_rate)
     sampled = {name: sample_pairs(config, name) for name in PAIR_SETS[:2]}
     history = _fit(
         model,
-        _steps(config, *sampled["train"], shuffled=True),
-        _steps(config, *sampled["validation"], shuffled=False),
+        _steps(config, *sampled["train"], seed=config.seed),
+        _steps(config, *sampled["validation"]),
         config,
         end_epoch,
     )
@@ -287,16 +311,21 @@ def fine_tune(config: TransferConfig, weights: list[np.ndarray], end_epoch: EndE
     return Fitted(encoder, history, measure_distances(encoder, config), keeps_weights=False)
 
 
-@functools.lru_cache(maxsize=4)  # the pairs that a seed measures with serve many trainings
-def _sample(
-    num_pairs: int, seed: int, place: int, contrast: float
+def _source_digest(source: str) -> dict[str, str]:
+    """Return what a key holds of a source; for digits nothing, since scikit-learn contains them."""
+    return {} if source == "digits" else {"data": datasets.load(source, SOURCE_IMAGES).digest}
+
+
+@functools.lru_cache(maxsize=4)  # Many training runs use the same validation and test pairs.
+def _sample_pairs(
+    num_pairs: int, seed: int, index: int, contrast: float
 ) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
-    return textures.sample_texture_pairs(num_pairs, np.random.default_rng([seed, place]), contrast)
+    return textures.sample_texture_pairs(num_pairs, np.random.default_rng([seed, index]), contrast)
 
 
 @functools.cache
-def _compiled(task: str, margin: float) -> keras.Model:
-    """Return one compiled model for all transfers: tracing it takes longer than training it."""
+def _compiled_model(task: str, margin: float) -> keras.Model:
+    """Build a model that all transfers share, since tracing it takes longer than training it."""
     import keras
 
     from siamese_utils.training import losses, models
@@ -316,7 +345,7 @@ def _encoder_of(model: keras.Model) -> keras.Model:
 
 
 def _reset(model: keras.Model, weights: Sequence[np.ndarray], learning_rate: float) -> None:
-    """Give a compiled model its first weights, and an optimizer that has seen nothing."""
+    """Set the weights of a compiled model, and reset its optimizer to the initial state."""
     _encoder_of(model).set_weights(weights)
     for variable in model.optimizer.variables:
         variable.assign(np.zeros(variable.shape, dtype=variable.dtype))
@@ -327,27 +356,26 @@ def _steps(
     config: TransferConfig,
     images: np.ndarray,
     labels: np.ndarray,
-    drawn: pairs.Pairs,
-    shuffled: bool,
+    sampled: pairs.Pairs,
+    seed: int | None = None,
 ) -> tf.data.Dataset:
-    """Return the steps of a transfer: batches of pairs, or of as many images for triplets."""
-    seed = config.seed if shuffled else None
+    """Return batches of pairs, or for triplets of the images of as many pairs."""
     if config.task == "triplet":
         return _batches(images, labels, 2 * config.batch_size, seed)
-    both = np.stack([images[drawn.first], images[drawn.second]], axis=1)
-    return _batches(both, drawn.different, config.batch_size, seed)
+    image_pairs = np.stack([images[sampled.first], images[sampled.second]], axis=1)
+    return _batches(image_pairs, sampled.different, config.batch_size, seed)
 
 
 def _batches(
-    inputs: np.ndarray, targets: np.ndarray, size: int, shuffled: int | None = None
+    inputs: np.ndarray, targets: np.ndarray, batch_size: int, seed: int | None = None
 ) -> tf.data.Dataset:
-    """Return batches, in a new random order every epoch if `shuffled` is a seed."""
+    """Return batches; with a seed, the rows are reshuffled in each epoch."""
     import tensorflow as tf
 
     rows = tf.data.Dataset.from_tensor_slices((inputs, targets))
-    if shuffled is not None:
-        rows = rows.shuffle(len(inputs), seed=shuffled, reshuffle_each_iteration=True)
-    return rows.batch(size).with_options(without_autotune())
+    if seed is not None:
+        rows = rows.shuffle(len(inputs), seed=seed, reshuffle_each_iteration=True)
+    return rows.batch(batch_size).with_options(without_autotune())
 
 
 def _fit(
@@ -357,7 +385,7 @@ def _fit(
     config: Config,
     end_epoch: EndEpoch,
 ) -> dict[str, list[float]]:
-    """Train with the study's two callbacks, which watch the validation loss."""
+    """Train with early stopping and learning-rate reduction, as in the study; return the history."""
     import keras
 
     history = model.fit(

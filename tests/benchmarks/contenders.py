@@ -10,8 +10,10 @@ from functools import partial
 import numpy as np
 
 from siamese_utils.data import pairs
+from siamese_utils.data.dataset import Dataset, Split
 from siamese_utils.evaluation import benchmark_results
 from siamese_utils.training import study_plan, tasks, trainer
+from siamese_utils.training.pair_training import TrainingConfig
 
 BATCH_2019 = 128  # pairs
 TORCH = importlib.util.find_spec("torch") is not None
@@ -32,33 +34,35 @@ def contenders() -> list[Contender]:
     """Return all that can run here; PyTorch's are left out where it is not installed."""
     once = {"pairs_in_step": 120, "images_in_step": 66}
     twice = {"pairs_in_step": BATCH_2019, "images_in_step": 2 * BATCH_2019}
-    found = [
+    competing = [
         Contender(benchmark_results.STUDY_CODE, two_towers, **twice),
         Contender("ours, float32", partial(ours, "float32"), **once),
         Contender("ours, bfloat16", partial(ours, "mixed_bfloat16"), **once),
     ]
     if TORCH:
-        found.append(Contender("PyTorch, two towers, float32", torch_two_towers, **twice))
+        competing.append(Contender("PyTorch, two towers, float32", torch_two_towers, **twice))
         for kind in ("float32", "bfloat16"):
             way = partial(torch_once, kind, False)
-            found.append(Contender(f"PyTorch, embed once, {kind}", way, **once))
+            competing.append(Contender(f"PyTorch, embed once, {kind}", way, **once))
         compiled = partial(torch_once, "float32", True)
-        found.append(Contender("PyTorch, embed once, float32, compiled", compiled, **once))
-    return found
+        competing.append(Contender("PyTorch, embed once, float32, compiled", compiled, **once))
+    return competing
 
 
-def _study():
-    experiment = study_plan.make_plan("full", "fashion-mnist").experiment(epochs=1)
-    dataset = experiment.load_data()
-    return experiment, dataset, dataset.split(0)
+def _study() -> tuple[TrainingConfig, Dataset, Split]:
+    """Return the config of an epoch of the base model, its data set and the split of seed 0."""
+    config = study_plan.make_plan("full", "fashion-mnist").config(epochs=1)
+    dataset = config.load_data()
+    return config, dataset, dataset.split(0)
 
 
 def ours(precision: str) -> Run:
-    """The report's own training step; `trainer.fit` returns to Python still less often."""
-    experiment, dataset, split = _study()
-    experiment = replace(experiment, precision=precision)
-    encoder = trainer._build_seeded_encoder(experiment, dataset)
-    model, steps, _ = trainer.prepare(experiment, encoder, dataset, split)
+    """The report's own training step; `pair_training.fit` returns to Python still less often."""
+    config, dataset, split = _study()
+    config = replace(config, precision=precision)
+    trainer.seed_everything(config.seed)
+    encoder = config.build_encoder(dataset.images.shape[1:])
+    model, steps, _ = config.prepare(encoder, dataset, split)
     model.steps_per_execution = 10
     return lambda number: model.fit(steps.take(number), verbose=0, shuffle=False)
 
@@ -98,10 +102,10 @@ def _copied_pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the study's training pairs as it keeps them: both images of each, in float32."""
     _, dataset, split = _study()
     rng = np.random.default_rng(0)
-    drawn = pairs.sample_pairs(split.train, dataset.labels, rng)
-    order = rng.permutation(len(drawn))
-    a, b = (np.float32(dataset.images[i[order]]) / 255 for i in (drawn.first, drawn.second))
-    return a, b, np.float32(drawn.different[order])
+    sampled = pairs.sample_pairs(split.train, dataset.labels, rng)
+    order = rng.permutation(len(sampled))
+    a, b = (np.float32(dataset.images[i[order]]) / 255 for i in (sampled.first, sampled.second))
+    return a, b, np.float32(sampled.different[order])
 
 
 def _torch_encoder():
@@ -144,19 +148,19 @@ def torch_once(kind: str, compiled: bool) -> Run:
     """The report's own step in PyTorch: each image of a step passes once."""
     import torch
 
-    experiment, dataset, split = _study()
-    drawn = tasks.sample_training_batches(experiment, dataset, split)
+    config, dataset, split = _study()
+    batches = tasks.sample_training_batches(config, dataset, split)
     encoder, optimizer = _torch_encoder()
     passes = torch.compile(encoder) if compiled else encoder
     images = torch.from_numpy(dataset.images).permute(0, 3, 1, 2)
-    different = torch.from_numpy(np.float32(drawn.different))
+    different = torch.from_numpy(np.float32(batches.different))
 
     def run(number: int) -> None:
         for i in range(number):
-            step = i % len(drawn)
-            batch = images[torch.from_numpy(np.int64(drawn.images[step]))].float() / 255
+            step = i % len(batches)
+            batch = images[torch.from_numpy(np.int64(batches.images[step]))].float() / 255
             batch = batch.contiguous(memory_format=torch.channels_last)
-            places = torch.from_numpy(np.int64(drawn.pairs[step]))
+            places = torch.from_numpy(np.int64(batches.pairs[step]))
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
                 embeddings = passes(batch)

@@ -23,7 +23,8 @@ from contenders import Contender, contenders
 from siamese_utils import settings
 from siamese_utils.data import datasets
 from siamese_utils.evaluation import benchmark_results, pair_histogram
-from siamese_utils.training import machine, pair_training, study_plan, tasks, trainer
+from siamese_utils.training import machine, pair_training, study_plan, tasks
+from siamese_utils.training.encoders import EMBEDDING_SIZE
 
 EPOCH = 66_684  # pairs, of the study, which holds out no images; ours are scaled to it
 ROUNDS, STEPS = 5, 60
@@ -103,26 +104,22 @@ def measure_sizes() -> pd.DataFrame:
 def _train_epoch(images_per_class: int | None, classes: int) -> dict[str, object]:
     """Train two epochs and time the second one: steps and validation."""
     seen = datasets.load("fashion-mnist").seen[:classes]
-    experiment = study_plan.make_plan("full", "fashion-mnist").experiment(
+    config = study_plan.make_plan("full", "fashion-mnist").config(
         epochs=2, images_per_class=images_per_class, seen=seen
     )
-    experiment = experiment.resolve()
-    dataset = experiment.load_data()
+    config = config.resolve()
+    dataset = config.load_data()
     split = dataset.split(0)
-    encoder = trainer._build_seeded_encoder(experiment, dataset)
-    prepared = trainer.prepare(experiment, encoder, dataset, split)
-    drawn = tasks.sample_training_batches(experiment, dataset, split)
-    pairs = len(drawn) * len(drawn.different) // experiment.epochs
+    batches = tasks.sample_training_batches(config, dataset, split)
+    pairs = len(batches) * len(batches.different) // config.epochs
     ends: list[float] = []
-    trainer.fit(prepared, experiment.epochs, lambda _: ends.append(time.perf_counter()))
+    pair_training.fit(config, dataset, split, lambda *_: ends.append(time.perf_counter()))
     row = {"what": "an epoch", "images": len(split.train), "classes": classes, "pairs": pairs}
     return row | {"seconds": ends[1] - ends[0], "memory": _memory()}
 
 
 def _count_all(share: float, classes: int) -> dict[str, object]:
     """Count all pairs of test images: a share of them, or those of fewer classes."""
-    from siamese_utils.training.models import EMBEDDING_SIZE  # TensorFlow, and not beside PyTorch
-
     dataset = datasets.load("fashion-mnist")
     chosen = dataset.split(0).all
     rng = np.random.default_rng(0)

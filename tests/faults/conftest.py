@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import run_all
-run_all.terminal.open_streams()
-run_all.terminal.heed_signals()
+run_all.cli_utils.open_streams()
+run_all.cli_utils.handle_signals()
 run_all.settings.NOTEBOOKS = Path(sys.argv[2])
 sys.exit(run_all.main(sys.argv[3:]))
 """

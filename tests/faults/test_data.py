@@ -31,7 +31,7 @@ def test_the_data_variable_names_no_folder(
     monkeypatch.setattr(build, "build", lambda *_: pytest.fail("work was begun"))
     assert run_all.main(["--dataset", dataset, "--output", str(tmp_path / "report")]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert f"{settings.DATA_VARIABLE} is {place}, which is no folder" in line
+    assert f"{settings.DATA_VARIABLE} is {place}, which is not a folder" in line
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")

@@ -8,8 +8,11 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HOLDS_THE_LOCK = """
 import os, re
+
 open("pid", "w").write(str(os.getpid()))
 re.match("(a+)+$", "a" * 60 + "b")  # takes for ever, in C, and lets no other thread run
 """

@@ -11,19 +11,19 @@ from siamese_utils.data import dataset as data
 from siamese_utils.data import datasets
 from siamese_utils.evaluation import ensemble, pair_distances, unseen_classes
 from siamese_utils.reporting import show
-from siamese_utils.training import small_encoder, trainer
+from siamese_utils.training import cache, small_encoder, trainer
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 SHORT = TrainingConfig(dataset="digits", images_per_class=60, epochs=1)
-STEP = SmallEncoderConfig(dataset="digits", images_per_class=60, steps=10)
+SMALL = SmallEncoderConfig(dataset="digits", images_per_class=60, steps=10)
 
 
 @pytest.fixture
-def spoil(monkeypatch):
+def replace_test_images(monkeypatch):
     """A function that puts noise in the place of all test images, seen and unseen."""
 
-    def spoil_it():
+    def replace_them():
         whole = datasets.load("digits", SHORT.images_per_class)
         split = whole.split(0)
         images = whole.images.copy()
@@ -32,54 +32,59 @@ def spoil(monkeypatch):
         monkeypatch.setattr(datasets, "load", lambda *_: replace(whole, images=images))
         monkeypatch.setattr(data, "_split", lambda *_: split)  # or copies would be dealt otherwise
 
-    return spoil_it
+    return replace_them
 
 
 @pytest.mark.fault(
     "noise in the place of every test image",
     "the same weights to the bit, the same threshold; only the test's figures differ",
 )
-def test_a_training_and_its_threshold_know_no_test_image(store, spoil):
-    def learn():
-        run = trainer.train(SHORT)
-        [found] = pair_distances.of_trained([run])
-        return run, found
+def test_training_and_the_tuned_threshold_use_no_test_image(store, replace_test_images):
+    def train():
+        result = trainer.train(SHORT)
+        [measured] = pair_distances.of_trained([result])
+        return result, measured
 
-    run, found = learn()
-    spoil()
-    other, spoiled = learn()
-    assert other.record["key"] != run.record["key"]  # it was trained anew
-    assert all(np.array_equal(*both) for both in zip(run.weights, other.weights, strict=True))
+    result, measured = train()
+    replace_test_images()
+    other_result, other = train()
+    assert other_result.record["key"] != result.record["key"]  # it was trained anew
+    weights = zip(result.weights, other_result.weights, strict=True)
+    assert all(np.array_equal(*both) for both in weights)
     # The bins' width follows the largest distance, which noise may change: so may the threshold, by
     # the width of the wider bins, where its accuracy on validation images is the same.
-    assert np.array_equal(spoiled.sampled["validation"], found.sampled["validation"])
-    curve = found.sampled_curve("validation")
-    pairs = len(found.sampled["validation"])
-    assert curve.accuracy(spoiled.validation_threshold) == pytest.approx(
-        curve.accuracy(found.validation_threshold), abs=2.5 / pairs
+    assert np.array_equal(other.sampled["validation"], measured.sampled["validation"])
+    curve = measured.sampled_curve("validation")
+    pairs = len(measured.sampled["validation"])
+    assert curve.accuracy(other.validation_threshold) == pytest.approx(
+        curve.accuracy(measured.validation_threshold), abs=2.5 / pairs
     )
-    assert spoiled.sampled_curve("unseen").auc != found.sampled_curve("unseen").auc
-    assert np.array_equal(spoiled.sampled["train"], found.sampled["train"])
+    assert other.sampled_curve("unseen").auc != measured.sampled_curve("unseen").auc
+    assert np.array_equal(other.sampled["train"], measured.sampled["train"])
 
 
 @pytest.mark.fault(
     "noise in the place of every image of an unseen class",
-    "the recipe is the same to the bit, networks and whitening",
+    "the ensemble is the same to the bit, networks and whitening",
 )
-def test_the_recipe_knows_no_unseen_image(store, spoil):
-    def learn():
-        images, labels = small_encoder.training_data(STEP)
-        networks = [unseen_classes._network(STEP, unseen_classes.LAYERS[0])]
-        return trainer.train(STEP).weights, ensemble.fit(images, labels, networks)
+def test_the_ensemble_uses_no_unseen_image(store, replace_test_images):
+    def fit():
+        small_encoder._digest.cache_clear()
+        unseen_classes._embed_cached.cache_clear()
+        images, labels = small_encoder.training_data(SMALL)
+        result = trainer.train(SMALL)
+        return result, ensemble.fit(images, labels, [unseen_classes._network(SMALL)])
 
-    weights, fitted = learn()
-    spoil()
-    unseen_classes._by_network.cache_clear()
-    others, again = learn()
-    assert all(np.array_equal(*both) for both in zip(weights, others, strict=True))
-    for one, other in zip(fitted, again, strict=True):
-        assert np.array_equal(one.middle, other.middle)
-        assert np.array_equal(one.transform, other.transform)
+    result, whitenings = fit()
+    replace_test_images()
+    cache.path_of(result.key).unlink()  # so that it is trained anew
+    other_result, other_whitenings = fit()
+    assert other_result.key == result.key
+    weights = zip(result.weights, other_result.weights, strict=True)
+    assert all(np.array_equal(*both) for both in weights)
+    for whitening, other in zip(whitenings, other_whitenings, strict=True):
+        assert np.array_equal(whitening.middle, other.middle)
+        assert np.array_equal(whitening.transform, other.transform)
 
 
 def run_cells(name):
@@ -96,7 +101,9 @@ def run_cells(name):
     "test images are planted among those that are trained on", "a page's own check ends it"
 )
 @pytest.mark.parametrize("planted", ["seen", "unseen"])
-def test_planted_images_end_the_page_on_splits(store, results, monkeypatch, planted):
+def test_test_images_among_training_images_fail_a_check_of_the_page(
+    store, results, monkeypatch, planted
+):
     whole = datasets.load("digits")
     split = whole.split(0)
     train = np.append(split.train, getattr(split, planted)[:50])

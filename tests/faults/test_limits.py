@@ -7,10 +7,13 @@ from functools import partial
 import pytest
 from test_signals import old_report_stands
 
+pytestmark = pytest.mark.slow
+
 WRITES = """
 import numpy as np, pandas as pd
 from siamese_utils.training import cache
 from siamese_utils.reporting import results
+
 results.save(pd.DataFrame({"x": np.arange(20_000)}), "table")  # 110 kB
 cache.cached({"test": 1}, [], lambda: {"x": np.random.default_rng(0).random(40_000)})  # 320 kB
 print("word " * 70_000)  # 350 kB, and its page a third more

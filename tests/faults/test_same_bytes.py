@@ -5,10 +5,13 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SHOWS = """
 import pandas as pd
 from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.reporting import plot_data, plots, show
+
 found = {"a": measurement([0.1, 0.3]), "b": measurement([0.5, 0.6])}
 found = pd.DataFrame({"AUC": found}).rename_axis("way")
 show.figure(plots.dots, plot_data.tidy(found, series="way"), "Two ways.", x="AUC")

@@ -9,6 +9,9 @@ from test_kernels import is_running, wait_for
 
 from siamese_utils.cli_utils import known_signals
 
+pytestmark = pytest.mark.slow
+
+
 CELL = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep({seconds})"
 SIGNALS = [one.name for one in known_signals("SIGINT", "SIGTERM", "SIGHUP")]
 

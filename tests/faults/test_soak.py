@@ -14,6 +14,9 @@ from siamese_utils import settings
 from siamese_utils.publishing import publish
 from siamese_utils.training import cache
 
+pytestmark = pytest.mark.slow
+
+
 KILLS = int(os.environ.get("SIAMESE_KILLS", "10"))  # more of them for a longer soak
 OPTIONS = ["--profile", "quick", "--dataset", "digits", "--seeds", "1", "--no-pdf"]
 OPTIONS += ["--only", "06", "--workers", "1"]

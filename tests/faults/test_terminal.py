@@ -9,6 +9,8 @@ import pytest
 
 from siamese_utils import settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.fault("stdout is a pipe that nobody reads any more", "the report is made, exit 0")
 def test_a_run_goes_on_when_nobody_listens(start_series, tmp_path):
