@@ -55,6 +55,9 @@ def heed_signals() -> None:
             signal.signal(one, lambda *_: os._exit(130))  # whoever asks twice will not wait
         raise KeyboardInterrupt
 
+    # Python's tracker of shared resources, a process of its own, would warn of what the second
+    # Ctrl-C leaves to it. It reads this when the first process is started.
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
     # what the caller has us ignore stays ignored, as SIGHUP under nohup
     known = known_signals("SIGINT", "SIGTERM", "SIGHUP")
     heeded = [one for one in known if signal.getsignal(one) != signal.SIG_IGN]

@@ -28,8 +28,6 @@ from siamese_utils.telling import results
 SAME_FOR_ALL = {
     # sums in another order are others in their last digits, whichever process does them
     "OPENBLAS_NUM_THREADS": "1",
-    # who presses Ctrl-C twice need not be told that semaphores are left
-    "PYTHONWARNINGS": "ignore:resource_tracker",
 }
 
 
