@@ -61,6 +61,7 @@ def load_cached(config):
     return cache.load(config.resolve().key())
 
 
+@pytest.mark.slow
 def test_workers_train_what_notebooks_then_find(progress_file):
     configs = [*LONGEST, TransferConfig(10, seed=0)]
     job = RecordedJob([*configs, PretrainingConfig(0)])
@@ -77,6 +78,7 @@ def test_workers_train_what_notebooks_then_find(progress_file):
     assert len(list(settings.cache_dir().glob("*.npz"))) == 2 * 3 + 2
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "kill -9 of a worker in mid-training", "its training is begun again, the others stay"
 )
@@ -88,6 +90,23 @@ def test_a_lost_worker_costs_its_training_and_nothing_else(progress_file):
     assert sorted(job.finished, key=LONGEST.index) == LONGEST
     [message] = job.messages
     assert "a worker was lost" in message
+
+
+def test_the_task_of_a_lost_worker_is_started_again(progress_file, monkeypatch):
+    monkeypatch.setattr(parallel_training, "_train_and_measure_memory", die_once)
+    job = RecordedJob(LONGEST)
+    parallel_training.train_locally(job, workers=2)
+    assert sorted(job.finished, key=LONGEST.index) == LONGEST
+    [line] = job.messages
+    assert "a worker was lost" in line
+
+
+def die_once(_):
+    try:
+        with open(os.environ[settings.PROGRESS_VARIABLE], "x"):
+            die()
+    except FileExistsError:
+        return 0
 
 
 @pytest.mark.fault("workers die again and again", "the run ends with one line")
@@ -143,6 +162,7 @@ def cluster(tmp_path):
         yield address, lambda: start("dask_worker", *options)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("kill -9 of a cluster's worker in mid-training", "another one trains it")
 def test_a_cluster_trains_and_shares_no_disk(progress_file, cluster):
     address, start_worker = cluster

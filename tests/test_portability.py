@@ -1,7 +1,7 @@
 """The report runs on any processor: older instruction sets, other precisions, threads and seeds.
 
 Each run is a process of its own, as a reader starts it on such a machine. The default is the whole
-report that ```test_run_all.py` looks at. What depends on the processor most is run whole in the other
+report that `test_run_all.py` looks at. What depends on the processor most is run whole in the other
 precision; the rest is run on the page that compares most numbers with each other.
 """
 

@@ -109,7 +109,8 @@ REGISTRIES = {
 def test_the_key_changes_with_the_entry_that_a_name_stands_for(monkeypatch, changed):
     key = SHORT.resolve().key()
     registry, entry = REGISTRIES[changed]
-    monkeypatch.setattr(pair_training, registry, getattr(pair_training, registry) | entry)
+    for name, value in entry.items():
+        monkeypatch.setitem(getattr(pair_training, registry), name, value)
     assert SHORT.resolve().key() != key
 
 
@@ -285,6 +286,7 @@ print(json.dumps([siamese_utils.__file__, keys, loaded.key, new.key, new.history
 """
 
 
+@pytest.mark.slow
 def test_a_new_loss_is_added_in_three_places_and_retrains_nothing_else(store, tmp_path):
     base = trainer.train(SHORT)
     path = cache.path_of(base.key)

@@ -12,7 +12,7 @@ TESTS = Path(__file__).resolve().parents[1]
 README = Path(__file__).with_name("README.md")
 HEAD = """# What was tried to break it
 
-Each row is a test. Most use real processes, signals and files; where a failure cannot be had at will, such as a broken PDF engine, it is raised in its place. ```table.py` makes this table from the tests.
+Each row is a test. Most use real processes, signals and files; where a failure cannot be had at will, such as a broken PDF engine, it is raised in its place. `table.py` makes this table from the tests.
 
 | injected | seen | test |
 |---|---|---|
