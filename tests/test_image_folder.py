@@ -215,6 +215,7 @@ def test_the_plan_of_a_users_images_trains_what_their_chapter_needs(pets):
     assert [config for config in configs if isinstance(config, TrainingConfig)] == base
 
 
+@pytest.mark.slow
 def test_a_report_on_images_of_the_user(pets, tmp_path, store, start):
     output = tmp_path / "report"
     (pets / "eel").rename(pets / "$e$l")  # no formula

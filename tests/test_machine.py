@@ -164,6 +164,7 @@ except Exception:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ["DEFAULT", "AVX2", "AVX512_CORE"])
 def test_what_can_run_in_bfloat16_is_what_trains(isa):
     done = subprocess.run(

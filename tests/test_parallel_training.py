@@ -181,6 +181,7 @@ def test_a_cluster_trains_and_shares_no_disk(progress_file, cluster):
     assert trainer.train(TransferConfig(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
 
 
+@pytest.mark.slow
 @pytest.mark.fault(
     "no scheduler at the address, or one without workers", "one line, before any work"
 )
