@@ -24,7 +24,9 @@ def test_metrics_of_counted_pairs_are_those_of_all_pairs(store, digits):
     distance = np.linalg.norm(embeddings[first] - embeddings[second], axis=1)
     different = digits.labels[rows][first] != digits.labels[rows][second]
     # classes of the digits are of nearly one size, so that weights hardly matter
-    expected = RocCurve.from_pairs(distance, different).figures(measured.validation_threshold, 1.0)
+    expected = RocCurve.from_pairs(distance, different).compute_metrics(
+        measured.validation_threshold, 1.0
+    )
     for figure in ("accuracy, 0.5", "accuracy, tuned", "EER", "ECE"):
         assert computed["unseen", figure].whole[0] == pytest.approx(100 * expected[figure], abs=1.0)
     assert computed["unseen", "AUC"].whole[0] == pytest.approx(expected["AUC"], abs=0.01)

@@ -166,7 +166,7 @@ def explorer_of(page):
 @pytest.mark.parametrize("name", ["index.html", MARGINS])
 def test_the_explorer_says_what_the_results_say(open_page, report, name):
     box = explorer_of(open_page(name))
-    panel = results.read_figures("panel", report / "results")
+    panel = results.read_measurements("panel", report / "results")
     networks = ("complex, m = 1", "complex, m = 5")
     for pair_set in ("seen", "unseen"):
         box.get_by_label("Set of pairs").select_option(pair_set)

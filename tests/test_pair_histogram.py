@@ -23,7 +23,7 @@ def loop(embeddings, labels):
 
 def test_all_pairs_are_counted_once(cloud, monkeypatch):
     monkeypatch.setattr(pair_histogram, "BLOCK_ROWS", 7)  # blocks that do not divide the classes
-    found = pair_histogram.count_pairs(*cloud, step=0.5)
+    found = pair_histogram.count_pairs(*cloud, bin_width=0.5)
     expected = np.zeros_like(found.counts)
     for a, b, distance in loop(*cloud):
         i, j = sorted((found.classes.index(a), found.classes.index(b)))
@@ -35,7 +35,7 @@ def test_all_pairs_are_counted_once(cloud, monkeypatch):
 
 
 def test_the_exact_area_is_that_of_scikit_learn_with_equal_classes(cloud):
-    found = pair_histogram.count_pairs(*cloud, step=0.001).curve_of_classes((0, 3, 7))
+    found = pair_histogram.count_pairs(*cloud, bin_width=0.001).curve_of_classes((0, 3, 7))
     rows = list(loop(*cloud))
     cells = [tuple(sorted((a, b))) for a, b, _ in rows]
     weights = [1 / cells.count(cell) for cell in cells]
@@ -47,7 +47,7 @@ def test_the_exact_area_is_that_of_scikit_learn_with_equal_classes(cloud):
 
 def test_close_embeddings_far_from_the_origin_keep_their_distance():
     embeddings = np.float32([[1000, 0], [1000, 0.01], [1000, 0.03]])
-    found = pair_histogram.count_pairs(embeddings, np.zeros(3, dtype=int), step=0.001)
+    found = pair_histogram.count_pairs(embeddings, np.zeros(3, dtype=int), bin_width=0.001)
     places = np.flatnonzero(found.cell(0, 0))
     assert np.abs(places - [10, 20, 30]).max() <= 1  # on an edge: one step either way
 
@@ -56,7 +56,7 @@ def test_images_that_coincide_are_at_distance_0():
     # by rounding the square of such a distance may come out below 0
     once = np.random.default_rng(0).normal(size=(200, 64)).astype(np.float32)
     found = pair_histogram.count_pairs(
-        np.concatenate([once, once]), np.zeros(400, dtype=int), step=0.1
+        np.concatenate([once, once]), np.zeros(400, dtype=int), bin_width=0.1
     )
     assert found.counts.sum() == 400 * 399 // 2
     assert found.cell(0, 0)[0] == 200
@@ -64,7 +64,9 @@ def test_images_that_coincide_are_at_distance_0():
 
 def test_the_largest_distance_has_a_bin_though_rounding_lifts_it_over_an_edge():
     # a distance of 1: in float32, 1 / step is 1000, and 1 divided by step is less
-    found = pair_histogram.count_pairs(np.float32([[0], [1]]), np.zeros(2, dtype=int), step=0.001)
+    found = pair_histogram.count_pairs(
+        np.float32([[0], [1]]), np.zeros(2, dtype=int), bin_width=0.001
+    )
     assert np.flatnonzero(found.cell(0, 0)) == pytest.approx([1000], abs=1)
 
 
@@ -83,7 +85,7 @@ def test_groups_share_no_image_and_hold_all(cloud):
         [4] * 5,
         [6] * 5,
     ]
-    found = pair_histogram.count_pairs_in_groups(embeddings, labels, groups, step=0.5)
+    found = pair_histogram.count_pairs_in_groups(embeddings, labels, groups, bin_width=0.5)
     assert [int(one.counts.sum()) for one in found] == [12 * 11 // 2] * 5
 
 

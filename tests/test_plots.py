@@ -570,7 +570,7 @@ def test_accuracies_are_shown_beside_the_study_and_their_gaps_saved(shown, resul
         ["gentle", rule] for rule in ("0.5", "m/2", "tuned", "none: AUC")
     ]
     assert len(second.tbody("tr")) == 3
-    saved_gaps = result_files.read_figures("gaps")
+    saved_gaps = result_files.read_measurements("gaps")
     assert saved_gaps["base", "unseen", "ours minus 2019"].mean == pytest.approx(80 - 61.43)
 
 

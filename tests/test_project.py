@@ -107,14 +107,14 @@ def readme_table(figures):
 def test_the_readme_table_is_that_of_the_report(tmp_path):
     text = committed("reports/results/panel-of-drawn.csv")
     (tmp_path / "panel-of-drawn.csv").write_text(text, encoding="utf-8")
-    figures = results.read_figures("panel-of-drawn", tmp_path)
+    figures = results.read_measurements("panel-of-drawn", tmp_path)
     assert readme_table(figures) in committed("README.md")
 
 
 def test_the_readme_names_images_as_the_report_does(tmp_path):
     text = committed("reports/results/few-shot.csv")
     (tmp_path / "few-shot.csv").write_text(text, encoding="utf-8")
-    named = results.read_figures("few-shot", tmp_path).xs("1-shot", level=1)
+    named = results.read_measurements("few-shot", tmp_path).xs("1-shot", level=1)
     recipe, pixels, base = (
         f"{named[of].mean:.0f}" for of in ("recipe for unseen classes", "raw pixels", "base model")
     )

@@ -81,7 +81,7 @@ def test_files_of_measured_figures_hold_numbers_and_names_alone(results, shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_figures_are_read_as_they_were_saved(results, shape):
     result_files.save(SHAPES[shape], "sample")
-    figures = result_files.read_figures("sample")
+    figures = result_files.read_measurements("sample")
     saved = [f for f in SHAPES[shape].to_numpy().ravel() if isinstance(f, Measurement | Interval)]
     assert len(figures) == len(saved)
     for figure, original in zip(figures, saved, strict=True):
@@ -98,17 +98,17 @@ def test_figures_are_read_with_their_index(results):
         | {("all", "AUC"): {"a": measurement([0.25]), "b": measurement([1.0])}}
     )
     result_files.save(panel.rename_axis("encoder").rename_axis(["set", "figure"], axis=1), "panel")
-    figures = result_files.read_figures("panel")
+    figures = result_files.read_measurements("panel")
     assert figures.index.names == ["encoder", "set", "figure"]
     assert figures["b", "seen", "AUC"].mean == 0.75
     assert figures.xs("AUC", level="figure").unstack("set").loc["a", "all"].mean == 0.25
-    assert result_files.read_figures("panel", results)["b", "all", "AUC"].mean == 1.0
+    assert result_files.read_measurements("panel", results)["b", "all", "AUC"].mean == 1.0
 
 
 def test_a_figure_of_one_seed_has_no_interval_in_a_file(results):
     result_files.save(pd.Series({"a": measurement([0.5], "%")}).rename_axis("of"), "sample")
     assert (results / "sample.csv").read_text().splitlines()[1] == "a,0.5,,,1,%"
-    assert not result_files.read_figures("sample")["a",].has_ends
+    assert not result_files.read_measurements("sample")["a",].has_ends
 
 
 def test_a_series_of_figures_becomes_rows():
@@ -271,8 +271,10 @@ def test_metrics_of_training_runs_are_saved_by_name(results, digits, monkeypatch
     assert of_sampled.index.tolist() == of_all.index.tolist() == ["base", "complex"]
     assert f"{of_sampled.loc['base', ('seen', 'AUC')]}" == "0.750 ± 0.000"
     assert len(result_files.read("accuracy")) == 4 * 15
-    assert result_files.read_figures("panel-of-drawn")["base, m = 1", "seen", "AUC"].mean == 0.75
-    assert result_files.read_figures("panel")["complex, m = 1", "unseen", "AUC"].mean == 0.5
+    assert (
+        result_files.read_measurements("panel-of-drawn")["base, m = 1", "seen", "AUC"].mean == 0.75
+    )
+    assert result_files.read_measurements("panel")["complex, m = 1", "unseen", "AUC"].mean == 0.5
 
 
 def test_facts_are_read_as_they_were_saved(results):

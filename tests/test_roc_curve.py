@@ -222,7 +222,7 @@ def test_the_precision_of_no_pair_counts_nothing():
 
 def test_perfect_and_blind_distances():
     perfect = RocCurve.from_pairs(np.array([1, 2, 3, 4.0]), np.array([0, 0, 1, 1]))
-    found = perfect.figures(tuned=2.5, margin=5.0)
+    found = perfect.compute_metrics(tuned=2.5, margin=5.0)
     assert found["accuracy, 0.5"] == 0.5
     assert [found[f"accuracy, {at}"] for at in ("m/2", "tuned", "oracle")] == [1, 1, 1]
     assert (found["AUC"], found["EER"], found["true accepts at 0.1 %"]) == (1, 0, 1)
@@ -236,7 +236,7 @@ def test_all_figures_by_hand():
     curve = RocCurve.from_pairs(distance, np.repeat([0, 1], 5))
     # elevenths that the stated probabilities are off, bin by bin: 1, 2, 4, 6, 5, 4, 3 and 9;
     # and beside them 2.5 and 3 in one bin, which state 1/4 for what is so by half
-    assert curve.figures(tuned=6.5, margin=11.0) == pytest.approx(
+    assert curve.compute_metrics(tuned=6.5, margin=11.0) == pytest.approx(
         {
             "accuracy, 0.5": 0.5,  # none accepted
             "accuracy, m/2": 0.7,  # at 5.5: four same, two different
@@ -254,7 +254,7 @@ def test_all_figures_by_hand():
 
 def test_without_a_margin_there_is_no_half_margin_and_no_calibration():
     curve = RocCurve.from_pairs(np.array([1, 2.0]), np.array([0, 1]))
-    found = curve.figures(tuned=1.5)
+    found = curve.compute_metrics(tuned=1.5)
     assert {name for name, value in found.items() if np.isnan(value)} == {
         "accuracy, 0.5",
         "accuracy, m/2",

@@ -234,7 +234,7 @@ def test_the_caption_says_what_the_figures_are(table):
 def test_a_shown_table_can_be_kept_as_numbers(table, results):
     frame = pd.DataFrame({"gain": [CLEAR, UNCLEAR]}, ["a", "b"]).rename_axis("encoder")
     table(frame, save="sample")
-    found = kept.read_figures("sample")
+    found = kept.read_measurements("sample")
     assert found["a", "gain"].mean == CLEAR.interval.mean
     table(frame)
     assert [path.name for path in results.iterdir()] == ["sample.csv"]

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from siamese_utils import settings
 from siamese_utils.publishing import chapters
 from siamese_utils.reporting import published_results
 from siamese_utils.training import (
@@ -56,7 +57,7 @@ def configs_in_notebooks(plan):
         ],
         "06-optimizer-comparison": [
             plan.short_config(optimizer=optimizer, learning_rate=rate)
-            for optimizer, rate in study_plan.OPTIMIZERS.values()
+            for optimizer, rate in study_plan.COMPARED_OPTIMIZERS.values()
         ],
         "07-one-shot-transfer": [
             *(base, complex_, wide, plan.short_config(), plan.short_config(task="triplet"))
@@ -371,3 +372,12 @@ def test_no_split_of_unseen_classes_is_in_two_groups(profile):
     assert len(set().union(*sets.values())) == sum(map(len, sets.values()))
     assert plan.images.seen in sets["looked at"]
     assert plan.class_splits() == splits
+
+
+def test_chapters_on_class_splits_need_ten_classes(monkeypatch, digits):
+    few = replace(digits, seen=(0, 1, 2), unseen=(3, 4))
+    monkeypatch.setattr(study_plan.datasets, "load", lambda *_: few)
+    plan = study_plan.StudyPlan(settings.get_profile("quick"), "digits")
+    plan.check("03-base-model")
+    with pytest.raises(ValueError, match="09-split-lottery needs a data set of 10 classes"):
+        plan.check("09-split-lottery")

@@ -24,7 +24,7 @@ def sample_textures(
         contrast: Opacity of the rectangle, 0..1; the study's is 1.
 
     Returns:
-        (images, 32, 32, 1) float32 of 0..1. Source: Study B, whose fill of 25 is scaled to 0..1.
+        (images, 32, 32, 1) float32 of 0..1. Source: the second study, whose fill of 25 is scaled to 0..1.
     """
     labels = np.asarray(labels)
     colours = rng.random((len(labels), SIDE, SIDE, 3), dtype=np.float32)

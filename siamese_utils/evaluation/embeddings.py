@@ -51,7 +51,7 @@ def of_untrained(model: str, seed: int, dataset: Dataset, rows: np.ndarray) -> n
 
 
 def of_digit_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Compute embeddings by Study B's encoder, pretrained on digits: (rows, 256) float32."""
+    """Compute embeddings by the second study's encoder, pretrained on digits: (rows, 256) float32."""
 
     def compute() -> Arrays:
         encoder = transfer.build_encoder(TransferConfig(seed=seed))
@@ -59,7 +59,11 @@ def of_digit_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarra
 
     weights = trainer.train(TransferConfig(seed=seed).pretraining).digest
     parts = {"pretrained": seed, "weights": weights, "data": dataset.digest, "rows": rows.tolist()}
-    code = ["training.encoders.digit_encoder", "training.transfer.resize", "training.trainer.embed"]
+    code = [
+        "training.transfer.build_fresh_encoder",
+        "training.transfer.resize",
+        "training.trainer.embed",
+    ]
     return cache.cached(parts, code, compute)["embeddings"]
 
 

@@ -172,7 +172,7 @@ def share_correct(
 
 def _scaled_metrics(curve: RocCurve, tuned: float, margin: float | None) -> dict[str, float]:
     """Return the metrics of a curve, in their units."""
-    metrics = curve.figures(tuned, margin)
+    metrics = curve.compute_metrics(tuned, margin)
     return {name: 100 * v if unit_of(name) == "%" else v for name, v in metrics.items()}
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_GROUPS = 20  # of test images; fewer if a class has fewer than ten images for each group
 CACHE_CODE = "evaluation.pair_distances._measure"
+_EMBED_CODE = ["training.trainer.embed", "evaluation.baselines.to_unit_length"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def of_untrained(
             ),
             dataset,
             seed,
-            code=code_of("base"),
+            code=[*code_of("base"), "training.trainer.seed_everything", *_EMBED_CODE],
         )
         for seed in seeds
     ]
@@ -169,7 +170,7 @@ def _of_result(result: TrainingResult, cosine: bool) -> PairDistances:
         dataset,
         config.seed,
         None if cosine else config.threshold_margin,
-        code=["training.trainer.embed"],
+        code=_EMBED_CODE,
     )
 
 

@@ -91,7 +91,7 @@ def choose_bin_width(embeddings: np.ndarray, margin: float | None = None) -> flo
     return width / max(1, int(np.ceil(width / finest))) if finest else width
 
 
-def count_pairs(embeddings: np.ndarray, labels: np.ndarray, step: float) -> PairHistogram:
+def count_pairs(embeddings: np.ndarray, labels: np.ndarray, bin_width: float) -> PairHistogram:
     """Count all pairs of images by distance, each once and none of an image with itself.
 
     Distances are exact to about one bin. Small distances have the largest errors, since they are
@@ -100,12 +100,12 @@ def count_pairs(embeddings: np.ndarray, labels: np.ndarray, step: float) -> Pair
     Args:
         embeddings: (images, dimensions).
         labels: (images,).
-        step: Width of a bin.
+        bin_width: Width of a bin.
     """
     # Centred values are smaller, so the expanded square in `_count_block` loses fewer digits.
     centred = np.float32(embeddings - embeddings.mean(axis=0, dtype=np.float64))
     # Two embeddings are at most twice as far apart as the farthest one is from the mean.
-    bins = int(2 * np.sqrt(np.square(centred).sum(axis=1).max()) / step) + 2
+    bins = int(2 * np.sqrt(np.square(centred).sum(axis=1).max()) / bin_width) + 2
     classes = tuple(int(c) for c in np.unique(labels))
     by_class = [np.ascontiguousarray(centred[labels == c]) for c in classes]
     blocks = [
@@ -116,14 +116,14 @@ def count_pairs(embeddings: np.ndarray, labels: np.ndarray, step: float) -> Pair
     ]
     counts = np.zeros((len(classes), len(classes), bins), dtype=np.int64)
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        block_counts = pool.map(partial(_count_block, by_class, step, bins), blocks)
+        block_counts = pool.map(partial(_count_block, by_class, bin_width, bins), blocks)
         for (a, b, _), block_count in zip(blocks, block_counts, strict=True):
             counts[a, b] += block_count
-    return PairHistogram(counts, step, classes)
+    return PairHistogram(counts, bin_width, classes)
 
 
 def count_pairs_in_groups(
-    embeddings: np.ndarray, labels: np.ndarray, groups: np.ndarray, step: float
+    embeddings: np.ndarray, labels: np.ndarray, groups: np.ndarray, bin_width: float
 ) -> list[PairHistogram]:
     """Count the pairs inside each group of images.
 
@@ -134,10 +134,10 @@ def count_pairs_in_groups(
         embeddings: (images, dimensions).
         labels: (images,).
         groups: (images,), the group of each image: 0, 1, ...
-        step: Width of a bin.
+        bin_width: Width of a bin.
     """
     return [
-        count_pairs(embeddings[groups == group], labels[groups == group], step)
+        count_pairs(embeddings[groups == group], labels[groups == group], bin_width)
         for group in range(groups.max() + 1)
     ]
 

@@ -175,7 +175,7 @@ class RocCurve:
         gap = np.abs(reliability.stated - reliability.observed)
         return float(np.nansum(reliability.share * gap))
 
-    def figures(self, tuned: float, margin: float | None = None) -> dict[str, float]:
+    def compute_metrics(self, tuned: float, margin: float | None = None) -> dict[str, float]:
         """Compute all metrics.
 
         Args:

@@ -1,4 +1,4 @@
-"""Results of Study B: metrics of its encoders, and of untrained methods, on pairs of textures."""
+"""Results of the second study: metrics of its encoders, and of untrained methods, on pairs of textures."""
 
 from collections.abc import Sequence
 
@@ -158,7 +158,7 @@ def _before_training(config: TransferConfig) -> Arrays:
     weights = trainer.train(config.pretraining).digest if pretrained else None
     return cache.cached(
         {"before training": config.start, "seed": config.seed, "weights": weights},
-        ["training.encoders.digit_encoder", "training.transfer.measure_distances"],
+        ["training.transfer.build_fresh_encoder", "training.transfer.measure_distances"],
         lambda: transfer.measure_distances(transfer.build_encoder(config), config),
     )
 

@@ -48,6 +48,7 @@ def check(options: RunOptions) -> None:
     datasets.load(options.plan.dataset)
     for chapter in options.chapters:
         execute.check(chapter, options.parameters)
+        options.plan.check(chapter.name)
     settings.cache_dir().mkdir(parents=True, exist_ok=True)
     # The lock has shown already that the output can be written.
     probe = settings.cache_dir() / ".probe"
@@ -154,7 +155,7 @@ def _print_summary(options: RunOptions, seconds: float, console: Console) -> Non
     lines = [f"Done in {format_seconds(seconds)}: {made}, in {options.output}."]
     folder = options.output / "results"
     if (folder / "headlines.csv").exists():
-        headlines = results.read_figures("headlines", folder)
+        headlines = results.read_measurements("headlines", folder)
         lines += [f"  {name}: {value:±}" for (name,), value in headlines.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

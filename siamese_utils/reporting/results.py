@@ -5,7 +5,7 @@ every number can be read back as a number.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def read(name: str) -> pd.DataFrame:
     return _read_csv(settings.published_results_dir() / f"{name}.csv")
 
 
-def read_figures(name: str, folder: Path | None = None) -> pd.Series:
+def read_measurements(name: str, folder: Path | None = None) -> pd.Series:
     """Return the measured values of a table of the report.
 
     Args:
@@ -105,10 +105,8 @@ def add_trainings(results: Sequence[TrainingResult], distances: Sequence[PairDis
         results: The training runs.
         distances: The pair distances of each training run.
     """
-    accuracies = [
-        row for pair in zip(results, distances, strict=True) for row in _accuracy_rows(*pair)
-    ]
-    _add_rows(pd.DataFrame(accuracies), "accuracy", [*CONFIG_COLUMNS, "set", "rule"])
+    accuracies = pd.DataFrame(_accuracy_rows(results, distances))
+    _add_rows(accuracies, "accuracy", [*CONFIG_COLUMNS, "set", "rule"])
     histories = []
     for result in results:
         history = pd.DataFrame(result.history).rename_axis("epoch").reset_index()
@@ -211,16 +209,22 @@ def read_trainings() -> pd.DataFrame:
     return table.drop(columns="same").sort_values(order, kind="stable", ignore_index=True)
 
 
-def _accuracy_rows(result: TrainingResult, distances: PairDistances) -> Iterable[dict[str, Any]]:
-    config = result.record["config"]
-    curves = {pair_set: distances.sampled_curve(pair_set) for pair_set in SETS}
-    tuned = curves["validation"].best_threshold
-    thresholds = dict(zip(THRESHOLD_RULES, (0.5, config["margin"] / 2, tuned), strict=True))
-    for pair_set, curve in curves.items():
-        for rule, threshold in thresholds.items():
-            row = {"set": pair_set, "rule": rule, "threshold": threshold}
-            row |= {"accuracy": 100 * curve.accuracy(threshold), "AUC": curve.auc}
-            yield _config_cells(config) | row
+def _accuracy_rows(
+    results: Sequence[TrainingResult], distances: Sequence[PairDistances]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of accuracy.csv; rules that a task gives no meaning to are left out."""
+    sampled = metrics.sampled_metrics(distances)
+    for seed, (result, of_seed) in enumerate(zip(results, distances, strict=True)):
+        config = result.record["config"]
+        tuned = of_seed.sampled_curve("validation").best_threshold
+        thresholds = {"0.5": 0.5, "m/2": config["margin"] / 2, "tuned": tuned}
+        for pair_set in SETS:
+            for rule, metric in THRESHOLD_RULES.items():
+                accuracy = sampled[pair_set, metric].whole[seed]
+                if np.isfinite(accuracy):
+                    row = {"set": pair_set, "rule": rule, "threshold": thresholds[rule]}
+                    row |= {"accuracy": accuracy, "AUC": sampled[pair_set, "AUC"].whole[seed]}
+                    yield _config_cells(config) | row
 
 
 def _config_cells(config: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
     lottery, ensemble = results.read_facts("lottery"), results.read_facts("unseen")
     differences = pd.Series(dtype=object)
     if dataset.has_study_figures:
-        differences = results.read_figures("gaps").droplevel("figure")
+        differences = results.read_measurements("gaps").droplevel("figure")
     sentences = [
         describe_reproduction(differences),
         f"Of 100 pairs the base model judges {base['seen']:.0f} rightly on classes it was trained on,"

@@ -30,7 +30,7 @@ EXERCISE_MARGIN = 3.0  # margin of the exercise in the chapter base-model
 # Unseen classes of the development splits, on which methods for unseen classes were selected.
 DEVELOPMENT_SPLITS = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # The optimizers of the chapter optimizer-comparison: name -> optimizer, learning rate.
-OPTIMIZERS = {
+COMPARED_OPTIMIZERS = {
     "RMSprop 0.001": ("rmsprop", 0.001),
     "Adadelta 1.0": ("adadelta", 1.0),
     "Adadelta 0.001": ("adadelta", 0.001),
@@ -207,13 +207,26 @@ class StudyPlan:
         for config in sorted(dict.fromkeys(configs), key=lambda config: -config.epochs):
             yield from (replace(config, seed=seed) for seed in range(self.seeds))
 
+    def check(self, chapter: str) -> None:
+        """Raise ValueError if a chapter cannot be made with this data set.
+
+        Args:
+            chapter: Its name, such as 03-base-model.
+        """
+        num_classes = len(self.images.classes)
+        if _without_number(chapter) in OTHER_SPLITS and num_classes < MIN_CLASSES:
+            raise ValueError(
+                f"{chapter} needs a data set of {MIN_CLASSES} classes, and {self.dataset} has "
+                f"{num_classes}; choose other chapters with --only"
+            )
+
     def configs(self, chapter: str) -> list[Config]:
         """Return the configs that a chapter trains, without duplicates.
 
         Args:
             chapter: Name of the chapter, such as 03-base-model.
         """
-        name = chapter.lstrip("0123456789").lstrip("-")
+        name = _without_number(chapter)
         return list(dict.fromkeys(CHAPTERS[name](self))) if name in CHAPTERS else []
 
     def milestones(self, config: Config) -> list[int]:
@@ -270,8 +283,13 @@ def pending(plan: StudyPlan, chapters: list[str]) -> dict[str, list[Config]]:
     return missing
 
 
+def _without_number(chapter: str) -> str:
+    return chapter.lstrip("0123456789").lstrip("-")
+
+
 # Chapters that train on other class splits, whose runs have no milestones
 OTHER_SPLITS = ("split-lottery", "unseen-classes")
+MIN_CLASSES = 10  # of a data set in these chapters
 
 
 @cache
@@ -307,7 +325,10 @@ def _margin_study(plan: StudyPlan) -> Iterator[Config]:
 
 def _optimizer_comparison(plan: StudyPlan) -> Iterator[Config]:
     return plan.seeded(
-        *(plan.short_config(optimizer=o, learning_rate=rate) for o, rate in OPTIMIZERS.values())
+        *(
+            plan.short_config(optimizer=o, learning_rate=rate)
+            for o, rate in COMPARED_OPTIMIZERS.values()
+        )
     )
 
 

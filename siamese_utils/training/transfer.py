@@ -151,7 +151,7 @@ class TransferConfig(Config):
     def key(self) -> str:
         """Return the name of the result in the cache."""
         parts = {"step": "transfer"} | asdict(self) | {"pretraining": asdict(self.pretraining)}
-        functions = ("pretrain", "fine_tune")
+        functions = ("pretrain", "fine_tune", "build_fresh_encoder")
         code = [f"training.transfer.{name}" for name in functions]
         return cache.make_key(parts | _source_digest(self.source), code)
 
@@ -216,10 +216,15 @@ def resize(images: np.ndarray) -> np.ndarray:
     return np.clip(resized, 0, 1)
 
 
+def build_fresh_encoder(seed: int) -> keras.Model:
+    """Build the encoder of a transfer with the random initial weights of a seed."""
+    trainer.seed_everything(seed)
+    return encoders.digit_encoder()
+
+
 def build_encoder(config: TransferConfig) -> keras.Model:
     """Build the initial encoder of a transfer, and train its pretraining run if it is not cached."""
-    trainer.seed_everything(config.seed)
-    encoder = encoders.digit_encoder()
+    encoder = build_fresh_encoder(config.seed)
     if config.start == "pretrained":
         encoder.set_weights(trainer.train(config.pretraining).weights)
     return encoder
