@@ -157,17 +157,21 @@ def whole_run(tmp_path_factory, start, worker_id):
     folder = folder / "whole run"  # with a space in its name
     arguments = [*QUICK, "--output", str(folder / "report")]
     store, said = folder / "store", folder / "said"
+    # as a reader starts it, who has not chosen a precision
+    variables = {settings.CACHE_VARIABLE: str(store), settings.PRECISION_VARIABLE: ""}
     with filelock.FileLock(f"{folder}.lock"):
         if not said.exists():
-            # as a reader starts it, who has not chosen a precision
-            variables = {settings.CACHE_VARIABLE: str(store), settings.PRECISION_VARIABLE: ""}
             process = start(*arguments, **variables)
             out, err = process.communicate()
             assert process.returncode == 0, err
             assert not err
             said.write_text(out)
     return SimpleNamespace(
-        arguments=arguments, report=folder / "report", store=store, said=said.read_text()
+        arguments=arguments,
+        variables=variables,
+        report=folder / "report",
+        store=store,
+        said=said.read_text(),
     )
 
 

@@ -25,23 +25,23 @@ from siamese_utils.training import cache, machine, study_plan, trainer
 from siamese_utils.training.pair_training import TrainingConfig
 
 SEEDS = 2  # as in conftest.QUICK
-CHAPTERS = [chapter.number for chapter in chapters.list_chapters()]
+CHAPTERS = [chapter.name for chapter in chapters.list_chapters()]
 
 
 def planned():
-    """All that a quick run on digits trains, and what of it longer trainings pass through."""
+    """The configs of a quick run on digits, and those that are milestones of longer runs."""
     plan = study_plan.make_plan("quick", "digits", SEEDS)
-    steps = {step for chapter in CHAPTERS for step in plan.steps(chapter)}
-    studied = {s for s in steps if isinstance(s, TrainingConfig)}
-    on_the_way = {replace(e, epochs=n) for e in studied for n in plan.milestones(e) if n < e.epochs}
-    return steps, on_the_way
+    configs = {config for chapter in CHAPTERS for config in plan.configs(chapter)}
+    studied = {config for config in configs if isinstance(config, TrainingConfig)}
+    milestones = {replace(c, epochs=n) for c in studied for n in plan.milestones(c) if n < c.epochs}
+    return configs, milestones
 
 
 def test_a_run_says_what_it_does_and_what_it_found(whole_run):
     assert "10-embeddings" in whole_run.said
-    steps, on_the_way = planned()
-    assert len(re.findall("trained: ", whole_run.said)) == len(steps - on_the_way)
-    assert f"{len(steps - on_the_way)} trainings to do" in whole_run.said
+    configs, milestones = planned()
+    assert len(re.findall("trained: ", whole_run.said)) == len(configs - milestones)
+    assert f"{len(configs - milestones)} trainings to do" in whole_run.said
     end = whole_run.said[whole_run.said.index("Done in") :]
     assert re.search(r"\d+ pages, \d+ figures, report.pdf, in ", end)
     assert re.search(r"base model, AUC on unseen classes: 0\.\d+ ±", end)
@@ -101,10 +101,11 @@ def test_accuracy_csv_holds_what_the_store_holds(report, whole_run, monkeypatch)
     assert not table.duplicated([*results.CONFIG_COLUMNS, "set", "rule"]).any()
     assert table["accuracy"].between(0, 100).all()
     assert table["seed"].nunique() == SEEDS
-    monkeypatch.setenv(settings.CACHE_VARIABLE, str(whole_run.store))
-    steps, _ = planned()
-    assert all(cache.load(step.resolve().key()) for step in steps)
-    run = trainer.train(replace(study_plan.make_plan("quick", "digits").experiment(), seed=1))
+    for name, value in whole_run.variables.items():
+        monkeypatch.setenv(name, value)
+    configs, _ = planned()
+    assert all(cache.load(config.resolve().key()) for config in configs)
+    run = trainer.train(replace(study_plan.make_plan("quick", "digits").config(), seed=1))
     rows = table[(table["model"] == "base") & (table["epochs"] == 3) & (table["seed"] == 1)]
     rows = rows[(rows["margin"] == 1) & (rows["rule"] == "0.5")].set_index("set")
     [found] = pair_distances.of_trained([run])
@@ -125,7 +126,7 @@ def test_the_lines_for_those_who_check_arrive_at_a_number_of_the_report(report):
     base = (
         "model == 'base' and margin == 1 and optimizer == 'rmsprop' and epochs == 3 and seed == 0"
     )
-    base += " and objective == 'contrastive' and set == 'unseen' and rule == '0.5' and seen.isna()"
+    base += " and task == 'contrastive' and set == 'unseen' and rule == '0.5' and seen.isna()"
     [accuracy] = rows.query(base)["accuracy"]
     assert float(done.stdout) == pytest.approx(accuracy, abs=1e-4)  # it prints four decimals
     files = list((report / "results").glob("*.npz"))
@@ -157,13 +158,11 @@ def test_results_hold_numbers_and_names_and_no_text(report):
 
 
 def test_a_list_names_what_there_is_to_do(whole_run, start):
-    process = start(
-        *whole_run.arguments, "--list", **{settings.CACHE_VARIABLE: str(whole_run.store)}
-    )
+    process = start(*whole_run.arguments, "--list", **whole_run.variables)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "03-base-model: 4 trainings, 0 to do" in out
-    assert "there  base, m = 1, rmsprop, seed 1, 3 epochs" in out
+    assert "cached base, m = 1, rmsprop, seed 1, 3 epochs" in out
     assert out.strip().endswith("0 to do, about 0:00 here")
 
 
@@ -198,7 +197,10 @@ for notebook in map(Path, sys.argv[2:]):
 def test_with_all_in_the_store_tensorflow_is_loaded_by_pages_that_show_a_network_alone(
     whole_run, tmp_path
 ):
-    folders = {settings.CACHE_VARIABLE: str(whole_run.store)}
+    # the precision is known, so that TensorFlow need not be loaded to try it
+    facts = json.loads((whole_run.report / "results" / publish.MANIFEST).read_text())
+    folders = {settings.PRECISION_VARIABLE: facts["precision"].removeprefix("mixed_")}
+    folders[settings.CACHE_VARIABLE] = str(whole_run.store)
     folders[settings.REPORT_RESULTS_VARIABLE] = str(whole_run.report / "results")
     paths = [str(c.path) for c in chapters.list_chapters() if c.number not in ("02", "03")]
     done = subprocess.run(
@@ -220,7 +222,7 @@ def test_a_second_run_trains_nothing_and_makes_the_same_pages(whole_run, start):
         return {path.name: path.stat().st_mtime for path in whole_run.store.iterdir()}
 
     before = pages(), stored()
-    process = start(*whole_run.arguments, **{settings.CACHE_VARIABLE: str(whole_run.store)})
+    process = start(*whole_run.arguments, **whole_run.variables)
     out, _ = process.communicate()
     assert process.returncode == 0
     assert "trained: " not in out
