@@ -32,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full: 20 epochs on all images, two to four hours; quick: 3 epochs on a part, about four minutes",
+        help="full: 20 epochs on all images, two to four hours; quick: 3 epochs on a part, three to eight minutes",
     )
     parser.add_argument(
         "--dataset",
