@@ -53,17 +53,20 @@ def test_a_machine_says_what_changes_the_last_digits():
     assert json.loads(json.dumps(found)) == found
 
 
+@pytest.mark.slow
 def test_one_thread_is_another_machine():
     assert plain()["thread variables"] == []
     found = held_back()["thread variables"]
     assert sorted(found) == [f"{name}={value}" for name, value in sorted(ONE_THREAD.items())]
 
 
+@pytest.mark.slow
 def test_a_machine_without_onednn_is_another_one():
     assert plain()["oneDNN"] is True
     assert held_back()["oneDNN"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be held back here")
 def test_cores_that_may_not_be_used_are_not_counted_as_allowed():
     assert plain()["cores allowed"] == len(os.sched_getaffinity(0))
@@ -71,11 +74,13 @@ def test_cores_that_may_not_be_used_are_not_counted_as_allowed():
     assert held_back()["cores"] == plain()["cores"] == os.cpu_count()
 
 
+@pytest.mark.slow
 def test_a_processor_held_back_to_older_instructions_is_another_one():
     assert plain()["oneDNN limit"] == ""
     assert describe(**{machine.ISA_VARIABLE: "AVX2"})["oneDNN limit"] == "AVX2"
 
 
+@pytest.mark.slow
 def test_nothing_else_tells_the_same_machine_from_itself():
     told = {name for name in plain() if plain()[name] != held_back()[name]}
     assert told <= {"thread variables", "oneDNN", "cores allowed"}
