@@ -70,7 +70,7 @@ def test_auc_differences_by_hand():
     aucs = {class_splits.TRAINED: [0.7, 0.8, 0.9], "raw pixels": [0.6, 0.85, 0.8]}
     table = metrics.auc_differences(pd.DataFrame(aucs), class_splits.TRAINED, "trained", "choices")
     difference = table.loc["raw pixels", "trained minus it"]
-    assert difference.whole == pytest.approx([0.1, -0.05, 0.1])
+    assert difference.values == pytest.approx([0.1, -0.05, 0.1])
     assert table.loc["raw pixels", "choices ahead"] == 2
     assert table.index.tolist() == ["raw pixels"]
 
@@ -78,8 +78,8 @@ def test_auc_differences_by_hand():
 def test_the_summary_of_class_splits_by_hand():
     table = class_splits.summarise(make_outcomes(own=[60, 62], others=[50, 61, 61.5, 70]))
     row = table.loc["accuracy, unseen"]
-    assert row["study's choice"].whole.tolist() == [60, 62]
-    assert row["other choices"].whole.tolist() == [50, 61, 61.5, 70]
+    assert row["study's choice"].values.tolist() == [60, 62]
+    assert row["other choices"].values.tolist() == [50, 61, 61.5, 70]
     assert (row["lowest of them"].mean, row["highest"].mean) == (50, 70)
     assert row["below the study's"] == 1  # below the mean of 61
     assert table.index.tolist() == list(class_splits.METRICS)
@@ -129,5 +129,5 @@ def test_pixels_are_compared_with_the_network_split_by_split():
     low, high = stats.beta.ppf([0.025, 0.975], [2, 3], [3, 2])
     assert (share.mean, share.seeds, share.unit) == (50, 4, "%")
     assert (share.low, share.high) == pytest.approx((100 * low, 100 * high))
-    assert difference.whole.tolist() == pytest.approx([0.05, -0.05, 0.25, -0.25])
+    assert difference.values.tolist() == pytest.approx([0.05, -0.05, 0.25, -0.25])
     assert difference.signed

@@ -62,8 +62,8 @@ def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
         few_shot.unseen_classes, "embeddings", lambda of_seed, _, rows: by_label[of_seed][rows]
     )
     found = few_shot.accuracies({"knows": [0, 1]}, [0, 1], digits)
-    assert found.loc["recipe for unseen classes", "1-shot"].whole.tolist() == [100, 100]
-    assert found.loc["knows", "1-shot"].whole.tolist() == [100, 100]
+    assert found.loc["recipe for unseen classes", "1-shot"].values.tolist() == [100, 100]
+    assert found.loc["knows", "1-shot"].values.tolist() == [100, 100]
     assert found.loc["untrained base model", "1-shot"].interval.mean == pytest.approx(25, abs=4)
     # digits may not be named by what was pretrained on them
     assert list(found.index) == [
@@ -77,5 +77,5 @@ def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
     assert 25 < pixels["1-shot"].interval.mean < pixels["5-shot"].interval.mean < 100
     # 174 images of the smallest class make eight groups with enough for an episode
     assert pixels["5-shot"].groups.shape == (2, 8)
-    assert pixels["5-shot"].whole == pytest.approx(pixels["5-shot"].groups.mean(axis=1))
+    assert pixels["5-shot"].values == pytest.approx(pixels["5-shot"].groups.mean(axis=1))
     assert (pixels["5-shot"].unit, found.columns.tolist()) == ("%", ["1-shot", "5-shot"])

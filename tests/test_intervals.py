@@ -94,7 +94,7 @@ def test_measured_figures_are_subtracted_seed_by_seed_and_group_by_group():
     first = Measurement(np.array([3, 5.0]), np.array([[3, 4], [5, 7.0]]), "%")
     second = Measurement(np.array([1, 1.0]), np.array([[1, 2], [2, 3.0]]), "%")
     found = first - second
-    assert found.whole.tolist() == [2, 4]
+    assert found.values.tolist() == [2, 4]
     assert found.groups.tolist() == [[2, 2], [3, 4]]
     assert found.interval.mean == 3
     # per cent minus per cent are points, and a difference has a sign
@@ -114,10 +114,10 @@ def test_figures_of_the_same_seeds_differ_by_less_than_their_intervals_say():
 
 def test_a_number_is_subtracted_from_every_seed_and_group():
     found = Measurement(np.array([3, 5]), np.array([[3, 4], [5, 7]]), "%") - 0.5
-    assert found.whole.tolist() == [2.5, 4.5]
+    assert found.values.tolist() == [2.5, 4.5]
     assert found.groups.tolist() == [[2.5, 3.5], [4.5, 6.5]]
     assert (found.unit, found.signed) == ("points", True)
-    assert (measurement([1, 2]) - 3).whole.tolist() == [-2, -1]
+    assert (measurement([1, 2]) - 3).values.tolist() == [-2, -1]
 
 
 def test_where_one_of_two_has_no_groups_the_difference_has_none():
@@ -125,22 +125,22 @@ def test_where_one_of_two_has_no_groups_the_difference_has_none():
     without = measurement([1, 1])
     for found, expected in ((with_groups - without, [2, 4]), (without - with_groups, [-2, -4])):
         assert found.groups is None
-        assert found.whole.tolist() == expected
+        assert found.values.tolist() == expected
         assert (found.interval.low, found.interval.high) == interval_over(expected)
 
 
 def test_many_figures_are_subtracted_at_once():
     auc = pd.Series({"a": measurement([0.5, 0.7]), "b": measurement([0.25, 0.5])})
     found = auc - auc["b"]
-    assert found["a"].whole.tolist() == pytest.approx([0.25, 0.2])
-    assert found["b"].whole.tolist() == [0, 0]
+    assert found["a"].values.tolist() == pytest.approx([0.25, 0.2])
+    assert found["b"].values.tolist() == [0, 0]
     minus = auc - pd.Series({"a": 0.5, "b": 0.25})
-    assert minus["b"].whole.tolist() == [0, 0.25]
+    assert minus["b"].values.tolist() == [0, 0.25]
 
 
 def test_a_figure_is_multiplied():
     found = Measurement(np.array([1, 2.0]), np.array([[1, 1], [2, 3.0]]), "%", signed=True) * 2
-    assert found.whole.tolist() == [2, 4]
+    assert found.values.tolist() == [2, 4]
     assert found.groups.tolist() == [[2, 2], [4, 6]]
     assert (found.unit, found.signed) == ("%", True)
     assert (measurement([1, 2]) * -1).groups is None

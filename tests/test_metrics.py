@@ -28,8 +28,8 @@ def test_metrics_of_counted_pairs_are_those_of_all_pairs(store, digits):
         measured.validation_threshold, 1.0
     )
     for figure in ("accuracy, 0.5", "accuracy, tuned", "EER", "ECE"):
-        assert computed["unseen", figure].whole[0] == pytest.approx(100 * expected[figure], abs=1.0)
-    assert computed["unseen", "AUC"].whole[0] == pytest.approx(expected["AUC"], abs=0.01)
+        assert computed["unseen", figure].values[0] == pytest.approx(100 * expected[figure], abs=1.0)
+    assert computed["unseen", "AUC"].values[0] == pytest.approx(expected["AUC"], abs=0.01)
     groups = computed["unseen", "AUC"].groups
     assert groups.shape == (1, 3)
     assert groups.mean() == pytest.approx(expected["AUC"], abs=0.02)
@@ -48,14 +48,14 @@ def test_metrics_of_sampled_pairs():
     )
     # at 0.5, of the first: same 0.5 is not above it, so right, and 3.0 wrong; different both right
     # of the second, twice as wide: same both wrong, different both right
-    assert figures["seen", "accuracy, 0.5"].whole.tolist() == [75, 50]
+    assert figures["seen", "accuracy, 0.5"].values.tolist() == [75, 50]
     # at 2.5: of the first same 0.5 right, 3.0 wrong, different 2.0 wrong, 4.5 right;
     # of the second same 1 right, 6 wrong, different 4 and 9 right
-    assert figures["seen", "accuracy, m/2"].whole.tolist() == [50, 75]
+    assert figures["seen", "accuracy, m/2"].values.tolist() == [50, 75]
     # tuned by itself, on pairs alike: between the nearest two
-    assert figures["seen", "accuracy, tuned"].whole.tolist() == [75, 75]
+    assert figures["seen", "accuracy, tuned"].values.tolist() == [75, 75]
     # of four (different, same) couples three have the different one farther apart
-    assert figures["seen", "AUC"].whole.tolist() == [0.75, 0.75]
+    assert figures["seen", "AUC"].values.tolist() == [0.75, 0.75]
     assert {pair_set for pair_set, _ in figures.index} == set(data.SETS)
     assert figures["seen", "AUC"].groups is None
     assert (figures["seen", "AUC"].unit, figures["seen", "accuracy, 0.5"].unit) == ("", "%")
@@ -65,9 +65,9 @@ def test_thresholds_of_sampled_pairs_are_tuned_on_validation_pairs():
     one = make_distances(1.0)
     one.sampled["validation"] = np.float32([0.9, 0.92, 0.97, 0.99])  # all others lie below
     figures = metrics.sampled_metrics([one])
-    assert figures["validation", "accuracy, tuned"].whole.tolist() == [100]
-    assert figures["seen", "accuracy, tuned"].whole.tolist() == [50]
-    assert figures["seen", "accuracy, oracle"].whole.tolist() == [75]
+    assert figures["validation", "accuracy, tuned"].values.tolist() == [100]
+    assert figures["seen", "accuracy, tuned"].values.tolist() == [50]
+    assert figures["seen", "accuracy, oracle"].values.tolist() == [75]
 
 
 def test_metrics_of_several_encoders_can_be_subtracted(store, digits):
@@ -79,17 +79,17 @@ def test_metrics_of_several_encoders_can_be_subtracted(store, digits):
     assert table.index.tolist() == ["raw pixels", "silhouette"]
     alone = metrics.all_pairs_metrics(measured["silhouette"], digits)
     auc = table["unseen", "AUC"]
-    assert auc["silhouette"].whole.tolist() == alone["unseen", "AUC"].whole.tolist()
+    assert auc["silhouette"].values.tolist() == alone["unseen", "AUC"].values.tolist()
     gain = auc - auc["raw pixels"]
     expected = auc["silhouette"].groups - auc["raw pixels"].groups
     assert np.array_equal(gain["silhouette"].groups, expected)
-    assert not gain["raw pixels"].whole.any()
+    assert not gain["raw pixels"].values.any()
     of_sampled = metrics.sampled_table(measured)
     assert of_sampled.index.tolist() == ["raw pixels", "silhouette"]
-    assert of_sampled.loc["silhouette", ("validation", "AUC")].whole.shape == (2,)
+    assert of_sampled.loc["silhouette", ("validation", "AUC")].values.shape == (2,)
     # both ways of measuring are of the same pairs' kind
-    assert of_sampled.loc["silhouette", ("unseen", "AUC")].whole == pytest.approx(
-        auc["silhouette"].whole, abs=0.05
+    assert of_sampled.loc["silhouette", ("unseen", "AUC")].values == pytest.approx(
+        auc["silhouette"].values, abs=0.05
     )
 
 
@@ -100,7 +100,7 @@ def test_figures_have_units(store, digits):
     for (_, figure), value in figures.items():
         assert value.unit == metrics.unit_of(figure)
         top = 100 if value.unit == "%" else 1
-        assert np.isnan(value.whole).all() or 0 <= value.whole[0] <= top
+        assert np.isnan(value.values).all() or 0 <= value.values[0] <= top
     assert {figure for _, figure in figures.index} >= set(metrics.THRESHOLD_RULES.values())
     assert {pair_set for pair_set, _ in figures.index} == set(data.TEST_SETS)
 
@@ -132,8 +132,8 @@ def test_share_of_correct_pairs(digits):
     one = PairDistances({}, all_pairs, groups, validation_threshold=0.5, margin=1.0)
     cells = [(0, 1), (2, 3)]
     # accepted: 1/4 and 1/2, each class pair weighing the same
-    assert metrics.share_correct([one], cells, different=True).whole.tolist() == [62.5]
-    assert metrics.share_correct([one], cells, different=False).whole.tolist() == [37.5]
+    assert metrics.share_correct([one], cells, different=True).values.tolist() == [62.5]
+    assert metrics.share_correct([one], cells, different=False).values.tolist() == [37.5]
     assert metrics.share_correct([one], cells, different=True).unit == "%"
 
 
@@ -144,10 +144,10 @@ def test_accuracy_by_kind_of_pairs(store, digits):
     assert list(by_kind.index) == list(kinds)
     for kind, share in by_kind.items():
         alone = metrics.share_correct(measured, kinds[kind], different=kind.startswith("different"))
-        assert share.whole.tolist() == alone.whole.tolist()
+        assert share.values.tolist() == alone.values.tolist()
     # the accuracy is the mean of the shares of same and different pairs, all classes weighing the same
-    tuned = metrics.all_pairs_metrics(measured, digits)["unseen", "accuracy, tuned"].whole
-    both = by_kind["same, unseen"].whole + by_kind["different, both unseen"].whole
+    tuned = metrics.all_pairs_metrics(measured, digits)["unseen", "accuracy, tuned"].values
+    both = by_kind["same, unseen"].values + by_kind["different, both unseen"].values
     assert both / 2 == pytest.approx(tuned, abs=1e-6)
 
 
@@ -163,5 +163,5 @@ def test_few_images_have_an_interval_over_seeds_alone(store):
     assert area.interval.has_ends
     # silhouettes of such images coincide: what tells nothing apart is chance
     blind = metrics.all_pairs_metrics(pair_distances.of_baseline("silhouette", few, range(5)), few)
-    assert blind["unseen", "AUC"].whole.tolist() == [0.5] * 5
+    assert blind["unseen", "AUC"].values.tolist() == [0.5] * 5
     assert (area - blind["unseen", "AUC"]).groups is None

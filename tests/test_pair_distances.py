@@ -112,8 +112,8 @@ def test_an_untrained_encoder_has_no_margin(store, digits):
     untrained = pair_distances.of_untrained(digits, seeds=range(2))
     assert [one.margin for one in untrained] == [None, None]
     metrics = all_pairs_metrics(untrained, digits)
-    assert np.isnan(metrics["seen", "accuracy, 0.5"].whole).all()
-    assert (metrics["seen", "AUC"].whole > 0.6).all()
+    assert np.isnan(metrics["seen", "accuracy, 0.5"].values).all()
+    assert (metrics["seen", "AUC"].values > 0.6).all()
     assert len(list(store.iterdir())) == 2
 
 
@@ -155,7 +155,7 @@ def test_cosine_distance_does_not_depend_on_length(store, digits, trained):
     areas = [
         all_pairs_metrics(pair_distances.of_trained([one], cosine=True), digits)[
             "seen", "AUC"
-        ].whole[0]
+        ].values[0]
         for one in (trained, replace(trained, weights=doubled))
     ]
     assert areas[0] == pytest.approx(areas[1], abs=1e-3)
@@ -204,7 +204,7 @@ pair_distances.of_trained([run], cosine=True)
 digits = datasets.load("digits")
 pair_distances.of_untrained(digits, seeds=range(1))
 embedded = embeddings.of_trained(run, digits, digits.split(0).unseen[:20])
-print(all_pairs_metrics(measured, digits)["unseen", "AUC"].whole[0], embedded.shape)
+print(all_pairs_metrics(measured, digits)["unseen", "AUC"].values[0], embedded.shape)
 assert not {"tensorflow", "keras"} & set(sys.modules)
 """
 
@@ -238,6 +238,6 @@ def test_cached_results_and_distances_are_read_without_tensorflow(store, digits)
     embedded = embeddings_module.of_trained(run, digits, digits.split(0).unseen[:20])
     before = {path.name: path.stat().st_mtime_ns for path in store.iterdir()}
     output = run_python(FROM_CACHE)
-    area = all_pairs_metrics(measured, digits)["unseen", "AUC"].whole[0]
+    area = all_pairs_metrics(measured, digits)["unseen", "AUC"].values[0]
     assert output.strip().endswith(f"{area} {embedded.shape}")
     assert {path.name: path.stat().st_mtime_ns for path in store.iterdir()} == before

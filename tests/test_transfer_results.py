@@ -25,7 +25,7 @@ def constant(seed):
 
 def test_test_pairs_are_judged_with_a_threshold_tuned_on_validation_pairs():
     metrics = transfer_results.metrics([perfect(0), perfect(1)])
-    assert {name: measured.whole.tolist() for name, measured in metrics.items()} == {
+    assert {name: measured.values.tolist() for name, measured in metrics.items()} == {
         "accuracy, 0.5": [50, 50],
         "accuracy, tuned": [100, 100],
         "AUC": [1, 1],
@@ -37,8 +37,8 @@ def test_the_threshold_is_not_tuned_on_test_pairs():
     distances = perfect(0)
     distances["test"] = distances["test"] / 2  # of another scale than those of validation
     metrics = transfer_results.metrics([distances])
-    assert metrics["accuracy, tuned"].whole.tolist() == [50]
-    assert metrics["AUC"].whole.tolist() == [1]
+    assert metrics["accuracy, tuned"].values.tolist() == [50]
+    assert metrics["AUC"].values.tolist() == [1]
 
 
 @pytest.fixture
@@ -77,10 +77,10 @@ def plan(monkeypatch):
 def test_the_metrics_table_has_a_row_for_each_encoder_and_number_of_pairs(plan):
     table = transfer_results.metrics_table(plan)
     assert len(table) == 3 * 2 + len(transfer_results.UNTRAINED_METHODS) * 2
-    assert table.loc[("pretrained, contrastive", 10), "AUC"].whole.tolist() == [1, 1]
-    assert table.loc[("scratch, to the end", 50), "AUC"].whole.tolist() == [0.5, 0.5]
-    assert table.loc[(transfer_results.FROZEN, 10), "AUC"].whole.tolist() == [1, 1]
-    assert table.loc[(transfer_results.PIXELS, 50), "AUC"].whole.tolist() == [0.5, 0.5]
+    assert table.loc[("pretrained, contrastive", 10), "AUC"].values.tolist() == [1, 1]
+    assert table.loc[("scratch, to the end", 50), "AUC"].values.tolist() == [0.5, 0.5]
+    assert table.loc[(transfer_results.FROZEN, 10), "AUC"].values.tolist() == [1, 1]
+    assert table.loc[(transfer_results.PIXELS, 50), "AUC"].values.tolist() == [0.5, 0.5]
 
 
 def test_auc_differences_are_taken_seed_by_seed():
@@ -93,9 +93,9 @@ def test_auc_differences_are_taken_seed_by_seed():
         }
     )
     differences = transfer_results.auc_differences(auc).loc[("contrastive", 50)]
-    assert differences["minus scratch"].whole.tolist() == pytest.approx([0.2, 0.3])
-    assert differences["minus raw pixels"].whole.tolist() == pytest.approx([0.3, 0.2])
-    assert differences["minus untrained encoder"].whole.tolist() == pytest.approx([0.4, 0.05])
+    assert differences["minus scratch"].values.tolist() == pytest.approx([0.2, 0.3])
+    assert differences["minus raw pixels"].values.tolist() == pytest.approx([0.3, 0.2])
+    assert differences["minus untrained encoder"].values.tolist() == pytest.approx([0.4, 0.05])
     assert differences["minus scratch"].signed
 
 
@@ -157,6 +157,6 @@ def test_transfers_are_compared_contrast_by_contrast(monkeypatch):
     transfers = {(1.0, "scratch"): configs["scratch"], (1.0, "digits"): configs["pretrained"]}
     table = transfer_results.by_contrast(SimpleNamespace(transfers_by_contrast=lambda: transfers))
     assert table.index.tolist() == [1.0]
-    assert table.loc[1.0, "AUC, scratch"].whole.tolist() == [1, 1]
-    assert table.loc[1.0, "digits minus scratch"].whole.tolist() == [-0.5, -0.5]
+    assert table.loc[1.0, "AUC, scratch"].values.tolist() == [1, 1]
+    assert table.loc[1.0, "digits minus scratch"].values.tolist() == [-0.5, -0.5]
     assert table.loc[1.0, transfer_results.LINEAR].unit == "%"

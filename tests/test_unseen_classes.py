@@ -142,12 +142,12 @@ def test_methods_are_compared_split_by_split(outcomes):
     assert list(means.index) == ["a", unseen_classes.ENSEMBLE, unseen_classes.UPPER_BOUND]
     differences = unseen_classes.auc_differences(outcomes)
     assert differences["splits ahead"].to_dict() == {"a": 1, unseen_classes.UPPER_BOUND: 0}
-    np.testing.assert_allclose(differences.loc["a", "recipe minus it"].whole, [0.2, -0.2])
+    np.testing.assert_allclose(differences.loc["a", "recipe minus it"].values, [0.2, -0.2])
 
 
 def test_the_loss_against_the_best_method_leaves_the_upper_bound_out(outcomes):
     loss, best = unseen_classes.loss_against_best(outcomes)
-    np.testing.assert_allclose(loss.whole, [0.0, 0.2])
+    np.testing.assert_allclose(loss.values, [0.0, 0.2])
     assert best in ("a", unseen_classes.ENSEMBLE)
 
 

@@ -80,13 +80,13 @@ class Measurement:
     covers the variance over seeds only.
 
     Attributes:
-        whole: (seeds,), measured on all test images.
+        values: (seeds,), measured on all test images.
         groups: (seeds, groups), measured on each group of test images; None if there are no groups.
         unit: As in Interval.
         signed: As in Interval.
     """
 
-    whole: np.ndarray
+    values: np.ndarray
     groups: np.ndarray | None = None
     unit: str = ""
     signed: bool = False
@@ -95,26 +95,26 @@ class Measurement:
         """Return the difference paired by seed and group, or the difference from a number."""
         if not isinstance(other, Measurement):
             groups = None if self.groups is None else np.full_like(self.groups, other, float)
-            other = Measurement(np.full_like(self.whole, other, float), groups)
+            other = Measurement(np.full_like(self.values, other, float), groups)
         both = self.groups is not None and other.groups is not None
         groups = self.groups - other.groups if both else None
         unit = "points" if self.unit == "%" else self.unit
-        return Measurement(self.whole - other.whole, groups, unit, signed=True)
+        return Measurement(self.values - other.values, groups, unit, signed=True)
 
     def __mul__(self, factor: float) -> "Measurement":
         """Return the measurement scaled by a factor."""
         groups = None if self.groups is None else self.groups * factor
-        return Measurement(self.whole * factor, groups, self.unit, self.signed)
+        return Measurement(self.values * factor, groups, self.unit, self.signed)
 
     @property
     def interval(self) -> Interval:
         """The mean over seeds with its interval over seeds, and over images if there are groups."""
-        mean = float(np.mean(self.whole))
+        mean = float(np.mean(self.values))
         if self.groups is None:
-            low, high = interval_over(self.whole)
+            low, high = interval_over(self.values)
         else:
             low, high = crossed_interval(self.groups, mean)
-        return Interval(mean, low, high, len(self.whole), self.unit, self.signed)
+        return Interval(mean, low, high, len(self.values), self.unit, self.signed)
 
     def __format__(self, spec: str) -> str:
         """Return the interval as text; `spec` is that of Interval."""
@@ -184,7 +184,7 @@ def smallest_detectable(difference: Measurement) -> float:
     Returns:
         The difference, in the unit of `difference`; NaN for a single seed.
     """
-    samples = [difference.whole]
+    samples = [difference.values]
     if difference.groups is not None:
         samples = [difference.groups.mean(axis=1), difference.groups.mean(axis=0)]
     if min(map(len, samples)) < 2:

@@ -34,7 +34,7 @@ def all_pairs_metrics(distances: Sequence[PairDistances], dataset: Dataset) -> p
     """
     measured = {}
     for name, classes in dataset.classes_of.items():
-        whole = [
+        of_seeds = [
             _scaled_metrics(d.curve(classes), d.validation_threshold, d.margin) for d in distances
         ]
         groups = [
@@ -44,10 +44,10 @@ def all_pairs_metrics(distances: Sequence[PairDistances], dataset: Dataset) -> p
             ]
             for d in distances
         ]
-        for metric in whole[0]:
+        for metric in of_seeds[0]:
             by_group = [[group[metric] for group in of_seed] for of_seed in groups]
             measured[name, metric] = Measurement(
-                np.array([of_seed[metric] for of_seed in whole]),
+                np.array([of_seed[metric] for of_seed in of_seeds]),
                 np.array(by_group) if all(groups) else None,
                 unit_of(metric),
             )

@@ -210,7 +210,7 @@ def metrics_table(metrics: pd.Series, name: str) -> None:
         metrics: (set, metric) -> value; a metric that is NaN for every seed is left out.
         name: The encoder's name in the caption.
     """
-    measured = metrics[[not np.isnan(metric.whole).all() for metric in metrics]]
+    measured = metrics[[not np.isnan(metric.values).all() for metric in metrics]]
     show.table(
         measured.unstack("set", sort=False),
         f"The panel of the {name}. AUC and average precision 0 to 1, all else in %.",

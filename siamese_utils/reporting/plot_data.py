@@ -65,7 +65,7 @@ def by_seed(metrics: pd.DataFrame, *, x: Sequence[object]) -> pd.DataFrame:
         {"subplot": subplot, "series": series, "x": str(at), "y": value, "seed": seed}
         for (subplot, series), column in metrics.items()
         for at, metric in zip(x, column, strict=True)
-        for seed, value in enumerate(metric.whole)
+        for seed, value in enumerate(metric.values)
     ]
     return pd.DataFrame(rows)
 

@@ -220,10 +220,10 @@ def _accuracy_rows(
         thresholds = {"0.5": 0.5, "m/2": config["margin"] / 2, "tuned": tuned}
         for pair_set in SETS:
             for rule, metric in THRESHOLD_RULES.items():
-                accuracy = sampled[pair_set, metric].whole[seed]
+                accuracy = sampled[pair_set, metric].values[seed]
                 if np.isfinite(accuracy):
                     row = {"set": pair_set, "rule": rule, "threshold": thresholds[rule]}
-                    row |= {"accuracy": accuracy, "AUC": sampled[pair_set, "AUC"].whole[seed]}
+                    row |= {"accuracy": accuracy, "AUC": sampled[pair_set, "AUC"].values[seed]}
                     yield _config_cells(config) | row
 
 
