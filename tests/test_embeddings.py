@@ -74,7 +74,9 @@ def test_the_collapse_is_described_for_each_set_and_epoch(store, dataset):
     embedded = trainer.embed(encoder, dataset.images[unseen])
     expected = geometry.describe(embedded, dataset.labels[unseen])
     measured = table.loc[("unseen", 2)]
-    assert {name: of.values[0] for name, of in measured.items()} == pytest.approx(expected, rel=1e-3)
+    assert {name: of.values[0] for name, of in measured.items()} == pytest.approx(
+        expected, rel=1e-3
+    )
 
 
 def test_typical_pairs_have_the_median_distance_of_their_kind(store, dataset):

@@ -28,7 +28,9 @@ def test_metrics_of_counted_pairs_are_those_of_all_pairs(store, digits):
         measured.validation_threshold, 1.0
     )
     for figure in ("accuracy, 0.5", "accuracy, tuned", "EER", "ECE"):
-        assert computed["unseen", figure].values[0] == pytest.approx(100 * expected[figure], abs=1.0)
+        assert computed["unseen", figure].values[0] == pytest.approx(
+            100 * expected[figure], abs=1.0
+        )
     assert computed["unseen", "AUC"].values[0] == pytest.approx(expected["AUC"], abs=0.01)
     groups = computed["unseen", "AUC"].groups
     assert groups.shape == (1, 3)

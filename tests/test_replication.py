@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from siamese_utils import replication, settings
+from siamese_utils import settings
 from siamese_utils.data import datasets
+from siamese_utils.training import replication
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from siamese_utils import study_2019 as study
 from siamese_utils.data import datasets
 from siamese_utils.training import losses
+from siamese_utils.training import study_2019 as study
 from siamese_utils.training.encoders import build_encoder
 
 

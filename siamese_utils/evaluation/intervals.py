@@ -152,6 +152,25 @@ def interval_over(values: Sequence[float]) -> tuple[float, float]:
     return mean - half_width, mean + half_width
 
 
+def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Compute the 95 % prediction interval for one more run, from Student's t distribution.
+
+    Args:
+        values: One value for each seed.
+
+    Returns:
+        The lower and the upper end: the mean -/+ t s sqrt(1 + 1/n); NaN for a single seed. The
+        fewer the seeds, the wider it is.
+    """
+    values = np.asarray(values, dtype=float)
+    n = values.size
+    if n < 2:
+        return math.nan, math.nan
+    quantile = special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
+    half_width = float(quantile * values.std(ddof=1) * math.sqrt(1 + 1 / n))
+    return float(values.mean()) - half_width, float(values.mean()) + half_width
+
+
 def crossed_interval(values: np.ndarray, centre: float) -> tuple[float, float]:
     """Compute the 95 % interval of a mean over seeds and images, both sampled at random.
 

@@ -1,4 +1,4 @@
-"""Local maxima and rises of a learning curve."""
+"""Local maxima, rises and late changes of a learning curve."""
 
 from collections.abc import Sequence
 
@@ -32,3 +32,14 @@ def bump_excess(curve: Sequence[float], claimed: Sequence[int]) -> float:
     near = inner & {epoch + shift for epoch in claimed for shift in (-1, 0, 1)}
     rates = [len(bumps & part) / max(1, len(part)) for part in (near, inner - near)]
     return rates[0] - rates[1]
+
+
+def late_change(curve: Sequence[float]) -> float:
+    """Return the mean of the last third of a curve minus the mean of its middle third.
+
+    Args:
+        curve: One value per epoch, two or more; thirds of a number of epochs are rounded down.
+    """
+    values = np.asarray(curve, dtype=float)
+    third = len(values) // 3
+    return float(values[-max(third, 1) :].mean() - values[third : len(values) - third].mean())

@@ -1,34 +1,52 @@
-"""Rules that turn a measurement into a verdict on a claim."""
+"""Rules that turn a measurement into a verdict on a claim.
+
+Every rule reads a 95 % confidence interval. A claim is refuted only by a bound: its interval lies on
+the other side of 0, or it excludes every effect of the smallest size that matters.
+"""
 
 from siamese_utils.evaluation.intervals import Interval, Measurement
 
-HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not decidable"
+SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
+THRESHOLD_EFFECT = "threshold effect"
+VERDICTS = (SUPPORTED, THRESHOLD_EFFECT, REFUTED, INCONCLUSIVE)
 ROUNDING = 1e-12  # equal numbers can have means that differ by this much
-ARTEFACT = "artefact of the fixed threshold"
-VERDICTS = (HOLDS, FAILS, UNDECIDED, ARTEFACT)
+# Unit of a measurement -> the smallest effect that matters: percentage points of accuracy, and AUC.
+SMALLEST_EFFECT = {"points": 1.0, "": 0.01}
 
 
-def judge(difference: Measurement | Interval, claimed: int) -> str:
+def judge(difference: Measurement | Interval, claimed: int, smallest_effect: float = 0.0) -> str:
     """Judge a claim about the sign of a difference.
+
+    Args:
+        difference: The measured difference.
+        claimed: The claimed sign: +1 or -1.
+        smallest_effect: The smallest effect that matters, 0 or more, in the unit of the difference.
+
+    Returns:
+        SUPPORTED if the 95 % interval lies on the claimed side of 0. REFUTED if it lies on the other
+        side, or if it excludes every effect in the claimed direction of `smallest_effect` or more.
+        INCONCLUSIVE otherwise, or if a single seed gives no interval.
+
+    Raises:
+        ValueError: `claimed` is neither +1 nor -1.
+    """
+    low, high = _claimed_direction(difference, claimed)
+    if low > ROUNDING:
+        return SUPPORTED
+    return REFUTED if high < max(smallest_effect, 0.0) - ROUNDING else INCONCLUSIVE
+
+
+def largest_effect(difference: Measurement | Interval, claimed: int) -> float:
+    """Return the largest effect in the claimed direction that the 95 % interval contains.
 
     Args:
         difference: The measured difference.
         claimed: The claimed sign: +1 or -1.
 
     Returns:
-        HOLDS if the 95 % interval lies on the claimed side of 0, FAILS if it lies on the other
-        side, and UNDECIDED if it contains 0 or if a single seed gives no interval.
-
-    Raises:
-        ValueError: `claimed` is neither +1 nor -1.
+        0 or more, in the unit of the difference: larger effects are excluded. NaN for one seed.
     """
-    if claimed not in (-1, 1):
-        raise ValueError(f"claimed must be +1 or -1, not {claimed}")
-    interval = _interval(difference)
-    low, high = sorted((interval.low * claimed, interval.high * claimed))
-    if low > ROUNDING:
-        return HOLDS
-    return FAILS if high < -ROUNDING else UNDECIDED
+    return max(_claimed_direction(difference, claimed)[1], 0.0)
 
 
 def judge_value(value: Measurement | Interval, low: float, high: float, tolerance: float) -> str:
@@ -44,17 +62,23 @@ def judge_value(value: Measurement | Interval, low: float, high: float, toleranc
         tolerance: The range is widened by this much at either end, in the unit of the metric.
 
     Returns:
-        HOLDS if the 95 % interval lies inside the widened range, FAILS if it lies outside, and
-        UNDECIDED if the two overlap or if there is no interval.
+        SUPPORTED if the 95 % interval lies inside the widened range, REFUTED if it lies outside, and
+        INCONCLUSIVE if the two overlap or if there is no interval.
     """
     interval = _interval(value)
     low, high = low - tolerance - ROUNDING, high + tolerance + ROUNDING
     if low <= interval.low and interval.high <= high:
-        return HOLDS
-    return FAILS if interval.high < low or high < interval.low else UNDECIDED
+        return SUPPORTED
+    return REFUTED if interval.high < low or high < interval.low else INCONCLUSIVE
 
 
-def judge_threshold(fixed: Measurement, tuned: Measurement, auc: Measurement, claimed: int) -> str:
+def judge_threshold(
+    fixed: Measurement,
+    tuned: Measurement,
+    auc: Measurement,
+    claimed: int,
+    smallest_effect: float = 0.0,
+) -> str:
     """Judge a claim made at a fixed threshold, and check whether it depends on that threshold.
 
     Args:
@@ -62,16 +86,19 @@ def judge_threshold(fixed: Measurement, tuned: Measurement, auc: Measurement, cl
         tuned: The paired difference in accuracy at the tuned threshold.
         auc: The paired difference in AUC, which needs no threshold.
         claimed: The claimed sign: +1 or -1.
+        smallest_effect: As in `judge`, for the difference at the fixed threshold.
 
     Returns:
-        ARTEFACT if the claim holds at the fixed threshold, holds neither at the tuned threshold nor
-        by AUC, and the difference is significantly smaller at the tuned threshold; otherwise the
-        verdict at the fixed threshold.
+        THRESHOLD_EFFECT if the claim is supported at the fixed threshold, the AUC does not support
+        it, and a tuned threshold removes more than half of the difference: the interval of
+        `fixed / 2 - tuned` lies on the claimed side of 0. Otherwise the verdict of `judge` at the
+        fixed threshold.
     """
-    verdict = judge(fixed, claimed)
-    unsupported = HOLDS not in (judge(tuned, claimed), judge(auc, claimed))
-    smaller = judge(fixed - tuned, claimed) == HOLDS
-    return ARTEFACT if verdict == HOLDS and unsupported and smaller else verdict
+    verdict = judge(fixed, claimed, smallest_effect)
+    if verdict != SUPPORTED or judge(auc, claimed) == SUPPORTED:
+        return verdict
+    vanishes = judge(fixed * 0.5 - tuned, claimed) == SUPPORTED
+    return THRESHOLD_EFFECT if vanishes else verdict
 
 
 def compare(difference: Measurement | Interval) -> str:
@@ -80,7 +107,16 @@ def compare(difference: Measurement | Interval) -> str:
     Args:
         difference: First minus second, of a metric of which more is better.
     """
-    return {HOLDS: "better", FAILS: "worse", UNDECIDED: "unclear"}[judge(difference, +1)]
+    return {SUPPORTED: "better", REFUTED: "worse", INCONCLUSIVE: "unclear"}[judge(difference, +1)]
+
+
+def _claimed_direction(difference: Measurement | Interval, claimed: int) -> tuple[float, float]:
+    """Return the ends of an interval, with the sign that the claim gives to the difference."""
+    if claimed not in (-1, 1):
+        raise ValueError(f"claimed must be +1 or -1, not {claimed}")
+    interval = _interval(difference)
+    low, high = sorted((interval.low * claimed, interval.high * claimed))
+    return low, high
 
 
 def _interval(value: Measurement | Interval) -> Interval:

@@ -15,6 +15,7 @@ from siamese_utils.reporting import (
     plot_data,
     plots,
     published_results,
+    reference,
     results,
     show,
     tables,
@@ -150,7 +151,7 @@ def probabilities(tests: Mapping[tuple[str, str], Sequence[CalibrationTest]]) ->
 def accuracy(
     sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig], dataset: Dataset
 ) -> pd.DataFrame:
-    """Show the study's accuracy table of each network, and the differences from the study.
+    """Show the accuracies of networks in the form of the study's tables, and compare the two.
 
     Args:
         sampled: Metrics on the study's pairs: a row for each network, columns (set, metric).
@@ -158,36 +159,58 @@ def accuracy(
         dataset: The data set.
 
     Returns:
-        The differences from the study; empty if the study has no values.
+        The comparison with the study, as `tables.compare_with_study` returns it, with a level
+        `network`; empty if the study has no values.
     """
     published = {
         name: published_results.published_accuracy(config, dataset)
         for name, config in configs.items()
     }
+    for name, config in configs.items():
+        of_2019 = published_results.find_table(config, dataset)
+        caption = f"{name}: accuracy at threshold 0.5, in %, on the study's pairs"
+        if len(of_2019):
+            caption += f", in the form of the study's {of_2019['table'].iloc[0]}"
+        show.table(
+            tables.study_form(
+                sampled.loc[name],
+                of_2019,
+                reference.accuracies(reference.records_of(config, dataset)),
+            ),
+            f"{caption}.",
+        )
     rows = {
-        name: tables.accuracy(sampled.loc[name], config.margin, published[name])
-        for name, config in configs.items()
+        name: tables.accuracy(sampled.loc[name], config.margin) for name, config in configs.items()
     }
-    caption = "Accuracy in %, and AUC, on pairs drawn as in the study."
-    caption += " Of 2019 train has three runs." * any(map(bool, published.values()))
-    show.table(pd.concat(rows, names=["network"]), caption)
-    differences = {
-        name: tables.differences_from_study(sampled.loc[name], values)
+    show.table(
+        pd.concat(rows, names=["network"]),
+        "Accuracy in % at each threshold, and AUC, on the study's pairs.",
+        save="thresholds-of-networks",
+    )
+    compared = {
+        name: tables.compare_with_study(sampled.loc[name], values)
         for name, values in published.items()
         if values
     }
-    if not differences:
+    if not compared:
         return pd.DataFrame()
-    table = pd.concat(differences, names=["network"])
+    table = pd.concat(compared, names=["network"])
+    shown = table.rename(columns={"inside": "2019 inside"})
+    ends = [
+        f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)
+    ]
+    shown = shown.drop(columns=["low", "high"]).assign(**{"one more run": ends})
     show.table(
-        table, "Accuracy in % at threshold 0.5, and whether our mean is near the study's run."
+        shown[["2019", "ours", "one more run", "2019 inside"]],
+        "Test accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run.",
     )
-    results.add(table[["ours minus 2019"]].rename_axis("figure", axis="columns"), "gaps")
+    saved = table.drop(columns="ours").reset_index()
+    results.add(saved, "replication", replace_by="network")
     return table
 
 
 def study_tables(sampled: pd.Series, plan: StudyPlan) -> None:
-    """Show each accuracy table of the study together with our values.
+    """Show the study's Tables 2, 3 and 5 with our values.
 
     Args:
         sampled: Metrics on the study's pairs, (network, set, metric) -> value.
@@ -195,12 +218,15 @@ def study_tables(sampled: pd.Series, plan: StudyPlan) -> None:
     """
     for row in published_results.TEST_ACCURACY.itertuples():
         config = plan.config(model=row.model, margin=row.margin)
-        network = sampled[f"{row.model}, m = {row.margin:g}"]
-        caption = (
-            f"{row.table} of the study: the {row.model} model with margin {row.margin:g}, in %."
+        of_2019 = published_results.find_table(config, plan.images)
+        show.table(
+            tables.study_form(
+                sampled[f"{row.model}, m = {row.margin:g}"],
+                of_2019,
+                reference.accuracies(reference.records_of(config, plan.images)),
+            ),
+            f"{row.table} of the study: {row.model} model, margin {row.margin:g}, accuracy in %.",
         )
-        published = published_results.published_accuracy(config, plan.images)
-        show.table(tables.accuracy(network, row.margin, published), caption)
 
 
 def metrics_table(metrics: pd.Series, name: str) -> None:

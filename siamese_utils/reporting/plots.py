@@ -326,6 +326,43 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]], *, narrow: bool = False) 
     return figure
 
 
+@styled
+def split_diagram(sizes: Mapping[str, int], *, files: Mapping[str, int]) -> Figure:
+    """Draw how the published files are combined and divided (the study's Figure 1).
+
+    Args:
+        sizes: Number of images of the sets `train`, `seen`, `unseen` and `all`.
+        files: Number of images of each published file.
+    """
+    total = sum(files.values())
+    boxes = {
+        "combined": (0.33, 0.5, f"x_combine, y_combine\n{total:,} images"),
+        "seen classes": (0.58, 0.76, f"six seen classes\n{sizes['train'] + sizes['seen']:,}"),
+        "train": (0.86, 0.92, f"x_train: 80 %\n{sizes['train']:,}"),
+        "seen": (0.86, 0.66, f"x_test1: 20 %\n{sizes['seen']:,}"),
+        "all": (0.86, 0.4, f"x_test3: x_test1 and\nx_only_test2, {sizes['all']:,}"),
+        "unseen": (0.58, 0.14, f"x_only_test2: four\nunseen classes, {sizes['unseen']:,}"),
+    }
+    arrows = [("combined", "seen classes"), ("combined", "unseen"), ("seen classes", "train")]
+    arrows += [("seen classes", "seen"), ("seen", "all"), ("unseen", "all")]
+    for i, (name, number) in enumerate(files.items()):
+        boxes[name] = (0.1, 0.5 if len(files) == 1 else 0.72 - 0.44 * i, f"{name}\n{number:,}")
+        arrows.append((name, "combined"))
+    figure, ax = plt.subplots(figsize=(WIDTH, 2.6))
+    _hide_axes(ax)
+    for start, end in arrows:
+        (x0, y0, _), (x1, y1, _) = boxes[start], boxes[end]
+        style = {"arrowstyle": "->", "color": GREY, "shrinkA": 34, "shrinkB": 42}
+        if x0 == x1:  # one box above the other
+            style |= {"shrinkA": 14, "shrinkB": 14}
+        ax.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+    for name, (x, y, words) in boxes.items():
+        colour = VERMILION if name in ("unseen", "all") else BLUE if name in sizes else GREY
+        frame = {"boxstyle": "round,pad=0.4", "facecolor": PAPER, "edgecolor": colour}
+        ax.text(x, y, words, ha="center", va="center", fontsize=8, bbox=frame)
+    return figure
+
+
 WITH_NARROW_VARIANT = lines, dots, histograms, class_splits, two_towers  # have `narrow`
 
 

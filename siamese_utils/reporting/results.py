@@ -95,6 +95,27 @@ def to_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
     return pd.concat([labels, numbers], axis=1)
 
 
+def values_of(value: Measurement) -> pd.DataFrame:
+    """Return the values behind an interval, for a CSV from which it can be computed again.
+
+    Args:
+        value: A measured value.
+
+    Returns:
+        Columns `seed`, `group` and `value`. The rows without a group are measured on all test
+        images: the mean is theirs. The others are measured on one group of images each, if the
+        interval covers the variance over images.
+    """
+    rows = [(seed, "", v) for seed, v in enumerate(value.values)]
+    if value.groups is not None:
+        rows += [
+            (seed, str(group), v)
+            for seed, of_seed in enumerate(value.groups)
+            for group, v in enumerate(of_seed)
+        ]
+    return pd.DataFrame(rows, columns=["seed", "group", "value"])
+
+
 def add_trainings(results: Sequence[TrainingResult], distances: Sequence[PairDistances]) -> None:
     """Add training runs to accuracy.csv and histories.csv of this run's results.
 

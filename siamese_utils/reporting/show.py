@@ -132,7 +132,7 @@ def figure(
     for a phone, and the data of the interactive figure.
 
     Args:
-        plot: A function of `plots`.
+        plot: A function of `plots`, or another that returns a Matplotlib figure.
         data: The argument of `plot`.
         caption: The caption.
         alt: The alt text; "": `plots.describe_data` makes it from the data.
@@ -147,7 +147,9 @@ def figure(
         columns = data.replace("", np.nan).dropna(axis="columns", how="all")
         metadata["data"] = columns.to_csv(index=False, float_format="%.6g").strip()
     metadata["alt"] = alt or plots.describe_data(data)
-    display(SVG(_to_svg(plot(data, **options))), metadata={"image/svg+xml": metadata})
+    with plt.rc_context(plots.STYLE):  # for functions of other modules than `plots`
+        drawing = plot(data, **options)
+    display(SVG(_to_svg(drawing)), metadata={"image/svg+xml": metadata})
     # Notebook viewers show this caption; the page has it in the figure and drops this output.
     display(Markdown(f"*{metadata['caption']}*"), metadata={"text/markdown": {"caption": True}})
 

@@ -5,30 +5,27 @@ import pandas as pd
 from siamese_utils.data.dataset import Dataset
 from siamese_utils.evaluation import verdicts
 from siamese_utils.reporting import claims, results
-from siamese_utils.reporting.tables import describe_reproduction
+from siamese_utils.reporting.tables import describe_replication
 
 # Whether raw pixels outperform the base model, by the verdict on claim S4.
 PIXELS_WORDS = {
-    verdicts.HOLDS: "by AUC pixels do better there, as on",
-    verdicts.FAILS: "by AUC pixels do worse there, and better on",
-    verdicts.UNDECIDED: "by AUC pixels do better on",
+    verdicts.SUPPORTED: "Raw pixels reach a higher AUC there, as on",
+    verdicts.REFUTED: "Raw pixels reach a lower AUC there, and a higher one on",
+    verdicts.INCONCLUSIVE: "Raw pixels reach a higher AUC on",
 }
+# The finding on margin 5, by the verdicts on claims 4a, 4b and 4c (seen, all and unseen classes).
 MARGIN_WORDS = {
-    verdicts.ARTEFACT: "“Margin 5 is worse” was, on all classes, a threshold left behind.",
-    verdicts.HOLDS: "Margin 5 is worse than margin 1.",
+    verdicts.SUPPORTED: "worse",
+    verdicts.THRESHOLD_EFFECT: "worse only at the unscaled threshold",
+    verdicts.REFUTED: "not worse",
+    verdicts.INCONCLUSIVE: "inconclusive",
 }
 # The result on the test B splits, by what `verdicts.compare` returns.
 AGAIN_WORDS = {
-    "better": "drawn again, it is ahead again",
-    "worse": "drawn again, it is behind",
-    "unclear": "drawn again, it is not clearly ahead",
+    "better": "the difference is significant on the second twenty splits too",
+    "worse": "on the second twenty splits the ensemble is worse",
+    "unclear": "on the second twenty splits the difference is not significant",
 }
-
-
-def replication_sentence(claim_table: pd.DataFrame) -> str:
-    """Return how many of the study's claims hold, from the table that `claims.table` returns."""
-    holds = claim_table["verdict"] == verdicts.HOLDS
-    return f"{holds.sum()} of its {len(claim_table)} claims hold."
 
 
 def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
@@ -39,16 +36,19 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         dataset: The data set; the comparison with the study needs the study's.
     """
     lottery, ensemble = results.read_facts("lottery"), results.read_facts("unseen")
-    differences = pd.Series(dtype=object)
-    if dataset.has_study_figures:
-        differences = results.read_measurements("gaps").droplevel("figure")
+    replication = results.read("replication") if dataset.has_study_figures else pd.DataFrame()
+    margin = {
+        s: MARGIN_WORDS[claims.verdict_on(number)]
+        for number, s in (("4a", "seen"), ("4b", "all"), ("4c", "unseen"))
+    }
     sentences = [
-        describe_reproduction(differences),
-        f"Of 100 pairs the base model judges {base['seen']:.0f} rightly on classes it was trained on,"
-        f" {base['unseen']:.0f} on new ones; {PIXELS_WORDS[claims.verdict_on('S4')]} {lottery['lost']} of"
-        f" {lottery['choices']} other choices.",
-        MARGIN_WORDS.get(claims.verdict_on("4"), ""),
-        f"Over choices drawn beforehand a recipe for new kinds reaches {ensemble['right']:.0f},"
-        f" outlines {ensemble['outlines_right']:.0f}; {AGAIN_WORDS[ensemble['again']]}.",
+        describe_replication(replication),
+        f"The base model classifies {base['seen']:.0f} % of pairs correctly on training classes and "
+        f"{base['unseen']:.0f} % on unseen classes. {PIXELS_WORDS[claims.verdict_on('S4')]} "
+        f"{lottery['lost']} of {lottery['choices']} other class splits.",
+        f"Margin 5 against margin 1: {', '.join(f'{w} on {s} classes' for s, w in margin.items())}.",
+        f"On other class splits the ensemble classifies {ensemble['right']:.0f} % of pairs correctly,"
+        f" the foreground mask {ensemble['outlines_right']:.0f} %;"
+        f" {AGAIN_WORDS[ensemble['again']]}.",
     ]
     return [sentence for sentence in sentences if sentence]

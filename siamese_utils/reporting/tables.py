@@ -11,7 +11,7 @@ import pandas as pd
 from siamese_utils.data.dataset import TEST_SETS
 from siamese_utils.evaluation import verdicts, verifier_trials
 from siamese_utils.evaluation.calibration import CalibrationTest
-from siamese_utils.evaluation.intervals import measurement
+from siamese_utils.evaluation.intervals import measurement, prediction_interval
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.reporting import published_results
@@ -24,98 +24,122 @@ if TYPE_CHECKING:
 CALIBRATED_WITHIN = 0.03
 FEW_IMAGES = 30  # With fewer validation images no method is called the best.
 CHANCE_LOG_LOSS = np.log(2)  # of a constant probability of one half
-NEAR_POINTS = 2.0  # Two accuracies agree if they differ by at most so many percentage points.
 
 
-def accuracy(sampled: pd.Series, margin: float, published: Mapping[str, float]) -> pd.DataFrame:
-    """Return the study's accuracy table of an encoder.
+def study_form(
+    sampled: pd.Series,
+    published: pd.DataFrame,
+    reference: Mapping[str, tuple[float, float]],
+) -> pd.DataFrame:
+    """Return accuracies at threshold 0.5 in the form of the study's tables.
+
+    Args:
+        sampled: Metrics on the study's pairs, (set, metric) -> value.
+        published: As `published_results.find_table` returns it; empty without published values.
+        reference: Test set -> training and test accuracy in % of the run to the letter, if any.
+
+    Returns:
+        A row for each pair set; the training and the test accuracy in %: of 2019, of its protocol
+        to the letter (one run each), and ours.
+    """
+    metric = THRESHOLD_RULES["0.5"]
+    rows = {}
+    for pair_set in published_results.PAIR_SETS:
+        row = {}
+        for i, (kind, measured) in enumerate((("training", "train"), ("testing", pair_set))):
+            if len(published):
+                value = published.set_index("set").loc[pair_set, f"{kind}_accuracy"]
+                row[f"{kind}, 2019"] = f"{value:.2f}"
+            if reference:
+                value = reference[pair_set][i] if pair_set in reference else None
+                row[f"{kind}, to the letter"] = "–" if value is None else f"{value:.2f}"
+            row[f"{kind}, ours"] = sampled[measured, metric]
+        rows[published_results.PAIR_SETS[pair_set]] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pair set")
+
+
+def accuracy(sampled: pd.Series, margin: float) -> pd.DataFrame:
+    """Return the accuracy of an encoder at each threshold, and its AUC.
 
     Args:
         sampled: Metrics on the study's pairs, (set, metric) -> value.
         margin: The margin of the loss.
-        published: Set -> the study's accuracy in %; {} if the study did not train this encoder.
 
     Returns:
         A row for each threshold, a column for each set.
     """
+    rules = ("0.5", "tuned") if margin == 1 else ("0.5", "m/2", "tuned")
+    labels = {rule: f"{rule} = m/2" if margin == 1 and rule == "0.5" else rule for rule in rules}
+    metrics = {labels[rule]: THRESHOLD_RULES[rule] for rule in rules} | {"none: AUC": "AUC"}
     sets = ["train", *TEST_SETS]
-    rules = (
-        {"0.5 = m/2": THRESHOLD_RULES["0.5"]}
-        if margin == 1
-        else {rule: THRESHOLD_RULES[rule] for rule in ("0.5", "m/2")}
-    )
-    rules |= {"tuned": THRESHOLD_RULES["tuned"], "none: AUC": "AUC"}
-    rows = {label: {s: sampled[s, metric] for s in sets} for label, metric in rules.items()}
-    if published:
-        table = published_results.TEST_ACCURACY
-        same = (table[list(published)] == pd.Series(published)).all(axis=1)
-        model = table.loc[same, "model"].item()
-        training = published_results.TRAINING_ACCURACY[model, margin]
-        rows["0.5, in 2019"] = {"train": " / ".join(f"{value:.2f}" for value in training)} | {
-            s: f"{value:.2f}" for s, value in published.items()
-        }
+    rows = {label: {s: sampled[s, metric] for s in sets} for label, metric in metrics.items()}
     return pd.DataFrame(rows).T.rename_axis("threshold")
 
 
-def differences_from_study(sampled: pd.Series, published: Mapping[str, float]) -> pd.DataFrame:
-    """Return our accuracy at threshold 0.5 minus the study's, for each set.
+def compare_with_study(sampled: pd.Series, published: Mapping[str, float]) -> pd.DataFrame:
+    """Compare our accuracy at threshold 0.5 with the study's single run, for each set.
 
-    The two agree if the 95 % interval of the difference lies within NEAR_POINTS of zero.
+    The study's run is one more run like ours if it lies in our 95 % prediction interval.
 
     Args:
         sampled: Metrics on the study's pairs, (set, metric) -> value.
         published: Set -> the study's accuracy in %.
+
+    Returns:
+        Columns `2019`, `ours` (in %), `low` and `high` (the prediction interval) and `inside`
+        (`yes`, `no`, or `one seed` if there is no interval).
     """
-    ours = pd.Series({s: sampled[s, THRESHOLD_RULES["0.5"]] for s in published}, dtype=object)
-    differences = ours - pd.Series(published)
-    near = [verdicts.judge_value(difference, 0, 0, NEAR_POINTS) for difference in differences]
-    words = {verdicts.HOLDS: "yes", verdicts.FAILS: "no", verdicts.UNDECIDED: "open"}
-    frame = pd.DataFrame({"2019": published, "ours": ours, "ours minus 2019": differences})
-    return frame.assign(**{"within 2 points": [words[v] for v in near]}).rename_axis("set")
+    rows = {}
+    for pair_set, value in published.items():
+        ours = sampled[pair_set, THRESHOLD_RULES["0.5"]]
+        low, high = prediction_interval(ours.values)
+        inside = "one seed" if np.isnan(low) else "yes" if low <= value <= high else "no"
+        rows[pair_set] = {"2019": value, "ours": ours, "low": low, "high": high, "inside": inside}
+    columns = ["2019", "ours", "low", "high", "inside"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("set")
 
 
-def describe_differences(differences: pd.DataFrame) -> tuple[str, str]:
-    """Return whether our accuracies agree with the study's: a short answer and a sentence.
+def describe_comparison(compared: pd.DataFrame) -> tuple[str, str]:
+    """Return whether the study's accuracies replicate: a short answer and a sentence.
 
     Args:
-        differences: As `differences_from_study` returns them; empty if the study has no values.
+        compared: As `compare_with_study` returns it; empty if the study has no values.
     """
-    if differences.empty:
-        return "The study has no figures for this.", ""
-    others = differences[differences["within 2 points"] != "yes"]
-    if others.empty:
-        return "Yes.", "On all three sets that is within 2 points of the study's single run."
-    near = [s for s in differences.index if s not in others.index]
-    words = [f"{row['ours minus 2019']:+.1f} points on {s}" for s, row in others.iterrows()]
-    inconclusive = " Where the interval reaches farther than 2 points, that stays open."
-    inconclusive = inconclusive if (others["within 2 points"] == "open").any() else ""
-    qualifier = "Only" if (others["within 2 points"] == "no").any() else "Surely only"
-    answer = f"{qualifier} on {' and '.join(near)} classes." if near else "On no set."
-    return answer, f"Ours minus the study's is {', '.join(words)}.{inconclusive}"
-
-
-def describe_reproduction(differences: pd.Series) -> str:
-    """Return a sentence on whether the study's accuracies replicate, at margin 1 and at margin 5.
-
-    Args:
-        differences: Ours minus the study's, (network, set) -> value; empty if the study has no
-            values.
-    """
-    if differences.empty:
-        return ""
-    means = pd.Series({place: difference.mean for place, difference in differences.items()})
-    has_margin_1 = np.array([network.endswith("m = 1") for network, *_ in means.index])
-    margin_1, margin_5 = means[has_margin_1], means[~has_margin_1]
-    largest = margin_1.abs().max()
-    words = (
-        "come out again" if largest <= NEAR_POINTS else f"are missed by up to {largest:.0f} points"
+    if compared.empty:
+        return "The 2019 study has no accuracies for this.", ""
+    if (compared["inside"] == "one seed").any():
+        return "Unknown.", "One seed gives no prediction interval."
+    inside = compared["inside"] == "yes"
+    sentence = (
+        f"{inside.sum()} of the {len(compared)} accuracies of 2019 lie inside our 95 % prediction "
+        "interval for one more run."
     )
-    sentence = f"Its accuracies at margin 1 {words}."
-    if len(margin_5) and margin_5.abs().max() > NEAR_POINTS:
-        largest = margin_5[margin_5.abs().idxmax()]
-        direction = "higher" if largest > 0 else "lower"
-        sentence += f" At margin 5 ours are up to {abs(largest):.0f} points {direction}."
-    return sentence
+    outside = [
+        f"{row['2019']:.1f} % against {row['ours']:.1f} % on {s} classes"
+        for s, row in compared[~inside].iterrows()
+    ]
+    sentence += f" Outside (2019 against ours): {', '.join(outside)}." if outside else ""
+    return "Yes." if inside.all() else "In part." if inside.any() else "No.", sentence
+
+
+def describe_replication(compared: pd.DataFrame) -> str:
+    """Return a sentence on whether the study's accuracies replicate, by margin.
+
+    Args:
+        compared: The saved table `replication`, with the columns `network`, `2019`, `low`, `high`
+            and `inside`.
+    """
+    if compared.empty or (compared["inside"] == "one seed").any():
+        return ""
+    counts = []
+    for margin in ("1", "5"):
+        inside = compared[compared["network"].str.endswith(f"m = {margin}")]["inside"] == "yes"
+        if len(inside):
+            counts.append(f"{inside.sum()} of {len(inside)} at margin {margin}")
+    return (
+        f"{' and '.join(counts)} of the study's test accuracies lie inside our 95 % prediction "
+        "interval for one more run."
+    )
 
 
 def probabilities(
@@ -150,7 +174,9 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     means = scores.map(lambda value: value.interval.mean)
     seen = means.xs("seen", level="pairs")
     gaps = scores["too sure by"].xs("seen", level="pairs")
-    near = [verdicts.judge_value(gap, 0, 0, CALIBRATED_WITHIN) == verdicts.HOLDS for gap in gaps]
+    near = [
+        verdicts.judge_value(gap, 0, 0, CALIBRATED_WITHIN) == verdicts.SUPPORTED for gap in gaps
+    ]
     # From the first True on, all larger numbers of images give a calibrated probability.
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 THRESHOLD = 0.5  # Inferred: a pair is called different if its distance is larger.
 BATCH_SIZE = 128  # Inferred.
 EPOCHS = 20
+BLUE, ORANGE = "#0072B2", "#E69F00"  # training and validation, as in the study
 Tensor = Any
 
 
@@ -267,7 +268,7 @@ def plot_result(information: dict[str, list[float]], title: str) -> Figure:
     figure = Figure(figsize=(8, 3), layout="constrained")
     panels = zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True)
     for axes, measure in panels:
-        for name, color in ((measure, "tab:blue"), (f"val_{measure}", "tab:orange")):
+        for name, color in ((measure, BLUE), (f"val_{measure}", ORANGE)):
             values = information[name]
             label = "validation" if name.startswith("val_") else "training"
             axes.plot(range(1, len(values) + 1), values, color=color, label=label)

@@ -1,6 +1,6 @@
 """The 2019 study to the letter: nine training runs of twenty epochs, the reference of the report.
 
-Run it by `python -m siamese_utils.replication`. Each finished training run is a file in
+Run it by `python -m siamese_utils.training.replication`. Each finished training run is a file in
 `reports/replication`; a run that finds the file goes on with the next one.
 """
 
@@ -74,7 +74,7 @@ def run(replicate: Replicate, dataset: Dataset, epochs: int) -> dict[str, Any]:
     """
     import keras
 
-    from siamese_utils import study_2019 as study
+    from siamese_utils.training import study_2019 as study
     from siamese_utils.training.machine import describe_machine
 
     x_train, y_train, *tests = study.data_preparation(dataset, replicate.seed)
@@ -191,10 +191,16 @@ def run_all(
     return len(missing)
 
 
+def read(folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """Return the content of the files that exist, in the order of REPLICATES."""
+    paths = [folder / f"{replicate.name}.json" for replicate in REPLICATES]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = cli_utils.OneLineParser(
-        prog="python -m siamese_utils.replication",
+        prog="python -m siamese_utils.training.replication",
         description="Train the nine networks of the 2019 study to the letter; three to five hours.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

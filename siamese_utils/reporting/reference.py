@@ -1,0 +1,202 @@
+"""The 2019 study to the letter beside the report's own training: tables and figures of both.
+
+The records are those of `training.replication`, committed in reports/replication.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from siamese_utils.data.dataset import TEST_SETS, Dataset
+from siamese_utils.evaluation import verdicts
+from siamese_utils.evaluation.intervals import measurement
+from siamese_utils.evaluation.metrics import THRESHOLD_RULES
+from siamese_utils.reporting import plots, show
+from siamese_utils.reporting.show import LinkCell
+from siamese_utils.training import replication
+from siamese_utils.training.cache import TrainingResult
+from siamese_utils.training.pair_training import TrainingConfig
+
+Record = Mapping[str, Any]
+# The network computes the same either way if its accuracies differ by less than this, in points.
+EQUIVALENT_POINTS = 1.0
+
+# Each function, table and figure of the study, and its place: notebook and section, with the words
+# to show for the section.
+_MODULE = "training/study_2019.py"
+PLACES = [
+    ("Figure 1: dividing the data sets", "01-data-splits#the-split", "The split"),
+    ("Table 1: data sets and classes", "01-data-splits#the-split", "The split"),
+    ("data_preparation, dataset_class", "01-data-splits#the-split", "The split"),
+    ("forming of pairs (not printed)", "01-data-splits#the-pairs", "The pairs"),
+    ("eucl_dist_output_shape, euclidean_distance", "02-loss-tests", "The distance and the loss"),
+    ("contrastive_loss, testing_loss", "02-loss-tests", "The distance and the loss"),
+    ("create_base_network", "03-base-model#the-network", "The network"),
+    ("run_base_network, display_base_network", "03-base-model#the-study-s-code", "The study's code"),
+    ("plot_result", "03-base-model#the-study-s-code", "The study's code"),
+    ("Figures 2 and 3: accuracy, loss (base)", "03-base-model#training", "Training"),
+    ("Table 2: accuracy of the base model", "03-base-model#accuracy", "Accuracy"),
+    ("create_siamese_network", "04-complex-model#what-is-added", "What is added"),
+    ("run_siamese_network, display_siamese_network", "04-complex-model#what-is-added",
+     "What is added"),
+    ("Figures 4 and 5: accuracy, loss (complex)", "04-complex-model#training", "Training"),
+    ("Table 3: accuracy of the complex model", "04-complex-model#accuracy", "Accuracy"),
+    ("Tables 4 and 5: margin 1 and margin 5", "05-margin-study#the-study-s-tables",
+     "The study's tables"),
+    ("Discussion: Adadelta against RMSprop", "06-optimizer-comparison", "The optimizers"),
+]  # fmt: skip
+
+
+def show_places() -> None:
+    """Show where each function, table and figure of the study is in this report."""
+    rows = []
+    for part, target, words in PLACES:
+        page, _, anchor = target.partition("#")
+        link = f"{page}.ipynb{'#' * bool(anchor)}{anchor}"
+        rows.append((part, LinkCell(f"{page[:2]}, {words}", link)))
+    show.table(
+        pd.DataFrame(rows, columns=["in the 2019 study", "here"]),
+        f"Where each part of the study is. All its functions are in `siamese_utils/{_MODULE}`.",
+    )
+
+
+def records_of(config: TrainingConfig, dataset: Dataset) -> list[dict[str, Any]]:
+    """Return the reference runs of a network that exist; none for another data set than the study's.
+
+    Args:
+        config: The report's config of the network.
+        dataset: The data set.
+    """
+    if not dataset.has_study_figures:
+        return []
+    return [
+        record
+        for record in replication.read()
+        if (record["model"], record["margin"]) == (config.model, config.margin)
+    ]
+
+
+def curves(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the curves of the study's figures as points: accuracy and loss against the epoch.
+
+    Args:
+        records: Reference runs of one network. The validation pairs are those of Test 1, and the
+            loss includes the penalties.
+    """
+    rows = [
+        {"subplot": measure, "series": name, "seed": record["seed"], "x": epoch, "y": value}
+        for measure in ("accuracy", "loss")
+        for name, prefix in (("training", ""), ("validation", "val_"))
+        for record in records
+        for epoch, value in enumerate(record["history"][prefix + measure], 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def own_curves(runs: Sequence[TrainingResult]) -> pd.DataFrame:
+    """Return the same curves of the report's own training runs, validated on validation images."""
+    records = [{"seed": seed, "history": run.history} for seed, run in enumerate(runs)]
+    return curves(records)
+
+
+def show_curves(
+    runs: Sequence[TrainingResult], config: TrainingConfig, dataset: Dataset, figures: str
+) -> None:
+    """Show the study's figures of a network: from the reference runs, and from our own.
+
+    Args:
+        runs: Our training runs, one for each seed.
+        config: Their config.
+        dataset: The data set.
+        figures: The study's numbers of the figures, such as "2 and 3".
+    """
+    records = records_of(config, dataset)
+    if records:
+        show.figure(
+            plots.lines,
+            curves(records),
+            f"The study's Figures {figures}, from {_number(records)} of its protocol to the letter: "
+            "validation on Test 1, loss with penalties. Thin lines: single runs.",
+            x="epoch",
+        )
+    show.figure(
+        plots.lines,
+        own_curves(runs),
+        f"The same curves from our training (the study's Figures {figures}): validation on "
+        "validation images, loss with penalties. Thin lines: single seeds.",
+        x="epoch",
+    )
+
+
+def accuracies(records: Sequence[Record]) -> dict[str, tuple[float, float]]:
+    """Return test set -> training and test accuracy in % of the run that was made for this set."""
+    return {
+        record["test_set"]: (100 * record["train_accuracy"], 100 * record["test_accuracy"])
+        for record in records
+    }
+
+
+def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) -> pd.DataFrame:
+    """Return the reference runs minus our runs with the same split, over all networks and seeds.
+
+    Args:
+        sampled: Our metrics on the study's pairs: a row for each network, columns (set, metric).
+        configs: The config of each network.
+
+    Returns:
+        A row for each test set and metric (accuracy at 0.5 and at half the margin in points, and
+        AUC): the mean difference with its interval over the runs, and whether a difference of
+        EQUIVALENT_POINTS (0.01 in AUC) or more is excluded. Empty without reference runs.
+    """
+    at = {"accuracy, 0.5": 0.5, "accuracy, m/2": None, "AUC": None}
+    rows = {}
+    for pair_set in TEST_SETS:
+        for metric in at:
+            values = []
+            for record in replication.read():
+                names = [
+                    name
+                    for name, config in configs.items()
+                    if (config.model, config.margin) == (record["model"], record["margin"])
+                ]
+                for name in names:
+                    ours = sampled.loc[name][pair_set, _own_metric(metric, record)].values
+                    if record["seed"] < len(ours):
+                        values.append(_measured(record, pair_set, metric) - ours[record["seed"]])
+            if values:
+                unit = "" if metric == "AUC" else "points"
+                rows[pair_set, metric] = measurement(values, unit, signed=True)
+    frame = pd.DataFrame({"reference minus ours": pd.Series(rows, dtype=object)})
+    if frame.empty:
+        return frame
+    frame.index = frame.index.set_names(["set", "metric"])
+    words = {verdicts.SUPPORTED: "yes", verdicts.REFUTED: "no", verdicts.INCONCLUSIVE: "open"}
+    equivalent = []
+    for (_, metric), row in frame.iterrows():
+        bound = 0.01 if metric == "AUC" else EQUIVALENT_POINTS
+        equivalent.append(words[verdicts.judge_value(row.iloc[0], 0, 0, bound)])
+    return frame.assign(equivalent=equivalent)
+
+
+def _own_metric(metric: str, record: Record) -> str:
+    """Return the name of a metric in our tables; at margin 1, m/2 is 0.5."""
+    if metric == "AUC":
+        return metric
+    rule = "0.5" if record["margin"] == 1 else metric.rpartition(" ")[2]
+    return THRESHOLD_RULES[rule]
+
+
+def _measured(record: Record, pair_set: str, metric: str) -> float:
+    """Return a metric of a reference run: an accuracy in %, or the AUC."""
+    measured = record["test_sets"][pair_set]
+    if metric == "AUC":
+        return measured["auc"]
+    relative = 0.5 if metric.endswith("m/2") else 0.5 / record["margin"]
+    position = int(np.argmin(np.abs(replication.RELATIVE_THRESHOLDS - relative)))
+    return 100 * measured["accuracies"][position]
+
+
+def _number(records: Sequence[Record]) -> str:
+    return "one run" if len(records) == 1 else f"{len(records)} runs"
