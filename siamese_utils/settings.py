@@ -41,8 +41,6 @@ class Profile:
         verifier_sizes: Numbers of training images in the trials of the verifier's calibration.
         transfer_seeds: Repetitions of the second study, whose training runs take seconds.
         pair_numbers: Numbers of texture pairs to train on.
-        contrasts: Contrasts of the rectangles in textures, 0..1.
-        max_transfer_epochs: Upper limit for transfers, which stop early.
     """
 
     name: str
@@ -61,8 +59,6 @@ class Profile:
     verifier_sizes: tuple[int, ...]
     transfer_seeds: int
     pair_numbers: tuple[int, ...]
-    contrasts: tuple[float, ...]
-    max_transfer_epochs: int
 
 
 PROFILES = {
@@ -83,8 +79,6 @@ PROFILES = {
         verifier_sizes=(120, 300, 1000, 10_000),
         transfer_seeds=5,
         pair_numbers=(5, 10, 20, 50, 100, 200),
-        contrasts=(1.0, 0.5, 0.25, 0.125),
-        max_transfer_epochs=100,
     ),
     "quick": Profile(
         "quick",
@@ -103,8 +97,6 @@ PROFILES = {
         verifier_sizes=(300,),
         transfer_seeds=2,
         pair_numbers=(10, 50),
-        contrasts=(1.0, 0.125),
-        max_transfer_epochs=20,
     ),
 }
 CELL_HOURS = 4.0  # default time limit of a notebook cell

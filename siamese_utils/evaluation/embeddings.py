@@ -54,7 +54,8 @@ def of_digit_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarra
     """Compute embeddings by the second study's encoder, pretrained on digits: (rows, 256) float32."""
 
     def compute() -> Arrays:
-        encoder = transfer.build_encoder(TransferConfig(seed=seed))
+        encoder = transfer.build_fresh_encoder(seed, normalise=False)
+        encoder.set_weights(trainer.train(TransferConfig(seed=seed).pretraining).weights)
         return {"embeddings": trainer.embed(encoder, transfer.resize(dataset.images[rows]))}
 
     weights = trainer.train(TransferConfig(seed=seed).pretraining).digest

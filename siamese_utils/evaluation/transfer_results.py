@@ -1,12 +1,13 @@
-"""Results of the second study: metrics of its encoders, and of untrained methods, on pairs of textures."""
+"""Results of the article: of its system as printed, and of transfers of the repaired system."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
 from siamese_utils.data import pairs
-from siamese_utils.evaluation.intervals import Measurement, measurement
+from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES, unit_of
 from siamese_utils.evaluation.roc_curve import RocCurve
 from siamese_utils.training import cache, trainer, transfer
@@ -15,9 +16,32 @@ from siamese_utils.training.study_plan import StudyPlan
 from siamese_utils.training.tasks import STUDY_THRESHOLD
 from siamese_utils.training.transfer import TransferConfig
 
-FROZEN, UNTRAINED, PIXELS = "pretrained, frozen", "untrained encoder", "raw pixels"
-LINEAR = "linear classifier"
-UNTRAINED_METHODS = (FROZEN, UNTRAINED, PIXELS)  # methods that are not trained on pairs
+SCRATCH = TransferConfig(start="scratch").initialisation
+FROZEN, UNTRAINED, PIXELS = "pretrained on digits, frozen", "untrained encoder", "raw pixels"
+PATCH = 5  # pixels, side of a patch
+
+
+def _mean_grey(images: np.ndarray) -> np.ndarray:
+    return images.mean(axis=(1, 2))
+
+
+def _brightest_patch(images: np.ndarray) -> np.ndarray:
+    """Return the mean grey of the brightest patch of each image, (images, 1)."""
+    return ndimage.uniform_filter(images, (0, PATCH, PATCH, 0)).max(axis=(1, 2))
+
+
+def _raw_pixels(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1)
+
+
+# Name -> function from images (images, 32, 32, 1) to features (images, dimensions). No learning.
+FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean grey": _mean_grey,
+    "brightest patch": _brightest_patch,
+    PIXELS: _raw_pixels,
+}
+# Methods that are not trained on pairs.
+UNTRAINED_METHODS = (FROZEN, UNTRAINED, *FEATURES)
 
 
 def metrics_table(plan: StudyPlan) -> pd.DataFrame:
@@ -30,9 +54,9 @@ def metrics_table(plan: StudyPlan) -> pd.DataFrame:
         same values for each number of pairs.
     """
     distances: dict[tuple[str, int], list[Arrays]] = {}
-    for (kind, number), configs in plan.transfers().items():
+    for (task, number), configs in plan.transfers().items():
         for config in configs:
-            by_seed = distances.setdefault((f"{config.start}, {kind}", number), [])
+            by_seed = distances.setdefault((f"{config.initialisation}, {task}", number), [])
             by_seed.append(trainer.train(config).distances)
     rows = {encoder: metrics(by_seed) for encoder, by_seed in distances.items()}
     untrained = [untrained_distances(seed) for seed in range(plan.profile.transfer_seeds)]
@@ -80,76 +104,69 @@ def auc_differences(auc: pd.Series) -> pd.DataFrame:
         auc: (encoder, pairs) -> Measurement: the column AUC of `metrics_table`.
 
     Returns:
-        Rows (training, pairs); columns minus scratch, minus raw pixels, minus untrained encoder.
+        Rows (initialisation, task, pairs); columns `minus scratch` and `minus raw pixels`.
     """
     rows = {}
     for name, number in auc.index:
-        start, _, kind = name.partition(", ")
-        if start == "scratch":
-            pretrained = auc[f"pretrained, {kind}", number]
-            rows[kind, number] = {"minus scratch": pretrained - auc[name, number]} | {
-                f"minus {other}": pretrained - auc[other, number] for other in (PIXELS, UNTRAINED)
+        start, _, task = name.partition(", ")
+        if task in transfer.TRANSFER_TASKS and start != SCRATCH:
+            rows[start, task, number] = {
+                "minus scratch": auc[name, number] - auc[f"{SCRATCH}, {task}", number],
+                "minus raw pixels": auc[name, number] - auc[PIXELS, number],
             }
-    return pd.DataFrame(rows).T.rename_axis(["training", "pairs"])
-
-
-def epochs_run(plan: StudyPlan) -> pd.DataFrame:
-    """Compute how many epochs the transfers on the study's number of pairs ran.
-
-    Returns:
-        Rows (training, start). Columns: the maximum number of epochs, the mean number over the
-        seeds, and the number of runs that reached the maximum.
-    """
-    rows = {}
-    for (kind, number), configs in plan.transfers().items():
-        for start in transfer.INITIALISATIONS if number == transfer.STUDY_PAIRS else ():
-            results = [trainer.train(config) for config in configs if config.start == start]
-            lengths = [len(result.history["loss"]) for result in results]
-            limit = configs[0].epochs
-            rows[kind, start] = {
-                "epochs at most": limit,
-                "epochs run, mean": np.mean(lengths),
-                "cut off": lengths.count(limit),
-            }
-    return pd.DataFrame(rows).T.rename_axis(["training", "start"])
-
-
-def by_contrast(plan: StudyPlan) -> pd.DataFrame:
-    """Compute how the contrast of the rectangles affects the transfers.
-
-    Returns:
-        A row per contrast. Columns: the accuracy in % of a linear classifier that is trained on the
-        labels of the same number of images, the AUC on test pairs for each start, and the AUC of
-        each pretrained start minus that from scratch.
-    """
-    rows: dict[float, dict[str, Measurement]] = {}
-    for (contrast, start), configs in plan.transfers_by_contrast().items():
-        row = rows.setdefault(contrast, {})
-        row[LINEAR] = measurement([100 * _linear_accuracy(config) for config in configs], "%")
-        # `metrics` samples pairs at full contrast: their labels do not depend on the contrast.
-        row[f"AUC, {start}"] = metrics([trainer.train(c).distances for c in configs])["AUC"]
-    table = pd.DataFrame(rows).T.rename_axis("contrast")
-    for start in table.columns.drop([LINEAR, "AUC, scratch"]):
-        table[f"{start.removeprefix('AUC, ')} minus scratch"] = table[start] - table["AUC, scratch"]
-    return table
-
-
-def _linear_accuracy(config: TransferConfig) -> float:
-    """Return the accuracy, 0..1, of a linear classifier of the pixels of test images."""
-    from sklearn.linear_model import LogisticRegression
-
-    sets = (transfer.sample_pairs(config, name)[:2] for name in ("train", "test"))
-    train, test = ((images.reshape(len(images), -1), labels) for images, labels in sets)
-    return float(LogisticRegression(max_iter=1000).fit(*train).score(*test))
+    return pd.DataFrame(rows).T.rename_axis(["initialisation", "task", "pairs"])
 
 
 def untrained_distances(seed: int) -> dict[str, Arrays]:
     """Compute the distances by methods that are not trained on pairs: method -> set -> (pairs,)."""
-    return {
+    distances = {
         FROZEN: _before_training(TransferConfig(start="pretrained", seed=seed)),
         UNTRAINED: _before_training(TransferConfig(start="scratch", seed=seed)),
-        PIXELS: _of_pixels(TransferConfig(seed=seed)),
     }
+    for name, features in FEATURES.items():
+        distances[name] = {}
+        for pair_set in transfer.PAIR_SETS[1:]:
+            images, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), pair_set)
+            distances[name][pair_set] = pairs.distances(features(images), sampled)
+    return distances
+
+
+def article_results(seed: int) -> dict[str, float]:
+    """Compute the accuracies of the article's system as printed, and of its network on fresh pairs.
+
+    Args:
+        seed: Of everything random.
+
+    Returns:
+        In %: `digits` (accuracy of the classifier), `training pairs`, `test pairs` (200 pairs from
+        the pool of the training pairs, as in the article) and `fresh pairs` (of other images, of
+        both classes, at the same threshold 0.5), and from 0 to 1 `AUC, fresh pairs`. NaN distances
+        count as "different", as they do in the article's accuracy.
+    """
+    arrays = cache.cached(
+        {"article": seed},
+        ["training.one_shot_article.run", "training.trainer.embed"],
+        lambda: _run_article(seed),
+    )
+    _, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
+    fresh = np.where(np.isnan(arrays["fresh"]), np.inf, arrays["fresh"])
+    right = (fresh >= STUDY_THRESHOLD) == sampled.different.astype(bool)
+    return {
+        "digits": 100 * float(arrays["classifier"]),
+        "training pairs": 100 * float(arrays["training"]),
+        "test pairs": 100 * float(arrays["test"]),
+        "fresh pairs": 100 * float(right.mean()),
+        "AUC, fresh pairs": RocCurve.from_pairs(fresh, sampled.different).auc,
+    }
+
+
+def _run_article(seed: int) -> Arrays:
+    from siamese_utils.training import one_shot_article
+
+    encoder, arrays = one_shot_article.run(seed)
+    images, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
+    embeddings = encoder.predict(images, verbose=0)
+    return arrays | {"fresh": pairs.distances(embeddings, sampled)}
 
 
 def _before_training(config: TransferConfig) -> Arrays:
@@ -161,11 +178,3 @@ def _before_training(config: TransferConfig) -> Arrays:
         ["training.transfer.build_fresh_encoder", "training.transfer.measure_distances"],
         lambda: transfer.measure_distances(transfer.build_encoder(config), config),
     )
-
-
-def _of_pixels(config: TransferConfig) -> Arrays:
-    distances = {}
-    for name in transfer.PAIR_SETS[1:]:
-        images, _, sampled = transfer.sample_pairs(config, name)
-        distances[name] = pairs.distances(images.reshape(len(images), -1), sampled)
-    return distances

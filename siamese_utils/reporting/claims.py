@@ -48,6 +48,7 @@ class Claim:
         values: For the rule `value`, the claimed ranges (low, high), both ends included.
         tolerance: Half a unit of the last published digit of `values`.
         published: The published values as the source prints them.
+        topic: The claim in a few words, for lists.
         by: The origin of the claim: STUDY, SECOND_STUDY or OURS.
         in_summary: Whether the summary lists the claim.
     """
@@ -64,6 +65,7 @@ class Claim:
     values: tuple[tuple[float, float], ...] = ()
     tolerance: float = 0.0
     published: str = ""
+    topic: str = ""
     by: str = STUDY
     in_summary: bool = True
 
@@ -101,61 +103,83 @@ CLAIMS = {
     for claim in (
         Claim("1a", "The base model overfits (the study writes “underfit”)", MODELS,
               "validation loss minus training loss, after the last epoch", "validation", SAMPLED,
+              topic="overfitting of the base model",
               published="accuracy 99.85 % in training, 95.99 % on seen"),
         Claim("1b", "The base model's training loss falls throughout", MODELS,
               "rises of the training loss in one training run", "train", SAMPLED, rule="value",
-              values=((0, 0),), tolerance=0.5, published="no rise", in_summary=False),
+              values=((0, 0),), tolerance=0.5,
+              topic="a falling training loss", published="no rise", in_summary=False),
         Claim("1c", "The base model's validation loss stays at 0.03 to 0.04", MODELS,
               "mean validation loss of the second half of the epochs", "validation", SAMPLED,
-              rule="value", values=((0.03, 0.04),), tolerance=0.005, published="0.03 to 0.04"),
+              rule="value", values=((0.03, 0.04),), tolerance=0.005,
+              topic="a validation loss of 0.03 to 0.04", published="0.03 to 0.04"),
         Claim("1d", "The base model's validation loss grows with more epochs", MODELS,
               "mean validation loss, last third of the epochs minus middle third", "validation",
-              SAMPLED, smallest_effect=0.001, published="the loss value was growing"),
+              SAMPLED, smallest_effect=0.001,
+              topic="a growing validation loss", published="the loss value was growing"),
         Claim("2a", "Dropout and regularisers bring training and test accuracy together", MODELS,
               "train minus seen accuracy at 0.5, base minus complex", "train, seen", SAMPLED,
-              smallest_effect=1.0, published="gap of 3.86 down to 0.57"),
+              smallest_effect=1.0,
+              topic="a smaller gap between training and test",
+              published="gap of 3.86 down to 0.57"),
         _threshold_claim("2b", "Dropout and regularisers raise the accuracy on unseen classes",
-                         MODELS, "unseen", _COMPLEX, published="61.43 to 65.32"),
+                         MODELS, "unseen", _COMPLEX,
+                         topic="regularisation on unseen classes", published="61.43 to 65.32"),
         _threshold_claim("2c", "Dropout alone raises the accuracy on unseen classes", MODELS,
-                         "unseen", "dropout minus base", published="no figure"),
+                         "unseen", "dropout minus base",
+                         topic="dropout alone on unseen classes", published="no figure"),
         _threshold_claim("2d", "Dropout and regularisers raise the accuracy on seen classes",
-                         MODELS, "seen", _COMPLEX, published="95.99 to 96.18"),
+                         MODELS, "seen", _COMPLEX,
+                         topic="regularisation on seen classes", published="95.99 to 96.18"),
         _threshold_claim("3", "Dropout and regularisers raise the accuracy on all classes", MODELS,
-                         "all", _COMPLEX, published="79.85 to 81.69 (“by 2.11 %”)"),
+                         "all", _COMPLEX,
+                         topic="regularisation on all classes",
+                         published="79.85 to 81.69 (“by 2.11 %”)"),
         _threshold_claim("4a", "Margin 5 is worse than margin 1 on seen classes", MARGIN, "seen",
-                         _MARGIN_5, sign=-1, published="96.18 to 81.96"),
+                         _MARGIN_5, sign=-1,
+                         topic="margin 5 worse on seen classes", published="96.18 to 81.96"),
         _threshold_claim("4b", "Margin 5 is worse than margin 1 on all classes", MARGIN, "all",
-                         _MARGIN_5, sign=-1, published="81.69 to 67.78"),
+                         _MARGIN_5, sign=-1,
+                         topic="margin 5 worse on all classes", published="81.69 to 67.78"),
         _threshold_claim("4c", "Margin 5 is worse than margin 1 on unseen classes", MARGIN,
-                         "unseen", _MARGIN_5, sign=-1, published="65.32 to 55.43"),
+                         "unseen", _MARGIN_5, sign=-1,
+                         topic="margin 5 worse on unseen classes", published="65.32 to 55.43"),
         _threshold_claim("4d", "Margin 5 is worse than margin 1 in training", MARGIN, "train",
                          _MARGIN_5, sign=-1, counting=SAMPLED,
+                         topic="margin 5 worse in training",
                          published="96.75, 96.84, 95.10 to 82.58, 78.84, 79.32"),
         _threshold_claim("5a", "Adadelta at learning rate 1.0 is worse than RMSprop", OPTIMIZER,
-                         "seen", _ADADELTA, sign=-1, published="no figure"),
+                         "seen", _ADADELTA, sign=-1,
+                         topic="Adadelta 1.0 worse", published="no figure"),
         _threshold_claim("5b", "Adadelta at learning rate 0.001 is worse than RMSprop", OPTIMIZER,
-                         "seen", _ADADELTA, sign=-1, published="no figure"),
+                         "seen", _ADADELTA, sign=-1,
+                         topic="Adadelta 0.001 worse", published="no figure"),
         _threshold_claim("5c", "RMSprop generalises better than Adadelta at learning rate 1.0",
-                         OPTIMIZER, "unseen", _ADADELTA, sign=-1, published="no figure"),
+                         OPTIMIZER, "unseen", _ADADELTA, sign=-1,
+                         topic="RMSprop better on unseen classes", published="no figure"),
         Claim("6a", "The complex model's loss goes from 0.08 to 0.04 over the epochs", MODELS,
               "loss after the first and the last epoch", "train, validation", SAMPLED,
               rule="value", values=((0.08, 0.08), (0.04, 0.04)), tolerance=0.005,
-              published="0.08 to 0.04"),
+              topic="a loss from 0.08 to 0.04", published="0.08 to 0.04"),
         Claim("6b", "The complex model's validation loss has bumps near epochs 5, 10, 17, 18",
               MODELS, "bumps per epoch near these epochs, minus elsewhere", "validation", SAMPLED,
-              published="four bumps", in_summary=False),
+              topic="bumps of the loss", published="four bumps", in_summary=False),
         Claim("6c", "The complex model learns more over time", MODELS,
               "mean validation loss, middle third of the epochs minus last third", "validation",
-              SAMPLED, smallest_effect=0.001, published="the loss values were improving"),
-        Claim("B1", "With 50 pairs and the tutorial's training, pretraining on digits helps",
-              TRANSFER, "AUC, pretrained minus from scratch", TEXTURES, by=SECOND_STUDY),
-        Claim("B2", "With 50 pairs and training to the end, pretraining on digits helps",
-              TRANSFER, "AUC, pretrained minus from scratch", TEXTURES, by=SECOND_STUDY),
-        Claim("B3", "With 50 pairs and the tutorial's training, transfer is better than raw pixels",
-              TRANSFER, "AUC, pretrained minus raw pixels", TEXTURES, by=SECOND_STUDY),
-        Claim("B4", "With 50 pairs and fainter rectangles, pretraining on digits helps",
-              TRANSFER, "AUC, pretrained minus from scratch",
-              "textures of an eighth of the contrast", by=SECOND_STUDY),
+              SAMPLED, smallest_effect=0.001,
+              topic="a loss that falls until the end", published="the loss values were improving"),
+        Claim("B1", "With 50 pairs, pretraining on digits helps", TRANSFER,
+              "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=0.01,
+              by=SECOND_STUDY),
+        Claim("B2", "With 50 pairs, transfer from digits is better than raw pixels", TRANSFER,
+              "AUC, pretrained on digits minus raw pixels", TEXTURES, smallest_effect=0.01,
+              by=SECOND_STUDY),
+        Claim("B3", "With 200 pairs, pretraining on digits helps", TRANSFER,
+              "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=0.01,
+              by=SECOND_STUDY),
+        Claim("B4", "The article's test pairs overstate its accuracy", TRANSFER,
+              "accuracy at 0.5, the article's test pairs minus fresh pairs", TEXTURES,
+              smallest_effect=1.0, by=SECOND_STUDY),
         Claim("S1", "A threshold of half the margin undoes most of what margin 5 loses", MARGIN,
               "accuracy on all classes gained at m/2, minus half of what is lost at 0.5", "all",
               ALL_PAIRS, by=OURS),
@@ -253,6 +277,17 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"pairs": ", ".join(filter(None, (claim.pair_set, claim.counting)))}
         rows.append(row | {"verdict": saved["verdict"]})
     return pd.DataFrame(rows)
+
+
+def topics_by_verdict() -> dict[str, list[str]]:
+    """Return verdict -> the topics of the study's claims that have it, for the listed claims."""
+    judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
+    listed = _listed(STUDY, judged.index)
+    groups = {
+        verdict: [claim.topic for claim in listed if judged[claim.number] == verdict]
+        for verdict in verdicts.VERDICTS
+    }
+    return {verdict: topics for verdict, topics in groups.items() if topics}
 
 
 def _listed(by: str, judged: Collection[str]) -> list[Claim]:

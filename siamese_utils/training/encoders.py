@@ -108,11 +108,15 @@ def study_encoder(
     return keras.Model(inputs, outputs)
 
 
-def digit_encoder(image_shape: tuple[int, int, int] = (32, 32, 1)) -> keras.Model:
-    """Build the second study's encoder: its classifier of digits without the last layer.
+def digit_encoder(
+    image_shape: tuple[int, int, int] = (32, 32, 1), normalise: bool = False
+) -> keras.Model:
+    """Build the article's encoder: its classifier of digits without the last layer.
 
     Args:
         image_shape: (height, width, channels).
+        normalise: Whether to scale embeddings to length 1. Their distances are then at most the
+            square root of 2, so that margin 1 suits them, whatever the encoder was pretrained on.
 
     Returns:
         A model from images of 0..1 to embeddings (batch, 256), float32, 0 or more.
@@ -126,6 +130,8 @@ def digit_encoder(image_shape: tuple[int, int, int] = (32, 32, 1)) -> keras.Mode
     x = layers.Flatten()(x)
     x = layers.Dense(512, activation="relu")(x)
     outputs = layers.Dense(256, activation="relu", name="embedding")(x)
+    if normalise:
+        outputs = layers.UnitNormalization(name="unit_length")(outputs)
     return keras.Model(inputs, outputs, name="digits")
 
 

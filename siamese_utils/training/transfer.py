@@ -1,4 +1,4 @@
-"""The second study: transfer of a pretrained encoder to few pairs of textures."""
+"""The article, repaired: transfer of a pretrained encoder to few pairs of textures."""
 
 from __future__ import annotations
 
@@ -101,7 +101,6 @@ class TransferConfig(Config):
         batch_size: Pairs in a step; for triplets, half of the images in a step.
         learning_rate: Initial learning rate of Adam.
         margin: Margin of the loss.
-        contrast: Contrast of the rectangles, 0..1.
         source: Data set that the encoder is pretrained on, a name in SOURCES.
     """
 
@@ -113,7 +112,6 @@ class TransferConfig(Config):
     batch_size: int = 8
     learning_rate: float = 1e-4
     margin: float = 1.0
-    contrast: float = 1.0
     source: str = "digits"
 
     def __post_init__(self) -> None:
@@ -139,9 +137,12 @@ class TransferConfig(Config):
     @property
     def label(self) -> str:
         """A short name to show during training."""
-        start = f"{self.start} on {self.source}" if self.start == "pretrained" else self.start
-        contrast = "" if self.contrast == 1 else f", contrast {self.contrast:g}"
-        return f"{self.num_pairs} pairs, {start}, {self.task}, seed {self.seed}{contrast}"
+        return f"{self.num_pairs} pairs, {self.initialisation}, {self.task}, seed {self.seed}"
+
+    @property
+    def initialisation(self) -> str:
+        """What the encoder starts from: `from scratch`, or `pretrained on` a source."""
+        return f"pretrained on {self.source}" if self.start == "pretrained" else "from scratch"
 
     @property
     def kind(self) -> str:
@@ -165,7 +166,7 @@ class TransferConfig(Config):
 
     def build_encoder(self, image_shape: tuple[int, ...]) -> keras.Model:
         """Return the encoder with fresh weights, for images of shape (height, width, channels)."""
-        return encoders.digit_encoder(image_shape)
+        return encoders.digit_encoder(image_shape, normalise=True)
 
     def expected_seconds(self) -> float:
         """Return about how long the training takes if it has this machine for itself."""
@@ -216,10 +217,15 @@ def resize(images: np.ndarray) -> np.ndarray:
     return np.clip(resized, 0, 1)
 
 
-def build_fresh_encoder(seed: int) -> keras.Model:
-    """Build the encoder of a transfer with the random initial weights of a seed."""
+def build_fresh_encoder(seed: int, normalise: bool = True) -> keras.Model:
+    """Build the encoder of a transfer with the random initial weights of a seed.
+
+    Args:
+        seed: The seed.
+        normalise: As in `encoders.digit_encoder`; transfers have normalised embeddings.
+    """
     trainer.seed_everything(seed)
-    return encoders.digit_encoder()
+    return encoders.digit_encoder(normalise=normalise)
 
 
 def build_encoder(config: TransferConfig) -> keras.Model:
@@ -233,7 +239,7 @@ def build_encoder(config: TransferConfig) -> keras.Model:
 def sample_pairs(config: TransferConfig, name: str) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
     """Sample the training, validation or test pairs of a transfer.
 
-    The sets share no image. The validation and test pairs depend only on the seed and the contrast.
+    The sets share no image. The validation and test pairs depend only on the seed.
 
     Args:
         config: The transfer.
@@ -244,7 +250,7 @@ def sample_pairs(config: TransferConfig, name: str) -> tuple[np.ndarray, np.ndar
     """
     index = PAIR_SETS.index(name)
     num_pairs = (config.num_pairs, VALIDATION_PAIRS, TEST_PAIRS)[index]
-    return _sample_pairs(num_pairs, config.seed, index, config.contrast)
+    return _sample_pairs(num_pairs, config.seed, index)
 
 
 def measure_distances(encoder: keras.Model, config: TransferConfig) -> dict[str, np.ndarray]:
@@ -323,9 +329,9 @@ def _source_digest(source: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=4)  # Many training runs use the same validation and test pairs.
 def _sample_pairs(
-    num_pairs: int, seed: int, index: int, contrast: float
+    num_pairs: int, seed: int, index: int
 ) -> tuple[np.ndarray, np.ndarray, pairs.Pairs]:
-    return textures.sample_texture_pairs(num_pairs, np.random.default_rng([seed, index]), contrast)
+    return textures.sample_texture_pairs(num_pairs, np.random.default_rng([seed, index]))
 
 
 @functools.cache
@@ -335,7 +341,7 @@ def _compiled_model(task: str, margin: float) -> keras.Model:
 
     from siamese_utils.training import losses, models
 
-    encoder = encoders.digit_encoder()
+    encoder = encoders.digit_encoder(normalise=True)
     if task == "triplet":
         encoder.compile("adam", losses.TripletLoss(margin), jit_compile=True)
         return encoder
