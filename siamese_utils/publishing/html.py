@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 from latex2mathml import converter
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
@@ -157,7 +158,7 @@ def render_body(chapter: Chapter, executed: NotebookNode, pages: dict[str, str])
     """
     notebook = copy.deepcopy(executed)
     _move_answer_up(notebook)
-    _drop_noise(notebook)
+    _clean_streams(notebook)
     drawings, checks = _number_captions(notebook, chapter), _number_checks(notebook, chapter)
     html, _ = BodyExporter().from_notebook_node(notebook)
     return _post_process(chapter, html, pages, drawings, checks)
@@ -250,14 +251,15 @@ def _move_answer_up(notebook: NotebookNode) -> None:
             notebook.cells.insert(1, cell)
 
 
-def _drop_noise(notebook: NotebookNode) -> None:
-    """Remove TensorFlow's messages from the outputs."""
+def _clean_streams(notebook: NotebookNode) -> None:
+    """Remove TensorFlow's messages from the outputs, and join the parts of printed text."""
     for cell in notebook.cells:
         for output in list(cell.get("outputs", ())):
             if output.output_type == "stream":
                 output.text = TENSORFLOW_NOISE.sub("", output.text)
                 if not output.text.strip():
                     cell.outputs.remove(output)
+        CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
 
 
 def _number_captions(notebook: NotebookNode, chapter: Chapter) -> list[Drawing]:

@@ -187,6 +187,9 @@ def _align_table(match: re.Match) -> str:
 def _prepare_chapter(body: Body, scratch: Path) -> BeautifulSoup:
     """Return a body for typesetting: images as files in `scratch`, ids unique in the document."""
     soup = BeautifulSoup(body.html, "html.parser")
+    for element in soup.select("details.in-text"):
+        element.summary.decompose()
+        element.unwrap()
     for element in soup.select("details.code, .permalink"):
         element.decompose()
     for term in soup.select("a.term"):

@@ -130,6 +130,25 @@ def show_curves(
     )
 
 
+def runs_table() -> pd.DataFrame:
+    """Return the reference runs that exist, with their date, machine and duration."""
+    rows = []
+    for record in replication.read():
+        machine = record["machine"]
+        rows.append(
+            {
+                "network": f"{record['model']}, m = {record['margin']:g}",
+                "for the test set": record["test_set"],
+                "seed": record["seed"],
+                "date": record["date"],
+                "machine": f"{machine['processor']}, {machine['cores']} cores",
+                "TensorFlow": machine["tensorflow"],
+                "minutes": round(record["seconds"] / 60),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def accuracies(records: Sequence[Record]) -> dict[str, tuple[float, float]]:
     """Return test set -> training and test accuracy in % of the run that was made for this set."""
     return {

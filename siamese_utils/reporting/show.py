@@ -24,6 +24,7 @@ from siamese_utils.evaluation.intervals import Interval, Measurement
 from siamese_utils.reporting import plots, results
 from siamese_utils.training.code_digest import source_of
 
+PRINTED_NUMBER = re.compile(r"[−-]?[\d.,]+( to [−-]?[\d.,]+)?|–")
 INJECTED_CELL = "# Parameters\n"  # the first line of the cell that papermill adds
 
 
@@ -291,6 +292,9 @@ def _heading(name: object) -> str:
 
 
 def _is_text(column: pd.Series) -> bool:
+    """Return whether a column is aligned left: it holds words, and not only printed numbers."""
+    if all(isinstance(value, str) and PRINTED_NUMBER.fullmatch(value) for value in column):
+        return False
     return all(isinstance(value, str | LinkCell | AnchorCell | list) for value in column)
 
 

@@ -39,7 +39,7 @@ function setUpCode() {
     const open = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", open);
     root.dataset.code = open ? "shown" : "";
-    for (const block of blocks) block.open = open;
+    for (const block of blocks) block.open = open || block.matches(".in-text");
   });
   for (const box of all(".highlight")) {
     const copy = make("button", { type: "button", class: "copy" }, "Copy");
