@@ -25,6 +25,7 @@ from siamese_utils.verifier import ENSEMBLE, EXPORT_PATHS, SETTINGS, UNTRAINED, 
 
 NAME = "siamese"
 Command = Callable[[argparse.Namespace], dict[str, Any]]
+COMMAND_NAMES = {"add_classes": "add"}  # function -> command, if they differ
 PARAMETERS = ("model", "epochs", "seed", "false_accept_rate")  # of the verifier
 
 
@@ -39,9 +40,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
     def add(command: Command, text: str, **paths: str) -> argparse.ArgumentParser:
         """Add a command with paths as its arguments: name -> help text."""
-        subparser = commands.add_parser(
-            command.__name__, help=text, description=text, allow_abbrev=False
-        )
+        name = COMMAND_NAMES.get(command.__name__, command.__name__)
+        subparser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         subparser.set_defaults(command=command)
         for name, path_help in paths.items():
             subparser.add_argument(name, metavar=name.upper(), type=Path, help=path_help)
@@ -52,6 +52,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     classes = "folder with a subfolder of images for each class"
     _add_fit_options(
         add(fit, "train a verifier on a folder of images, and save it", folder=classes)
+    )
+    text = "teach a saved verifier new classes from some images of each, and save the result"
+    paths = {"model": model, "folder": "folder with a subfolder of images for each new class"}
+    add_parser = add(add_classes, text, **paths)
+    add_parser.add_argument(
+        "--save", type=Path, required=True, metavar="MODEL", help="new folder for the verifier"
     )
     text = "compute the distance of two images, and the probability that they show one class"
     add(compare, text, model=model, a="an image", b="another image")
@@ -111,6 +117,28 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
         "images": len(files.paths),
         "classes": len(set(labels.tolist())),
         "channels": files.images.shape[3],
+        "unreadable": [str(path) for path in files.unreadable],
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def add_classes(options: argparse.Namespace) -> dict[str, Any]:
+    """Teach a saved verifier new classes, and save it in another folder."""
+    start = time.monotonic()
+    if options.save.exists():
+        raise ValueError(f"{options.save} already exists; choose another folder for --save")
+    _check_writable(options.save)
+    verifier = SiameseVerifier.load(options.model)
+    files = image_files.read_classes(options.folder, *_image_format(verifier))
+    labels = files.labels(options.folder)
+    print(files.summary(), file=sys.stderr)
+    old = set(verifier.classes_)
+    verifier.add_classes(files.images, labels).save(options.save)
+    return {
+        "model": str(options.save),
+        "images": len(files.paths),
+        "new classes": sorted(set(verifier.classes_) - old),
+        "classes": len(verifier.classes_),
         "unreadable": [str(path) for path in files.unreadable],
         "seconds": round(time.monotonic() - start, 1),
     }
@@ -216,6 +244,8 @@ def _print_result(result: dict[str, Any], as_json: bool) -> None:
     for name, value in result.items():
         if name == "nearest":
             print("\n".join(f"{entry['distance']:.4f}  {entry['image']}" for entry in value))
+        elif isinstance(value, list) and name != "unreadable":
+            print(f"{name}: {', '.join(value) or 'none'}")
         elif name != "unreadable":  # the summary of the images lists them
             print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
 

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_utils import atomic_io
 from siamese_utils.data import user_images
-from siamese_utils.data.dataset import Dataset
+from siamese_utils.data.dataset import Dataset, Split
 from siamese_utils.evaluation import baselines, calibration, ensemble, pair_histogram
 from siamese_utils.evaluation.baselines import Embed
 from siamese_utils.evaluation.calibration import PlattScaling
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 ENSEMBLE = "recipe"  # model name of `evaluation.ensemble`
 UNTRAINED = {"raw pixels": baselines.pixels, "silhouette": baselines.foreground_mask}
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
+MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
+ADDED_EPOCHS = 5  # of the study's networks, when classes are added
 FEW_IMAGES = 30  # held-out images; with fewer, the probability is unreliable
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"  # the files of a saved verifier
 # export format -> file or folder that is written, and its name in Keras
@@ -70,6 +72,20 @@ class Neighbours(NamedTuple):
     index: np.ndarray
 
 
+class Memory(NamedTuple):
+    """The images that a verifier keeps, so that it does not forget old classes when it learns new ones.
+
+    Attributes:
+        images: (images, height, width, channels) uint8.
+        labels: (images,) int, indices into `classes_`.
+        held_out: (images,) bool, whether an image is for calibration and not for training.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    held_out: np.ndarray
+
+
 class SiameseVerifier(BaseEstimator):
     """A scikit-learn estimator of whether two images show one class.
 
@@ -80,6 +96,8 @@ class SiameseVerifier(BaseEstimator):
         encoders_: The trained networks.
         whitenings_: The whitening of each part of the ensemble; empty for other models.
         shape_: (height, width, channels) of the images.
+        classes_: The names of the classes, as text.
+        memory_: Some of the training images.
         precision_: Keras dtype policy of the study's encoder.
         fitted_: The parameters at the time of `fit`.
         probability_: The calibration: a function of distances.
@@ -144,34 +162,60 @@ class SiameseVerifier(BaseEstimator):
                 f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
                 f"{len(names)}: choose another model, or fit fewer classes"
             )
-        seen = tuple(range(len(names)))
-        dataset = Dataset("own", images, labels, tuple(map(str, names)), seen, unseen=())
+        dataset = _as_dataset(images, labels, names)
         split = user_images.hold_out(dataset, self.seed)
-        training_data = images[split.train], labels[split.train]
         self._reset()  # so that a verifier whose training is interrupted counts as not fitted
-        networks, whitenings = [], []
-        if self.model == ENSEMBLE:
-            first = SmallEncoderConfig(seed=self.seed)
-            for config in first.initialisations(small_encoder.NUM_INITIALISATIONS):
-                fit = partial(small_encoder.fit, config, *training_data)
-                networks.append(trainer.run_fit(config, fit).encoder)
-            whitenings = ensemble.fit(*training_data, _as_functions(networks))
-        elif self.model in ENCODERS:
-            user_images.warn_if_unbalanced(training_data[1])
-            config = replace(
-                self._config(),
-                precision=machine.best_precision(),
-                batch_size=min_batch_size(len(names)),
-            )
-            fit = partial(pair_training.fit, config, dataset, split)
-            networks = [trainer.run_fit(config, fit).encoder]
-        precision = machine.best_precision() if self.model in ENCODERS else "float32"
-        self._set_fitted(networks, whitenings, images.shape[1:], precision)
         try:
-            self._calibrate_on(images[split.validation], labels[split.validation])
+            self._train(dataset, split, self.epochs, weights=None)
         except BaseException:  # Ctrl-C too
             self._reset()
             raise
+        return self
+
+    def add_classes(self, images: np.ndarray, labels: np.ndarray) -> SiameseVerifier:
+        """Teach a fitted verifier new classes from a few labelled images, and return it.
+
+        Training goes on from the present weights, on these images and on the images that the
+        verifier keeps of each old class, with as many of each class. It takes seconds. Twenty images
+        of a class or more are recommended; a tenth of them is then held out for the probability.
+
+        Args:
+            images: As in `embed`, two or more of each class.
+            labels: (images,) class of each image. A name that the verifier knows adds to that class.
+
+        Raises:
+            ValueError: The images or labels cannot be trained on.
+            NotFittedError: The verifier is not fitted.
+        """
+        images, _ = self._as_batch(images, "images")
+        given, numbers = user_images.encode_labels(labels, len(images))
+        if not len(images) or np.bincount(numbers).min() < 2:
+            raise ValueError("add_classes needs two images or more of each class")
+        names = [*self.classes_, *(n for n in map(str, given) if n not in self.classes_)]
+        if self.fitted_["model"] == ENSEMBLE and len(names) > user_images.MAX_CLASSES:
+            raise ValueError(
+                f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
+                f"{len(names)}: choose another model, or add fewer classes"
+            )
+        memory = self.memory_
+        added = np.array([names.index(str(name)) for name in given])[numbers]
+        dataset = _as_dataset(
+            np.concatenate([memory.images, images]), np.concatenate([memory.labels, added]), names
+        )
+        held_out = np.concatenate([memory.held_out, _hold_out_tenth(added, self.fitted_["seed"])])
+        none = np.array([], dtype=np.int64)
+        split = Split(np.flatnonzero(~held_out), np.flatnonzero(held_out), none, none)
+        weights = [encoder.get_weights() for encoder in self.encoders_]
+        before = dict(vars(self))
+        parameters = self.get_params()
+        try:
+            self.set_params(**self.fitted_)  # a parameter that was set later does not count
+            self._train(dataset, split, ADDED_EPOCHS, weights)
+        except BaseException:  # Ctrl-C too; the verifier is as before
+            vars(self).update(before)
+            raise
+        finally:
+            self.set_params(**parameters)
         return self
 
     def embed(self, images: np.ndarray) -> np.ndarray:
@@ -290,6 +334,7 @@ class SiameseVerifier(BaseEstimator):
         check_is_fitted(self)
         weights = [weight for encoder in self.encoders_ for weight in encoder.get_weights()]
         weights += [array for w in self.whitenings_ for array in (w.middle, w.transform)]
+        weights += self.memory_
         with atomic_io.create_folder_atomically(Path(folder)) as scratch:
             np.savez(scratch / WEIGHTS, *weights)
             values = self._settings()
@@ -354,6 +399,8 @@ class SiameseVerifier(BaseEstimator):
         height, width, _ = shape = tuple(int(size) for size in values["shape"])
         user_images.check_image_shape(shape)
         _check_size((height, width), verifier.model)
+        *weights, memory = *weights[:-3], Memory(*weights[-3:])
+        _check_memory(memory, shape, values["classes"])
         networks = []
         for build in verifier._builders(shape, values["precision"]):
             encoder = build()
@@ -364,6 +411,7 @@ class SiameseVerifier(BaseEstimator):
         middles_and_transforms = zip(weights[::2], weights[1::2], strict=True)
         whitenings = [ensemble.Whitening(*arrays) for arrays in middles_and_transforms]
         verifier._set_fitted(networks, whitenings, shape, values["precision"])
+        verifier.classes_, verifier.memory_ = values["classes"], memory
         verifier.probability_ = PlattScaling(**values["probability"])
         verifier.threshold_ = values["threshold"]
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
@@ -381,10 +429,55 @@ class SiameseVerifier(BaseEstimator):
         if rate is not None and not 0 < rate < 1:
             raise ValueError(f"false_accept_rate must lie between 0 and 1, not at {rate}")
 
+    def _train(
+        self,
+        dataset: Dataset,
+        split: Split,
+        epochs: int,
+        weights: Sequence[Sequence[np.ndarray]] | None,
+    ) -> None:
+        """Train the networks, calibrate, and set all attributes of a fitted verifier.
+
+        Args:
+            dataset: The images.
+            split: Which of them train, and which calibrate (its validation images).
+            epochs: Epochs of the study's networks.
+            weights: Initial weights of each network; None: random ones.
+        """
+        images, labels = dataset.images[split.train], dataset.labels[split.train]
+        networks, whitenings, precision = [], [], "float32"
+        if self.model == ENSEMBLE:
+            first = SmallEncoderConfig(seed=self.seed)
+            configs = first.initialisations(small_encoder.NUM_INITIALISATIONS)
+            for config, initial in zip(configs, weights or [None] * len(configs), strict=True):
+                fit = partial(small_encoder.fit, config, images, labels, weights=initial)
+                networks.append(trainer.run_fit(config, fit).encoder)
+            whitenings = ensemble.fit(images, labels, _as_functions(networks))
+        elif self.model in ENCODERS:
+            precision = machine.best_precision() if weights is None else self.precision_
+            config = replace(
+                self._config(),
+                epochs=epochs,
+                precision=precision,
+                batch_size=min_batch_size(len(dataset.seen)),
+            )
+            initial = weights[0] if weights else None
+            fit = partial(pair_training.fit, config, dataset, split, weights=initial)
+            networks = [trainer.run_fit(config, fit).encoder]
+        self._set_fitted(networks, whitenings, dataset.images.shape[1:], precision)
+        self.classes_ = list(dataset.class_names)
+        self.memory_ = _remember(dataset, split)
+        self._calibrate_on(dataset.images[split.validation], dataset.labels[split.validation])
+
     def _config(self) -> TrainingConfig:
         """Return the config of the study's network, which checks its fields."""
         return TrainingConfig(
-            self.model, self.margin, epochs=self.epochs, seed=self.seed, task=self.task
+            self.model,
+            self.margin,
+            epochs=self.epochs,
+            seed=self.seed,
+            task=self.task,
+            pair_sampling="each epoch",
         )
 
     def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
@@ -399,6 +492,7 @@ class SiameseVerifier(BaseEstimator):
         """Return all values of a fitted verifier except its weights."""
         return {
             "parameters": self.fitted_,
+            "classes": self.classes_,
             "shape": self.shape_,
             "precision": self.precision_,
             "probability": asdict(self.probability_),
@@ -513,6 +607,50 @@ class SiameseVerifier(BaseEstimator):
         raise ValueError(
             f"{name} must be one image of shape {expected}, or a batch of them, not {images.shape}"
         )
+
+
+def _as_dataset(images: np.ndarray, labels: np.ndarray, names: Sequence[object]) -> Dataset:
+    """Return a user's images as a data set without unseen classes."""
+    seen = tuple(range(len(names)))
+    return Dataset("own", images, labels, tuple(map(str, names)), seen, unseen=())
+
+
+def _hold_out_tenth(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return which images to hold out: a tenth of each class that has MIN_IMAGES or more."""
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for c in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == c))
+        if len(members) >= user_images.MIN_IMAGES:
+            held_out[members[: len(members) // 10]] = True
+    return held_out
+
+
+def _remember(dataset: Dataset, split: Split) -> Memory:
+    """Return the first MEMORY_IMAGES training and as many held-out images of each class."""
+    rows, held_out = [], []
+    for indices, is_held_out in ((split.train, False), (split.validation, True)):
+        for c in dataset.seen:
+            kept = indices[dataset.labels[indices] == c][:MEMORY_IMAGES]
+            rows.append(kept)
+            held_out.append(np.full(len(kept), is_held_out))
+    rows = np.concatenate(rows)
+    return Memory(dataset.images[rows], dataset.labels[rows], np.concatenate(held_out))
+
+
+def _check_memory(memory: Memory, shape: tuple[int, ...], classes: Sequence[str]) -> None:
+    """Raise ValueError unless the images of a saved verifier fit its shape and classes."""
+    images, labels, held_out = memory
+    fits = (
+        images.dtype == np.uint8
+        and images.shape == (len(labels), *shape)
+        and labels.dtype == np.int64
+        and set(labels.tolist()) <= set(range(len(classes)))
+        and held_out.dtype == bool
+        and held_out.shape == labels.shape
+    )
+    if not fits:
+        raise ValueError("the images that it keeps do not fit its shape and classes")
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]]:

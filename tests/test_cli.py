@@ -161,7 +161,7 @@ def test_models_without_training_can_be_fitted(pictures, tmp_path, answer):
 
 
 def test_a_training_run_that_diverges_saves_nothing(pictures, tmp_path, monkeypatch, capsys):
-    def diverge(config, dataset, split, end_epoch):
+    def diverge(config, dataset, split, end_epoch, weights):
         end_epoch({"loss": float("nan")}, None)
 
     monkeypatch.setattr(verifier.pair_training, "fit", diverge)
@@ -202,3 +202,20 @@ def test_mistakes_end_with_one_line_and_exit_status_2(model, pictures, tmp_path,
         assert message in line
         assert not printed.out
     assert not (tmp_path / "m").exists()
+
+
+def test_classes_are_added_to_a_saved_model(answer, digits, model, pictures, tmp_path):
+    for row in np.flatnonzero(digits.labels == 4)[-24:]:
+        path = tmp_path / "new" / "upside down" / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.images[row, ::-1, :, 0]).save(path)
+    facts = answer("add", model, tmp_path / "new", "--save", tmp_path / "taught")
+    assert facts["new classes"] == ["upside down"]
+    assert (facts["images"], facts["classes"]) == (24, 11)
+    assert len(verifier.SiameseVerifier.load(tmp_path / "taught").classes_) == 11
+    assert len(verifier.SiameseVerifier.load(model).classes_) == 10
+
+
+def test_an_addition_writes_over_nothing(model, pictures, capsys):
+    assert cli.run(["add", str(model), str(pictures / "others"), "--save", str(model)]) == 2
+    assert "already exists; choose another folder for --save" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from siamese_utils.training import cache, code_digest, losses
 from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.transfer import TransferConfig
 
 FILES = {
     "work.py": '''
@@ -234,7 +235,7 @@ def test_the_key_of_a_training_run_digests_its_losses_and_no_plumbing(monkeypatc
         "training.tasks.build_optimizer",
         "training.tasks.STUDY_THRESHOLD",
         "data.pairs.sample_pair_batches",
-        "data.pairs._class_columns",
+        "data.pairs._sample_other_class",
     } <= reached
     # nor the code of another task or encoder alone
     assert not reached & {
@@ -249,6 +250,32 @@ def test_the_key_of_a_training_run_digests_its_losses_and_no_plumbing(monkeypatc
     of_triplet = reached_by(*code_of_key(replace(config, task="triplet"), monkeypatch))
     assert "training.losses.triplet_loss" in of_triplet
     assert "training.losses.euclidean_distance" in of_triplet
+
+
+def test_the_key_of_a_transfer_digests_its_textures_and_its_encoder(monkeypatch):
+    reached = reached_by(*code_of_key(TransferConfig(start="scratch"), monkeypatch))
+    assert {
+        "data.textures.sample_texture_pairs",
+        "data.textures.follow_paths",
+        "data.textures.COLOUR_MAPS",
+        "data.textures.RECTANGLE_GREY",
+        "data.pairs.distances",
+        "training.encoders.digit_encoder",
+        "training.transfer.load_digits",
+        "training.transfer.TEST_PAIRS",
+    } <= reached
+    # nor the article's system as it is printed, or the networks of the first study
+    assert not [name for name in reached if name.startswith("training.one_shot_article")]
+    assert not reached & {"training.encoders.study_encoder", "training.models.SiameseModel"}
+
+
+def test_the_code_of_the_article_as_printed_is_its_own_but_for_the_textures():
+    reached = reached_by("training.one_shot_article.run")
+    assert {f"training.one_shot_article.{name}" for name in ("create_pairs", "EPOCHS")} <= reached
+    assert {name.rpartition(".")[0] for name in reached} == {
+        "training.one_shot_article",
+        "data.textures",
+    }
 
 
 def reached_by(*names):

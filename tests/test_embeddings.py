@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from siamese_utils.evaluation import embeddings, geometry, pair_distances
-from siamese_utils.training import pair_training, trainer, transfer
+from siamese_utils.training import encoders, pair_training, trainer, transfer
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.transfer import TransferConfig
 
@@ -49,11 +49,20 @@ def test_embeddings_before_the_first_step_and_after_each_epoch(store, dataset):
 
 
 def test_the_digit_encoder_embeds_other_images(store, short_pretraining, dataset, monkeypatch):
-    encoder = transfer.build_encoder(TransferConfig(start="scratch"))
-    monkeypatch.setattr(transfer, "build_encoder", lambda *_: encoder)
     embedded = embeddings.of_digit_encoder(0, dataset, np.arange(3))
     assert embedded.shape == (3, 256)
-    assert np.allclose(embedded, encoder(transfer.resize(dataset.images[:3])), atol=1e-4)
+    # by the weights of the pretraining of its seed, and without scaling to length 1
+    encoder = encoders.digit_encoder()
+    encoder.set_weights(trainer.train(TransferConfig().pretraining).weights)
+    expected = np.asarray(encoder(transfer.resize(dataset.images[:3])))
+    assert np.allclose(embedded, expected, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(np.linalg.norm(embedded, axis=1), 1, atol=0.1)
+    # which are the directions of an encoder that a transfer starts from
+    scaled = transfer.build_encoder(TransferConfig())(transfer.resize(dataset.images[:3]))
+    lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
+    assert np.allclose(embedded / lengths, scaled, atol=1e-4)
+    monkeypatch.setattr(trainer, "embed", lambda *_: pytest.fail("embedded again"))
+    assert np.array_equal(embeddings.of_digit_encoder(0, dataset, np.arange(3)), embedded)
 
 
 def test_the_first_images_of_each_class_are_chosen_seen_classes_first(digits):

@@ -34,6 +34,23 @@ def test_parameters_of_the_digit_encoder_by_hand():
     assert encoder.output_shape == (None, 256)
 
 
+def test_the_digit_encoder_scales_its_embeddings_to_length_1_if_asked():
+    images = np.random.default_rng(0).random((7, 32, 32, 1), dtype=np.float32)
+    plain, scaled = encoders.digit_encoder(), encoders.digit_encoder(normalise=True)
+    assert scaled.count_params() == plain.count_params()
+    scaled.set_weights(plain.get_weights())
+    embedded, unit = np.asarray(plain(images)), np.asarray(scaled(images))
+    assert (unit.shape, unit.dtype) == ((7, 256), np.float32)
+    for row, expected in zip(unit, embedded, strict=True):
+        length = np.sqrt(sum(float(x) ** 2 for x in expected))
+        assert not np.isclose(length, 1, atol=0.01)
+        assert np.allclose(row, expected / length, rtol=1e-4, atol=1e-6)
+        assert sum(float(x) ** 2 for x in row) == pytest.approx(1, abs=1e-5)
+    # an embedding of zeros has no direction, and stays zeros
+    scaled.set_weights([np.zeros_like(weight) for weight in plain.get_weights()])
+    assert np.array_equal(scaled(images), np.zeros((7, 256)))
+
+
 def test_parameters_of_the_small_encoder_by_hand():
     encoder = encoders.small_encoder(SHAPE)
     convolutions = 3 * 3 * (1 * 32 + 32 * 32 + 32 * 64)  # without biases

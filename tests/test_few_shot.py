@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestCentroid
@@ -51,7 +53,9 @@ def test_groups_are_measured_by_themselves():
     assert found[1] == pytest.approx(0.5, abs=0.1)
 
 
-def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
+@pytest.fixture
+def stubs(digits, monkeypatch):
+    """Trained encoders and ensembles that know all digits, and an untrained one that is blind."""
     labels = digits.labels
     by_label = [np.eye(10)[labels] + noise for noise in (0.0, 0.1)]  # seeds of one that knows all
     monkeypatch.setattr(few_shot, "of_trained", lambda run, _, rows: by_label[run][rows])
@@ -61,6 +65,10 @@ def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
     monkeypatch.setattr(
         few_shot.unseen_classes, "embeddings", lambda of_seed, _, rows: by_label[of_seed][rows]
     )
+    return by_label
+
+
+def test_encoders_name_unseen_classes_from_few_examples(digits, stubs):
     found = few_shot.accuracies({"knows": [0, 1]}, [0, 1], digits)
     assert found.loc["recipe for unseen classes", "1-shot"].values.tolist() == [100, 100]
     assert found.loc["knows", "1-shot"].values.tolist() == [100, 100]
@@ -79,3 +87,19 @@ def test_encoders_name_unseen_classes_from_few_examples(digits, monkeypatch):
     assert pixels["5-shot"].groups.shape == (2, 8)
     assert pixels["5-shot"].values == pytest.approx(pixels["5-shot"].groups.mean(axis=1))
     assert (pixels["5-shot"].unit, found.columns.tolist()) == ("%", ["1-shot", "5-shot"])
+
+
+def test_images_other_than_digits_are_named_by_what_was_pretrained_on_digits(
+    digits, stubs, monkeypatch
+):
+    asked = []
+
+    def of_digit_encoder(seed, dataset, rows):
+        asked.append((seed, dataset.name))
+        return stubs[seed][rows]
+
+    monkeypatch.setattr(few_shot, "of_digit_encoder", of_digit_encoder)
+    found = few_shot.accuracies({"knows": [0, 1]}, [0, 1], replace(digits, name="other"))
+    assert asked == [(0, "other"), (1, "other")]
+    assert list(found.index[-3:]) == ["untrained base model", "pretrained on digits", "raw pixels"]
+    assert found.loc["pretrained on digits", "1-shot"].values.tolist() == [100, 100]

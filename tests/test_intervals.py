@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from siamese_utils.evaluation.intervals import (
     Interval,
@@ -8,6 +9,7 @@ from siamese_utils.evaluation.intervals import (
     crossed_interval,
     interval_over,
     measurement,
+    prediction_interval,
     smallest_detectable,
 )
 
@@ -37,6 +39,43 @@ def test_one_value_has_no_interval():
     assert np.isnan(smallest_detectable(measurement([3.0])))
     with pytest.raises(ValueError, match="at least one"):
         interval_over([])
+
+
+def test_the_range_of_one_more_run_by_hand():
+    # t for 1 degree of freedom 12.7062, standard deviation sqrt(2), sqrt(1 + 1/2)
+    assert half_width(prediction_interval([1, 3])) == pytest.approx(12.7062 * np.sqrt(3), rel=1e-5)
+    low, high = prediction_interval([1, 2, 3])
+    assert (low + high) / 2 == pytest.approx(2)
+    # one more run varies itself, and not only the mean of three: sqrt(1 + 1/3) against sqrt(1/3)
+    assert half_width((low, high)) == pytest.approx(2 * half_width(interval_over([1, 2, 3])))
+    assert prediction_interval([5, 5, 5]) == (5, 5)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_one_run_predicts_no_range_of_the_next():
+    assert np.isnan(prediction_interval([3.0])).all()
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_one_more_run_is_inside_in_95_of_100(seeds):
+    rng = np.random.default_rng(0)
+    runs = rng.normal(70, 3, (4000, seeds + 1))  # the last is the one more
+    inside = [
+        low <= run[-1] <= high for run in runs for low, high in [prediction_interval(run[:-1])]
+    ]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+    # and twice the standard deviation, as of many runs, is too narrow for so few
+    naive = abs(runs[:, -1] - runs[:, :-1].mean(1)) < 2 * runs[:, :-1].std(1, ddof=1)
+    assert np.mean(naive) < 0.92
+
+
+def test_intervals_agree_with_those_of_scipy():
+    values = np.random.default_rng(0).normal(size=7)
+    expected = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
+    assert interval_over(values) == pytest.approx(expected)
+    spread = values.std(ddof=1) * np.sqrt(1 + 1 / 7)
+    expected = stats.t.interval(0.95, 6, values.mean(), spread)
+    assert prediction_interval(values) == pytest.approx(expected)
 
 
 def test_crossed_interval_by_hand():

@@ -33,9 +33,11 @@ LAYERS = [
 WITH_TENSORFLOW = {
     "training/losses.py",
     "training/models.py",
+    "training/one_shot_article.py",
     "training/study_2019.py",
 }  # at import; others inside functions
-SHOW_A_NETWORK = {"02-loss-tests", "03-base-model"}  # the pages on which one computes
+# the pages on which one computes
+SHOW_A_NETWORK = {"02-loss-tests", "03-base-model", "07-one-shot-transfer"}
 
 
 @pytest.fixture(params=[*CHAPTERS, OWN], ids=lambda chapter: chapter.name)

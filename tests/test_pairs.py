@@ -83,11 +83,27 @@ def test_a_block_holds_the_pairs_of_the_study(sizes, seed, batch_size):
     assert (first != second).all()
     different = labels[first] != labels[second]
     assert (different == np.tile(blocks.different, (len(blocks), 1))).all()
-    # no pair of a class comes twice in an epoch, and few are left out
-    same = {tuple(pair) for pair in np.stack([first, second], -1)[~different]}
-    assert len(same) == (~different).sum()
+    # few pairs are left out, and each class has as many as the others
     length = num_pairs // (2 * len(sizes))
-    assert 0 <= (min(sizes) - 1) - len(blocks) * length < length
+    assert 0 <= (max(sizes) - 1) - len(blocks) * length < length
+    anchors = np.bincount(labels[first[~different]], minlength=len(sizes))
+    assert set(anchors.tolist()) == {len(blocks) * length}
+    if len(set(sizes)) == 1:  # no pair of a class comes twice in an epoch
+        same = {tuple(pair) for pair in np.stack([first, second], -1)[~different]}
+        assert len(same) == (~different).sum()
+
+
+def test_a_small_class_comes_repeatedly_beside_a_large_one():
+    labels = np.repeat([0, 1, 2], [4, 61, 56])
+    blocks = pairs.sample_pair_batches(np.arange(121), labels, 12, np.random.default_rng(0))
+    rows = np.arange(len(blocks))[:, np.newaxis]
+    anchors = blocks.images[rows, blocks.pairs[..., 0]][:, blocks.different == 0]
+    counts = np.bincount(anchors.ravel(), minlength=121)
+    # 60 positions: those of the class of four images come 15 times each, give or take an end
+    assert counts[:4].tolist() == [15] * 4
+    assert sorted(set(counts[4:65])) == [0, 1]
+    assert counts[4:65].sum() == counts[65:].sum() == 60
+    assert counts[65:].max() == 2
 
 
 def test_blocks_follow_each_other_in_the_class_lists():

@@ -1,6 +1,7 @@
 import inspect
 import io
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,14 +11,24 @@ from bs4 import BeautifulSoup
 from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.text import Annotation
 
 from siamese_utils.data.dataset import SETS, TEST_SETS
 from siamese_utils.evaluation import calibration, metrics, pair_distances
 from siamese_utils.evaluation.intervals import Measurement, measurement
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
-from siamese_utils.reporting import figures, interactive_figures, plot_data, plots, show, tables
+from siamese_utils.reporting import (
+    figures,
+    interactive_figures,
+    plot_data,
+    plots,
+    published_results,
+    show,
+    tables,
+)
 from siamese_utils.reporting import results as result_files
+from siamese_utils.training import replication
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.tasks import TASKS
@@ -67,6 +78,8 @@ TOWERS = {
     "far": {"images": IMAGES_OF_PAIR, "embeddings": [[3, 0, 0], [0, 0, 4]], "distance": 5.0},
 }
 PLACES = frame_of([("PCA", f"{i % 2}", i, -i) for i in range(30)], "x", "y")
+SIZES = {"train": 33_600, "seen": 8400, "unseen": 28_000, "all": 36_400}
+FILES = {"x_train, y_train": 60_000, "x_test, y_test": 10_000}
 IMAGES = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8, 1), dtype=np.uint8)
 
 DRAWN = {
@@ -81,6 +94,7 @@ DRAWN = {
     "image_grid": lambda: plots.image_grid(IMAGES, names=["a", "b"]),
     "pair_gallery": lambda: plots.pair_gallery(IMAGES[:, :2], titles=["a", "b"]),
     "two_towers": lambda: plots.two_towers(TOWERS),
+    "split_diagram": lambda: plots.split_diagram(SIZES, files=FILES),
 }
 
 
@@ -554,34 +568,170 @@ def accuracies_of(*values):
     return accuracies | {(s, "AUC"): measurement(np.divide(values, 100)) for s in SETS}
 
 
-def test_accuracies_are_shown_beside_the_study_and_their_gaps_saved(shown, results, digits):
-    table = pd.DataFrame({"base": accuracies_of(80, 80), "gentle": accuracies_of(70, 70)}).T
-    configs = {"base": TrainingConfig(), "gentle": TrainingConfig(margin=2.0)}
-    gaps = figures.accuracy(table, configs, replace(digits, has_study_figures=True))
-    assert gaps["within 2 points"].to_dict() == {
-        ("base", "seen"): "no",
-        ("base", "all"): "yes",  # 80 and 79.85
-        ("base", "unseen"): "no",
-    }
-    first, second = (BeautifulSoup(page.data, "html.parser") for page, _ in shown)
-    rows = [[cell.text for cell in row("td")][:2] for row in first.tbody("tr")]
-    rules = ["0.5 = m/2", "tuned", "none: AUC", "0.5, in 2019"]
-    assert rows == [["base", rule] for rule in rules] + [
-        ["gentle", rule] for rule in ("0.5", "m/2", "tuned", "none: AUC")
+@pytest.fixture
+def as_in_2019(digits):
+    return replace(digits, has_study_figures=True)
+
+
+@pytest.fixture
+def letter(monkeypatch):
+    """The runs to the letter, of which there are none at first."""
+    records = []
+    monkeypatch.setattr(replication, "read", lambda: records)
+    return records
+
+
+LETTER = {"model": "base", "margin": 1.0, "test_set": "all"}
+LETTER |= {"train_accuracy": 0.9981, "test_accuracy": 0.8012}
+
+
+def tables_of(shown):
+    """Return (caption, head, rows) of each table on a page."""
+    soups = [BeautifulSoup(page.data, "html.parser") for page, _ in shown]
+    return [
+        (
+            soup.caption.text,
+            [cell.text for cell in soup.thead("th")],
+            [[cell.text for cell in row("td")] for row in soup.tbody("tr")],
+        )
+        for soup in soups
     ]
-    assert len(second.tbody("tr")) == 3
-    saved_gaps = result_files.read_measurements("gaps")
-    assert saved_gaps["base", "unseen", "ours minus 2019"].mean == pytest.approx(80 - 61.43)
 
 
-def test_without_figures_of_the_study_there_are_no_gaps(shown, results, digits):
+def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as_in_2019, letter):
+    letter.append(LETTER)
+    table = pd.DataFrame({"base": accuracies_of(79, 81), "gentle": accuracies_of(70, 70)}).T
+    configs = {"base": TrainingConfig(), "gentle": TrainingConfig(margin=2.0)}
+    compared = figures.accuracy(table, configs, as_in_2019)
+    # 80 ± 12.7062 x sqrt(2) x sqrt(1.5) = 80 ± 22.008
+    assert compared.index.names == ["network", "set"]
+    assert compared["inside"].to_dict() == {("base", s): "yes" for s in TEST_SETS}
+    assert compared["low"].tolist() == pytest.approx([80 - 22.0078] * 3, abs=1e-3)
+    first, second, thresholds, comparison = tables_of(shown)
+
+    caption, head, rows = first
+    form = (
+        "base: accuracy at threshold 0.5, in %, on the study's pairs, in the form of the study's "
+    )
+    assert caption.startswith(f"{form}Table 2.")
+    assert head == ["pair set"] + [
+        f"{kind}, {of}"
+        for kind in ("training", "testing")
+        for of in ("2019", "to the letter", "ours")
+    ]
+    assert [row[0] for row in rows] == list(published_results.PAIR_SETS.values())
+    ours = "80.00 ± 12.71"
+    assert [row[1:] for row in rows] == [
+        ["99.85", "–", ours, "95.99", "–", ours],
+        ["99.73", "99.81", ours, "79.85", "80.12", ours],
+        ["99.70", "–", ours, "61.43", "–", ours],
+    ]
+
+    caption, head, rows = second  # which the study did not train
+    assert caption.startswith("gentle: accuracy at threshold 0.5, in %, on the study's pairs.")
+    assert head == ["pair set", "training, ours", "testing, ours"]
+
+    _, head, rows = thresholds
+    assert head == ["network", "threshold", "train", *TEST_SETS]
+    assert [row[:2] for row in rows] == [
+        *(["base", rule] for rule in ("0.5 = m/2", "tuned", "none: AUC")),
+        *(["gentle", rule] for rule in ("0.5", "m/2", "tuned", "none: AUC")),
+    ]
+
+    _, head, rows = comparison
+    assert head == ["network", "set", "2019", "ours", "one more run", "2019 inside"]
+    assert rows[2] == ["base", "unseen", "61.43", ours, "57.99 to 102.01", "yes"]
+    assert len(rows) == 3
+
+
+def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019, letter):
+    table = pd.DataFrame({"base, m = 1": accuracies_of(80, 80)}).T
+    for _ in range(2):  # a network that is compared twice stands once
+        figures.accuracy(table, {"base, m = 1": TrainingConfig()}, as_in_2019)
+    saved = result_files.read("replication")
+    assert saved.to_numpy().tolist() == [
+        ["base, m = 1", "seen", 95.99, 80, 80, "no"],
+        ["base, m = 1", "all", 79.85, 80, 80, "no"],
+        ["base, m = 1", "unseen", 61.43, 80, 80, "no"],
+    ]
+    assert tables.describe_replication(saved).startswith("0 of 3 at margin 1 of the study's")
+    thresholds = result_files.read_measurements("thresholds-of-networks")
+    assert thresholds["base, m = 1", "none: AUC", "seen"].mean == pytest.approx(0.8)
+    assert "to the letter" not in "".join(page.data for page, _ in shown)
+
+
+def test_without_accuracies_of_the_study_there_is_no_comparison(shown, results, digits, letter):
+    letter.append(LETTER)
     table = pd.DataFrame({"base": accuracies_of(80, 80)}).T
-    gaps = figures.accuracy(table, {"base": TrainingConfig()}, digits)
-    assert gaps.empty
-    assert tables.describe_differences(gaps) == ("The study has no figures for this.", "")
-    [(page, _)] = shown
-    assert "2019" not in page.data
-    assert not results.exists()
+    compared = figures.accuracy(table, {"base": TrainingConfig()}, digits)
+    assert compared.empty
+    assert tables.describe_comparison(compared)[1] == ""
+    assert len(shown) == 2
+    for page, _ in shown:
+        assert "2019" not in page.data
+        assert "to the letter" not in page.data
+    assert [path.name for path in results.iterdir()] == ["thresholds-of-networks.csv"]
+
+
+def test_the_studys_tables_are_shown_with_our_values(shown, as_in_2019, letter):
+    letter.append(LETTER)
+    networks = ["base, m = 1", "complex, m = 1", "complex, m = 5"]
+    sampled = pd.DataFrame({name: accuracies_of(80, 80) for name in networks}).T
+    plan = SimpleNamespace(images=as_in_2019, config=TrainingConfig)
+    figures.study_tables(sampled.stack([0, 1], future_stack=True), plan)
+    captions, heads, rows = zip(*tables_of(shown), strict=True)
+    assert [caption.split(",")[0] for caption in captions] == [
+        "Table 2 of the study: base model",
+        "Table 3 of the study: complex model",
+        "Table 5 of the study: complex model",
+    ]
+    assert ["training, to the letter" in head for head in heads] == [True, False, False]
+    assert [row[heads[2].index("testing, 2019")] for row in rows[2]] == ["81.96", "67.78", "55.43"]
+
+
+def words_and_arrows(figure):
+    """The boxes of a diagram, by their words: the place of each; and (start, end) of each arrow."""
+    [ax] = figure.axes
+    boxes = [text for text in ax.texts if not isinstance(text, Annotation)]
+    at = {text.get_position(): text.get_text() for text in boxes}
+    arrows = [a for a in ax.texts if isinstance(a, Annotation)]
+    return at, [(at[arrow.get_position()], at[arrow.xy]) for arrow in arrows]
+
+
+def test_the_split_is_drawn_with_the_numbers_of_each_set():
+    at, arrows = words_and_arrows(plots.split_diagram(SIZES, files=FILES))
+    combined, six = "x_combine, y_combine\n70,000 images", "six seen classes\n42,000"
+    train, seen = "x_train: 80 %\n33,600", "x_test1: 20 %\n8,400"
+    unseen = "x_only_test2: four\nunseen classes, 28,000"
+    every = "x_test3: x_test1 and\nx_only_test2, 36,400"
+    files = ["x_train, y_train\n60,000", "x_test, y_test\n10,000"]
+    assert sorted(at.values()) == sorted([combined, six, train, seen, unseen, every, *files])
+    assert len(at) == 8  # each in a place of its own
+    assert sorted(arrows) == sorted(
+        [(file, combined) for file in files]
+        + [(combined, six), (combined, unseen), (six, train), (six, seen)]
+        + [(seen, every), (unseen, every)]
+    )
+
+
+def test_the_boxes_of_the_split_do_not_overlap():
+    figure = plots.split_diagram(SIZES, files=FILES)
+    figure.canvas.draw()
+    [ax] = figure.axes
+    boxes = [text for text in ax.texts if not isinstance(text, Annotation)]
+    extents = [box.get_bbox_patch().get_window_extent() for box in boxes]
+    for i, one in enumerate(extents):
+        assert figure.bbox.fully_containsx(one.x0)
+        assert figure.bbox.fully_containsx(one.x1)
+        assert figure.bbox.fully_containsy(one.y0)
+        assert figure.bbox.fully_containsy(one.y1)
+        assert not any(one.overlaps(other) for other in extents[i + 1 :])
+
+
+def test_the_split_of_another_data_set_has_one_file():
+    at, arrows = words_and_arrows(plots.split_diagram(SIZES, files={"images": 1797}))
+    assert "x_combine, y_combine\n1,797 images" in at.values()
+    assert sum(start == "images\n1,797" for start, _ in arrows) == 1
 
 
 def test_figures_of_a_benchmark_keep_their_ranges_and_order():

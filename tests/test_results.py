@@ -118,6 +118,39 @@ def test_a_series_of_figures_becomes_rows():
     assert rows[["low", "high"]].to_numpy()[0] == pytest.approx([57.2938, 82.7062])
 
 
+def test_the_values_behind_a_figure_become_rows():
+    alone = result_files.values_of(measurement(SAMPLE, "%"))
+    assert alone.columns.tolist() == ["seed", "group", "value"]
+    assert alone.to_numpy().tolist() == [[seed, "", value] for seed, value in enumerate(SAMPLE)]
+    found = Measurement(np.array([1.5, 3.0]), np.array([[1, 2], [2, 5.0]]))
+    assert result_files.values_of(found).to_numpy().tolist() == [
+        [0, "", 1.5],
+        [1, "", 3.0],
+        [0, "0", 1.0],
+        [0, "1", 2.0],
+        [1, "0", 2.0],
+        [1, "1", 5.0],
+    ]
+    difference = found - measurement([1, 1])  # which has no groups, since one of the two has none
+    assert result_files.values_of(difference)["value"].tolist() == [0.5, 2.0]
+
+
+def test_the_values_behind_a_figure_are_saved_to_the_last_digit(results):
+    groups = np.random.default_rng(0).random((3, 4))
+    found = Measurement(np.array(SAMPLE), groups)
+    for name in ("a", "b"):
+        values = result_files.values_of(found).assign(claim=name)
+        result_files.add(values, "values", "claim")
+    table = result_files.read("values")
+    assert len(table) == 2 * (3 + 3 * 4)
+    for name in ("a", "b"):
+        own = table[table["claim"] == name]
+        assert own.loc[own["group"].isna(), "value"].tolist() == SAMPLE
+        grouped = own[own["group"].notna()].astype({"group": float})
+        again = grouped.pivot(index="seed", columns="group", values="value").to_numpy()
+        assert again.tolist() == groups.tolist()
+
+
 def test_columns_without_figures_become_index_columns(results):
     result_files.save(SHAPES["beside words"].rename_axis("set"), "sample")
     [row] = result_files.read("sample").to_dict("records")

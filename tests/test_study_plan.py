@@ -24,16 +24,17 @@ from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 SUMMARY, *OTHERS = [chapter.name for chapter in chapters.list_chapters()]
 NOTEBOOKS = [*OTHERS, SUMMARY]  # in the order in which they run
 YOUR_IMAGES = chapters.USER_IMAGES
-# What the first study trains, for each seed: base, and margin 3 for an exercise; complex, and
-# dropout and regularisers alone; two more networks of margin 5 and two more margins; four more
-# optimizers; triplets; a classifier. All else that a notebook needs is a milestone of these.
+# What the first study trains, for each seed: base, and margin 3 for an exercise; dropout and complex,
+# and regularisers alone; two more networks of margin 5 and two more margins; Adadelta at two learning
+# rates, and two more optimizers in short; triplets; a classifier, and the base model by Adadelta. All
+# else that a notebook needs is a milestone of these.
 FIRST_STUDY = {
     "03-base-model": 1 + 1,
-    "04-complex-model": 1 + 2,
+    "04-complex-model": 2 + 1,
     "05-margin-study": 2 + 2,
-    "06-optimizer-comparison": 4,
+    "06-optimizer-comparison": 2 + 2,
     "07-one-shot-transfer": 1,
-    "08-plain-baselines": 1,
+    "08-plain-baselines": 1 + 1,
 }
 
 
@@ -41,10 +42,15 @@ def configs_in_notebooks(plan):
     """What each notebook asks for in its own words, for all seeds: name -> configs."""
     base, complex_ = plan.config(), plan.config(model="complex")
     wide = plan.config(model="complex", margin=5.0)
+
+    def optimized(name):
+        optimizer, rate = study_plan.COMPARED_OPTIMIZERS[name]
+        return {"model": "complex", "optimizer": optimizer, "learning_rate": rate}
+
     return {
         "03-base-model": [base, plan.short_config(margin=study_plan.EXERCISE_MARGIN)],
         "04-complex-model": [
-            *(base, complex_),
+            *(base, plan.config(model="dropout"), complex_),
             *(
                 plan.short_config(model=model)
                 for model in ("base", "dropout", "regularisers", "complex")
@@ -56,8 +62,8 @@ def configs_in_notebooks(plan):
             *(plan.short_config(model="complex", margin=margin) for margin in study_plan.MARGINS),
         ],
         "06-optimizer-comparison": [
-            plan.short_config(optimizer=optimizer, learning_rate=rate)
-            for optimizer, rate in study_plan.COMPARED_OPTIMIZERS.values()
+            *(plan.config(**optimized(name)) for name in study_plan.CLAIMED_OPTIMIZERS),
+            *(plan.short_config(**optimized(name)) for name in study_plan.COMPARED_OPTIMIZERS),
         ],
         "07-one-shot-transfer": [
             *(base, complex_, wide, plan.short_config(), plan.short_config(task="triplet"))
@@ -139,10 +145,8 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     assert numbers == FIRST_STUDY
     one_shot = pending["07-one-shot-transfer"]
     numbers, seeds = len(plan.profile.pair_numbers), plan.profile.transfer_seeds
-    # pretrained; then from each number of pairs with it and without; from 50 in two more ways,
-    # and on fainter contrasts
-    fainter = {"quick": 1, "full": 3}[plan.profile.name]
-    of_second_study = seeds * (1 + 2 * numbers + 2 * 2 + 2 * fainter)
+    # pretrained; then from each number of pairs with it and without, and from 50 with triplets
+    of_second_study = seeds * (1 + 2 * numbers + 2)
     assert sum(map(is_of_second_study, one_shot)) == of_second_study
     # the ensemble on the study's split, with two networks
     assert sum(isinstance(c, SmallEncoderConfig) for c in one_shot) == 2 * plan.seeds
@@ -193,7 +197,6 @@ def test_pending_configs_are_those_that_are_trained(plan, trained):
     for config in [
         *plan.pretrainings(),
         *(config for configs in plan.transfers().values() for config in configs),
-        *(config for configs in plan.transfers_by_contrast().values() for config in configs),
     ]:
         trainer.train(config)
     for first in plan.ensemble_configs():
@@ -237,18 +240,29 @@ def test_milestones_of_a_longer_training_are_not_pending(store, plan):
     assert alone == [replace(base, seed=seed) for seed in range(plan.seeds)]
     # an epoch of the base model is no milestone of another one
     [complex_model] = study_plan.pending(plan, ["04-complex-model"]).values()
-    assert plan.short_config(model="dropout") in complex_model
-    assert plan.short_config(model="complex") not in complex_model
+    assert plan.short_config(model="regularisers") in complex_model
+    for model in ("dropout", "complex"):
+        assert plan.config(model=model) in complex_model
+        assert plan.short_config(model=model) not in complex_model
 
 
 def test_milestones_are_the_lengths_that_the_plan_asks_for(plan):
     base, short = plan.config(), plan.short_config()
     lengths = [*plan.profile.milestones, base.epochs]
     assert plan.milestones(base) == plan.milestones(replace(base, seed=1)) == lengths
-    assert plan.milestones(plan.config(model="complex")) == [short.epochs, base.epochs]
+    for changes in (
+        {"model": "dropout"},
+        {"model": "complex"},
+        {"margin": 5.0, "model": "complex"},
+    ):
+        assert plan.milestones(plan.config(**changes)) == [short.epochs, base.epochs]
+    adadelta = {"model": "complex", "optimizer": "adadelta"}
+    for rate in (1.0, 0.001):
+        config = plan.config(**adadelta, learning_rate=rate)
+        assert plan.milestones(config) == [short.epochs, base.epochs]
     assert plan.milestones(replace(base, margin=7)) == []  # is not in the plan
     assert plan.milestones(plan.ensemble_configs()[0]) == []
-    assert plan.milestones(TransferConfig(epochs=plan.profile.max_transfer_epochs)) == []
+    assert plan.milestones(TransferConfig()) == []
 
 
 def test_a_missing_milestone_is_pending_even_if_the_longer_training_is_cached(plan, trained):
@@ -291,8 +305,14 @@ def test_more_work_takes_longer(plan):
 
 def test_longer_trainings_come_before_the_shorter_ones_that_are_their_milestones(plan):
     for notebook in configs_in_notebooks(plan):
-        epochs = [c.epochs for c in plan.configs(notebook) if isinstance(c, TrainingConfig)]
-        assert epochs == sorted(epochs, reverse=True)
+        lengths = {}
+        for config in plan.configs(notebook):
+            if isinstance(config, TrainingConfig):
+                lengths.setdefault(replace(config, epochs=1), []).append(config.epochs)
+        assert all(epochs == sorted(epochs, reverse=True) for epochs in lengths.values())
+        # three models, or optimizers, are trained in full and in short
+        if notebook in ("04-complex-model", "06-optimizer-comparison"):
+            assert sum(len(epochs) > 1 for epochs in lengths.values()) == 3 * plan.seeds
 
 
 def test_a_config_comes_after_those_that_it_requires(plan):
@@ -311,10 +331,63 @@ def test_the_studys_tables_are_trained_in_full_and_comparisons_are_short(plan):
     assert plan.short_config().epochs == plan.profile.short_epochs < plan.profile.epochs
     assert plan.short_config() == plan.config(epochs=plan.profile.short_epochs)
     assert plan.profile.short_epochs in plan.profile.milestones  # of longer trainings
-    assert plan.short_adadelta() in plan.configs("06-optimizer-comparison")
+    assert plan.short_adadelta() in plan.configs("08-plain-baselines")
+    assert plan.short_adadelta() == plan.short_config(optimizer="adadelta", learning_rate=0.001)
     all_configs = [config for notebook in NOTEBOOKS for config in plan.configs(notebook)]
     for table in published_results.TEST_ACCURACY.itertuples():
         assert plan.config(model=table.model, margin=table.margin) in all_configs
+
+
+def test_the_complex_model_is_trained_in_full_with_the_optimizers_of_the_claim_alone(plan):
+    assert set(study_plan.CLAIMED_OPTIMIZERS) < set(study_plan.COMPARED_OPTIMIZERS)
+    configs = plan.configs("06-optimizer-comparison")
+    assert {config.model for config in configs} == {"complex"}
+    by_epochs = {plan.profile.epochs: set(), plan.profile.short_epochs: set()}
+    for config in configs:
+        by_epochs[config.epochs].add((config.optimizer, config.learning_rate))
+    claimed = {("rmsprop", 0.001), ("adadelta", 1.0), ("adadelta", 0.001)}
+    assert by_epochs == {
+        plan.profile.epochs: claimed,
+        plan.profile.short_epochs: claimed | {("adam", 0.001), ("sgd", 0.01)},
+    }
+
+
+def test_transfers_start_from_digits_and_from_scratch(plan):
+    transfers = plan.transfers()
+    contrastive = [("contrastive", number) for number in plan.profile.pair_numbers]
+    assert sorted(transfers) == sorted([*contrastive, ("triplet", 50)])
+    for (task, number), configs in transfers.items():
+        assert {(config.task, config.num_pairs) for config in configs} == {(task, number)}
+        assert sorted((config.initialisation, config.seed) for config in configs) == [
+            (start, seed)
+            for start in ("from scratch", "pretrained on digits")
+            for seed in range(plan.profile.transfer_seeds)
+        ]
+    # beside these, all of them are the study's
+    default = {"num_pairs": 50, "task": "contrastive", "start": "pretrained", "seed": 0}
+    configs = [config for group in transfers.values() for config in group]
+    assert {replace(config, **default) for config in configs} == {TransferConfig()}
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_a_plan_of_clothes_also_transfers_from_clothes(profile, fashion_mnist, store):
+    plan = study_plan.make_plan(profile, "fashion-mnist")
+    seeds = range(plan.profile.transfer_seeds)
+    sources = ("digits", "fashion-mnist")
+    for configs in plan.transfers().values():
+        assert sorted((config.initialisation, config.seed) for config in configs) == [
+            (start, seed)
+            for start in ("from scratch", *(f"pretrained on {source}" for source in sources))
+            for seed in seeds
+        ]
+    configs = list(filter(is_of_second_study, plan.configs("07-one-shot-transfer")))
+    before = configs[: 2 * len(seeds)]
+    assert set(before) == {PretrainingConfig(s, source=source) for s in seeds for source in sources}
+    # three starts from each number of pairs, and from 50 with triplets
+    of_each_seed = 2 + 3 * len(plan.profile.pair_numbers) + 3
+    assert len(configs) == of_each_seed * len(seeds)
+    for i, config in enumerate(configs):
+        assert set(config.requires) <= set(configs[:i])
 
 
 def test_the_class_splits_have_six_seen_classes_and_none_is_used_twice(plan):

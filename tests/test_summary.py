@@ -1,62 +1,116 @@
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from siamese_utils.evaluation.intervals import Interval, measurement
+from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.reporting import claims, summary
 from siamese_utils.reporting import results as result_files
+from siamese_utils.reporting.claims import CLAIMS
+
+CLEAR, NOTHING = np.array([2.0, 2.1, 1.9]), np.array([0.0, 1.0, -1.0])
 
 
 def figure(mean):
     return Interval(mean, mean - 1, mean + 1, 5, "%")
 
 
+BASE = {"seen": figure(96.2), "unseen": figure(62.5)}
+
+
+def margin_change(number, fixed, tuned, auc):
+    """Evidence for a claim about margin 5: its difference at either threshold, and in AUC."""
+    names = (THRESHOLD_RULES["0.5"], THRESHOLD_RULES["tuned"], "AUC")
+    of = zip(names, (fixed, tuned, auc), strict=True)
+    pair_set = CLAIMS[number].pair_set
+    return pd.Series({(pair_set, name): measurement(v, "points", signed=True) for name, v in of})
+
+
 @pytest.fixture
 def report(results, monkeypatch, digits):
-    """A report's results; its claims 4 and S4 are judged from these values."""
+    """A function that makes a report's results, from the difference of pixels in AUC."""
     monkeypatch.setattr(claims, "display", lambda _: None)
-    result_files.save_facts("lottery", choices=20, lost=12)
-    result_files.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8, again="unclear")
 
-    def judge(pixels):
+    def make(pixels, again="unclear"):
+        result_files.save_facts("lottery", choices=20, lost=12)
+        result_files.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8, again=again)
         claims.judge("S4", measurement(pixels), digits)
-        monkeypatch.setattr(
-            summary.claims,
-            "verdict_on",
-            lambda n, told=claims.verdict_on: told("S4") if n == "S4" else "",
-        )
+        claims.judge("4a", margin_change("4a", -CLEAR, -CLEAR, -CLEAR), digits)
+        claims.judge("4b", margin_change("4b", -CLEAR, 0 * CLEAR, NOTHING), digits)
+        claims.judge("4c", margin_change("4c", NOTHING, NOTHING, NOTHING), digits)
 
-    return judge
+    return make
 
 
 def test_the_findings_are_sentences_made_of_results(report, digits):
     report([0.1, 0.11, 0.12])
-    base = {"seen": figure(96.2), "unseen": figure(62.5)}
-    told = summary.finding_sentences(base, digits)
-    assert told == [
-        "Of 100 pairs the base model judges 96 rightly on classes it was trained on, 62 on new ones;"
-        " by AUC pixels do better there, as on 12 of 20 other choices.",
-        "Over choices drawn beforehand a recipe for new kinds reaches 78, outlines 76;"
-        " drawn again, it is not clearly ahead.",
+    assert summary.finding_sentences(BASE, digits) == [
+        "The base model classifies 96 % of pairs correctly on training classes and 62 % on unseen "
+        "classes. Raw pixels reach a higher AUC there, as on 12 of 20 other class splits.",
+        "Margin 5 against margin 1: worse on seen classes, worse only at the unscaled threshold on "
+        "all classes, inconclusive on unseen classes.",
+        "On other class splits the ensemble classifies 78 % of pairs correctly, the foreground mask "
+        "76 %; on the second twenty splits the difference is not significant.",
     ]
-    report([0.1, -0.1, 0.05])
-    assert (
-        "62 on new ones; by AUC pixels do better on 12 of 20"
-        in summary.finding_sentences(base, digits)[0]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        ([0.1, 0.11, 0.12], "Raw pixels reach a higher AUC there, as on 12 of 20 other"),
+        ([-0.1, -0.11, -0.12], "Raw pixels reach a lower AUC there, and a higher one on 12 of 20"),
+        ([0.1, -0.1, 0.05], "Raw pixels reach a higher AUC on 12 of 20 other class splits."),
+    ],
+)
+def test_pixels_are_said_to_be_better_where_they_are(report, digits, pixels, words):
+    report(pixels)
+    assert words in summary.finding_sentences(BASE, digits)[0]
+
+
+@pytest.mark.parametrize(
+    ("again", "words"),
+    [
+        ("better", "the difference is significant on the second twenty splits too."),
+        ("worse", "on the second twenty splits the ensemble is worse."),
+        ("unclear", "on the second twenty splits the difference is not significant."),
+    ],
+)
+def test_the_second_twenty_splits_are_told_as_they_are(report, digits, again, words):
+    report(CLEAR, again)
+    assert summary.finding_sentences(BASE, digits)[-1].endswith(f" 76 %; {words}")
+
+
+def test_a_margin_that_is_not_worse_is_said_not_to_be(report, digits):
+    report(CLEAR)
+    claims.judge("4a", margin_change("4a", CLEAR, CLEAR, CLEAR), digits)
+    told = summary.finding_sentences(BASE, digits)[1]
+    assert told.startswith("Margin 5 against margin 1: not worse on seen classes, worse only at")
+
+
+def test_with_the_studys_figures_they_say_what_replicates(report, digits):
+    report(CLEAR)
+    rows = [("base, m = 1", s, 90.0, 80.0, 85.0, "no") for s in ("seen", "all")]
+    rows.append(("complex, m = 5", "seen", 82.0, 80.0, 85.0, "yes"))
+    columns = ["network", "set", "2019", "low", "high", "inside"]
+    result_files.save(pd.DataFrame(rows, columns=columns), "replication")
+    first, second, *_ = summary.finding_sentences(BASE, replace(digits, has_study_figures=True))
+    assert first == (
+        "0 of 2 at margin 1 and 1 of 1 at margin 5 of the study's test accuracies lie inside our "
+        "95 % prediction interval for one more run."
     )
+    assert second.startswith("The base model classifies 96 %")
 
 
-def test_with_the_studys_figures_they_say_how_near_ours_are(report, digits):
-    report([-0.1, -0.11, -0.12])
-    gaps = pd.Series({("base, m = 1", "seen"): figure(0.4)}).rename_axis(["network", "set"])
-    result_files.save(gaps.to_frame("ours minus 2019").rename_axis(columns="figure"), "gaps")
-    base = {"seen": figure(96.2), "unseen": figure(62.5)}
-    first, second, _ = summary.finding_sentences(base, replace(digits, has_study_figures=True))
-    assert first == "Its accuracies at margin 1 come out again."
-    assert "by AUC pixels do worse there, and better on 12 of 20" in second
-
-
-def test_the_lead_counts_claims_that_hold():
-    judged = pd.DataFrame({"verdict": ["holds", "does not hold", "holds"]})
-    assert summary.replication_sentence(judged) == "2 of its 3 claims hold."
+def test_the_lead_lists_the_studys_claims_by_verdict(report, digits):
+    report(CLEAR)
+    claims.judge("1a", measurement(-CLEAR), digits)
+    claims.judge("2a", measurement(CLEAR), digits)
+    claims.judge("6b", measurement(CLEAR), digits)  # a detail, which the summary leaves out
+    assert summary.verdict_sentence() == (
+        "Supported: a smaller gap between training and test, margin 5 worse on seen classes. "
+        "Threshold effect: margin 5 worse on all classes. "
+        "Refuted: overfitting of the base model. "
+        "Inconclusive: margin 5 worse on unseen classes."
+    )

@@ -6,15 +6,14 @@ import pytest
 
 from siamese_utils.data.dataset import SETS, TEST_SETS
 from siamese_utils.evaluation import class_splits, verifier_trials
-from siamese_utils.evaluation.intervals import Interval, measurement
+from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.evaluation.metrics import sampled_metrics
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import PairHistogram
-from siamese_utils.reporting import plot_data, tables
+from siamese_utils.reporting import plot_data, published_results, tables
 from siamese_utils.training.cache import TrainingResult
 
 BASE = {"seen": 95.99, "all": 79.85, "unseen": 61.43}
-MARGIN_5 = {"seen": 81.96, "all": 67.78, "unseen": 55.43}
 NO_COUNTS = PairHistogram(np.ones((1, 1, 1), dtype=np.int64), 1.0, (0,))
 
 
@@ -36,7 +35,7 @@ def drawn_panel(accuracies, margin=1.0):
 
 def test_the_table_of_an_encoder_by_hand():
     drawn = sampled_metrics([make_distances(margin=5.0)] * 3)
-    table = tables.accuracy(drawn, 5.0, {})
+    table = tables.accuracy(drawn, 5.0)
     assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC"]
     assert table.index.name == "threshold"
     assert table.columns.tolist() == ["train", "seen", "all", "unseen"]
@@ -44,107 +43,122 @@ def test_the_table_of_an_encoder_by_hand():
     assert f"{table.loc['0.5', 'seen']}" == "75.00 ± 0.00"
     assert f"{table.loc['m/2', 'train']}" == "50.00 ± 0.00"
     assert f"{table.loc['none: AUC', 'unseen']}" == "0.750 ± 0.000"
-
-
-def test_the_table_of_an_encoder_stands_above_the_study():
-    drawn = drawn_panel([80, 81, 82])
-    table = tables.accuracy(drawn, 5.0, MARGIN_5)
-    assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC", "0.5, in 2019"]
-    assert table.loc["0.5, in 2019"].tolist() == [
-        "82.58 / 78.84 / 79.32",
-        *["81.96", "67.78", "55.43"],
-    ]
     assert table.loc["tuned", "all"] is drawn["all", "accuracy, tuned"]
-    without = tables.accuracy(drawn, 5.0, {})
-    assert "0.5, in 2019" not in without.index
 
 
 def test_at_margin_1_the_two_fixed_thresholds_are_one_row():
-    table = tables.accuracy(drawn_panel([80, 81]), 1.0, BASE)
-    assert table.index.tolist() == ["0.5 = m/2", "tuned", "none: AUC", "0.5, in 2019"]
-    assert table.loc["0.5, in 2019", "train"] == "99.85 / 99.73 / 99.70"
+    drawn = drawn_panel([80, 81])
+    table = tables.accuracy(drawn, 1.0)
+    assert table.index.tolist() == ["0.5 = m/2", "tuned", "none: AUC"]
+    assert table.loc["0.5 = m/2", "train"] is drawn["train", "accuracy, 0.5"]
 
 
-def test_gaps_to_the_study_by_hand():
+ROWS = [
+    "First pair dataset [0,1,2,4,5,9]",
+    "Second pair dataset [0-9]",
+    "Third pair dataset [3,7,8,6]",
+]
+TABLE_5 = published_results.TABLES[published_results.TABLES["table"] == "Table 5"]
+LETTER = {"seen": (90.0, 85.5), "unseen": (91.234, 60.0)}  # the run for the set all is not made yet
+
+
+def drawn_of_sets():
+    """A panel of three seeds with another accuracy at 0.5 on each set, and wrong ones elsewhere."""
+    drawn = drawn_panel([1, 2, 3])
+    for value, pair_set in enumerate(("train", "seen", "all", "unseen"), 60):
+        drawn[pair_set, "accuracy, 0.5"] = measurement([value] * 3, "%")
+    return drawn
+
+
+def test_the_form_of_the_studys_tables_has_training_and_testing_for_each_pair_set():
+    table = tables.study_form(drawn_of_sets(), TABLE_5, LETTER)
+    assert table.index.tolist() == ROWS
+    assert table.index.name == "pair set"
+    assert table.columns.tolist() == [
+        *("training, 2019", "training, to the letter", "training, ours"),
+        *("testing, 2019", "testing, to the letter", "testing, ours"),
+    ]
+    assert table["training, 2019"].tolist() == ["82.58", "78.84", "79.32"]
+    assert table["testing, 2019"].tolist() == ["81.96", "67.78", "55.43"]
+    assert table["training, to the letter"].tolist() == ["90.00", "–", "91.23"]
+    assert table["testing, to the letter"].tolist() == ["85.50", "–", "60.00"]
+    # one network of ours is tested on all three pair sets, and has one training accuracy
+    assert [f"{value:.0f}" for value in table["training, ours"]] == ["60", "60", "60"]
+    assert [f"{value:.0f}" for value in table["testing, ours"]] == ["61", "62", "63"]
+
+
+def test_without_published_values_or_runs_to_the_letter_the_form_has_fewer_columns():
+    nothing = TABLE_5.iloc[:0]
+    ours = ["training, ours", "testing, ours"]
+    assert list(tables.study_form(drawn_of_sets(), nothing, {})) == ours
+    of_2019 = tables.study_form(drawn_of_sets(), TABLE_5, {})
+    assert list(of_2019) == ["training, 2019", ours[0], "testing, 2019", ours[1]]
+    letter = tables.study_form(drawn_of_sets(), nothing, LETTER)
+    assert list(letter) == ["training, to the letter", ours[0], "testing, to the letter", ours[1]]
+
+
+def test_the_study_is_compared_with_one_more_run_by_hand():
     drawn = drawn_panel([50, 50, 50])
-    for pair_set, values in {
-        "seen": [95, 96, 97],  # 0.01 ± 2.48 from 95.99
-        "all": [79, 79, 79],  # -0.85
-        "unseen": [64, 65, 66],  # 3.57 ± 2.48
-    }.items():
-        drawn[pair_set, "accuracy, 0.5"] = measurement(values, "%")
-    gaps = tables.differences_from_study(drawn, BASE)
-    assert gaps.index.tolist() == ["seen", "all", "unseen"]
-    assert gaps["2019"].tolist() == [95.99, 79.85, 61.43]
-    assert [gap.interval.mean for gap in gaps["ours minus 2019"]] == pytest.approx(
-        [0.01, -0.85, 3.57]
-    )
-    assert [gap.unit for gap in gaps["ours minus 2019"]] == ["points"] * 3
-    assert gaps["within 2 points"].tolist() == ["open", "yes", "open"]
-    assert gaps["ours"]["all"] is drawn["all", "accuracy, 0.5"]
+    drawn["seen", "accuracy, 0.5"] = measurement([95, 96, 97], "%")
+    drawn["unseen", "accuracy, 0.5"] = measurement([64, 65, 69], "%")
+    compared = tables.compare_with_study(drawn, BASE)
+    assert compared.index.tolist() == ["seen", "all", "unseen"]
+    assert compared.index.name == "set"
+    assert compared.columns.tolist() == ["2019", "ours", "low", "high", "inside"]
+    assert compared["2019"].tolist() == [95.99, 79.85, 61.43]
+    assert compared["ours"]["all"] is drawn["all", "accuracy, 0.5"]
+    # t for 2 degrees of freedom 4.302653, times s sqrt(1 + 1/3): s is 1, 0 and sqrt(7)
+    mean, half = np.array([96, 50, 66]), 4.302653 * np.sqrt(4 / 3) * np.sqrt([1, 0, 7])
+    assert compared["low"].to_numpy() == pytest.approx(mean - half)
+    assert compared["high"].to_numpy() == pytest.approx(mean + half)
+    assert compared["inside"].tolist() == ["yes", "no", "yes"]  # 61.43 is above 66 - 13.1
 
 
 @pytest.mark.parametrize(
     ("values", "word"),
     [
         ([79.85] * 3, "yes"),
-        ([81.8] * 3, "yes"),
-        ([77.9] * 3, "yes"),
-        ([82.0] * 3, "no"),
-        ([50.0] * 3, "no"),
-        ([81, 82, 83], "open"),  # 2.15 ± 2.48
-        ([78, 80, 82], "open"),  # 0.15 ± 4.97: too noisy to say
-        ([79.85], "open"),  # one seed
+        ([79.8] * 3, "no"),  # no run of ours differs from another
+        ([78.85, 80.85], "yes"),
+        ([81, 82, 83], "yes"),  # 82 ± 4.97
+        ([84, 85, 86], "no"),  # 85 ± 4.97
+        ([73, 74, 75], "no"),
+        ([70, 74, 78], "yes"),  # 74 ± 19.9: so noisy that the study's run is one of them
+        ([79.85], "one seed"),
+        ([50.0], "one seed"),
     ],
 )
-def test_within_2_points_of_the_study_or_not(values, word):
-    gaps = tables.differences_from_study(drawn_panel(values), {"all": 79.85})
-    assert gaps["within 2 points"].tolist() == [word]
+def test_the_study_is_inside_or_outside_the_range_of_one_more_run(values, word):
+    compared = tables.compare_with_study(drawn_panel(values), {"all": 79.85})
+    assert compared["inside"].tolist() == [word]
 
 
-def test_gaps_are_said_in_a_short_answer():
-    assert tables.describe_differences(
-        tables.differences_from_study(drawn_panel([50, 50]), {})
-    ) == (
-        "The study has no figures for this.",
-        "",
-    )
+def test_without_accuracies_of_2019_there_is_nothing_to_compare():
+    compared = tables.compare_with_study(drawn_panel([50, 50]), {})
+    assert compared.empty
+    none = ("The 2019 study has no accuracies for this.", "")
+    assert tables.describe_comparison(compared) == none
+    assert tables.describe_comparison(pd.DataFrame()) == none
+
+
+def test_whether_accuracies_replicate_is_a_short_answer():
+    def described(values, published):
+        drawn = drawn_panel(values)
+        return tables.describe_comparison(tables.compare_with_study(drawn, published))
+
     near = {"seen": 80.5, "all": 79.5, "unseen": 81.0}
-    first, where = tables.describe_differences(
-        tables.differences_from_study(drawn_panel([80] * 3), near)
+    words = "accuracies of 2019 lie inside our 95 % prediction interval for one more run."
+    assert described([79, 80, 81], near) == ("Yes.", f"3 of the 3 {words}")
+    assert described([79, 80, 81], near | {"unseen": 61.43}) == (
+        "In part.",
+        f"2 of the 3 {words} Outside (2019 against ours): 61.4 % against 80.0 % on unseen classes.",
     )
-    assert (first, where) == (
-        "Yes.",
-        "On all three sets that is within 2 points of the study's single run.",
+    assert described([50, 50, 50], {"seen": 95.99, "all": 79.8}) == (
+        "No.",
+        f"0 of the 2 {words} Outside (2019 against ours): 96.0 % against 50.0 % on seen classes, "
+        "79.8 % against 50.0 % on all classes.",
     )
-    first, where = tables.describe_differences(
-        tables.differences_from_study(drawn_panel([80] * 3), near | {"unseen": 61.43})
-    )
-    assert first == "Only on seen and all classes."
-    assert where == "Ours minus the study's is +18.6 points on unseen."
-    first, where = tables.describe_differences(
-        tables.differences_from_study(drawn_panel([55] * 3), BASE | {"all": 54.0})
-    )
-    assert first == "Only on all classes."
-    first, where = tables.describe_differences(
-        tables.differences_from_study(drawn_panel([50] * 3), BASE | {"all": 79.8})
-    )
-    assert first == "On no set."
-    assert where == (
-        "Ours minus the study's is −46.0 points on seen, −29.8 points on all, −11.4 points on unseen."
-    )
-
-
-def test_an_open_gap_is_said_to_be_open():
-    wide = tables.differences_from_study(
-        drawn_panel([80, 80, 80]), {"seen": 80.0, "all": 80.0, "unseen": 80.0}
-    )
-    wide.loc["unseen", "within 2 points"] = "open"
-    first, where = tables.describe_differences(wide)
-    assert first == "Surely only on seen and all classes."
-    assert where.endswith(
-        "+0.0 points on unseen. Where the interval reaches farther than 2 points, that stays open."
-    )
+    assert described([80], near) == ("Unknown.", "One seed gives no prediction interval.")
 
 
 def test_layers_of_an_encoder():
@@ -357,23 +371,32 @@ def test_maps_have_a_point_for_each_image(digits, store):
     assert frame.attrs["alt"].startswith(words)
 
 
-def figure(mean):
-    return Interval(mean, mean - 0.5, mean + 0.5, 5, "points")
+def saved_comparison(**inside):
+    """The saved table of comparisons: network -> whether each accuracy is inside."""
+    rows = [
+        (network.replace("_", ", m = "), word) for network in inside for word in inside[network]
+    ]
+    return pd.DataFrame(rows, columns=["network", "inside"])
 
 
-def test_how_near_ours_are_is_said_in_a_sentence():
-    near = pd.Series({("base, m = 1", "seen"): figure(-0.2), ("base, m = 1", "all"): figure(1.7)})
-    told = "Its accuracies at margin 1 come out again."
-    assert tables.describe_reproduction(near) == told
-    far = near.copy()
-    far["complex, m = 5", "all"] = figure(7.4)
-    far["complex, m = 5", "seen"] = figure(0.4)
-    assert (
-        tables.describe_reproduction(far) == f"{told} At margin 5 ours are up to 7 points higher."
+WORDS = "of the study's test accuracies lie inside our 95 % prediction interval for one more run."
+
+
+def test_what_replicates_is_counted_by_margin():
+    margin_1 = {"base_1": ["yes"] * 3, "complex_1": ["yes", "yes", "no"]}
+    both = saved_comparison(**margin_1, complex_5=["no", "no", "no"])
+    told = f"5 of 6 at margin 1 and 0 of 3 at margin 5 {WORDS}"
+    assert tables.describe_replication(both) == told
+    assert tables.describe_replication(saved_comparison(**margin_1)) == (
+        f"5 of 6 at margin 1 {WORDS}"
     )
-    missed = pd.Series({("base, m = 1", "seen"): figure(-4.2)})
-    assert "missed by up to 4 points" in tables.describe_reproduction(missed)
-    assert tables.describe_reproduction(pd.Series()) == ""
+    others = pd.concat([both, pd.DataFrame({"network": ["base"], "inside": ["no"]})])
+    assert tables.describe_replication(others) == told  # those without a margin are other tables
+
+
+def test_of_one_seed_nothing_is_said_to_replicate_or_not():
+    assert tables.describe_replication(pd.DataFrame()) == ""
+    assert tables.describe_replication(saved_comparison(base_1=["one seed"] * 3)) == ""
 
 
 def test_the_ends_of_a_ranking():

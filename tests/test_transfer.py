@@ -79,7 +79,7 @@ def test_the_result_of_a_transfer_is_cached_without_weights(store, monkeypatch):
 def test_the_key_changes_with_each_field(fashion_mnist):
     changes = {"num_pairs": 7, "start": "pretrained", "task": "triplet", "seed": 1}
     changes |= {"epochs": 3, "batch_size": 4, "learning_rate": 0.5, "margin": 2.0}
-    changes |= {"contrast": 0.5, "source": "fashion-mnist"}
+    changes |= {"source": "fashion-mnist"}
     assert set(changes) == set(vars(FEW))
     configs = [FEW, *(replace(FEW, **{field: value}) for field, value in changes.items())]
     changes = {"seed": 1, "epochs": 2, "batch_size": 64, "source": "fashion-mnist"}
@@ -93,6 +93,56 @@ def test_a_pretrained_transfer_requires_the_pretraining_of_its_seed_and_source()
     assert FEW.requires == ()
     pretrained = TransferConfig(seed=3, source="fashion-mnist")
     assert pretrained.requires == (PretrainingConfig(3, source="fashion-mnist"),)
+
+
+def test_a_label_names_the_pairs_the_start_the_loss_and_the_seed():
+    assert FEW.initialisation == "from scratch"
+    assert FEW.label == "6 pairs, from scratch, contrastive, seed 0"
+    pretrained = TransferConfig(task="triplet", seed=2, source="fashion-mnist")
+    assert pretrained.initialisation == "pretrained on fashion-mnist"
+    assert pretrained.label == "50 pairs, pretrained on fashion-mnist, triplet, seed 2"
+    # nothing can be told from the source of an encoder that is not pretrained
+    assert replace(FEW, source="fashion-mnist").initialisation == FEW.initialisation
+
+
+def test_embeddings_of_a_transfer_have_length_1_and_the_direction_of_the_unscaled_ones():
+    scaled = transfer.build_fresh_encoder(3)
+    plain = transfer.build_fresh_encoder(3, normalise=False)
+    assert all(map(np.array_equal, scaled.get_weights(), plain.get_weights()))
+    images, _, sampled = transfer.sample_pairs(FEW, "validation")
+    embedded, unscaled = (np.asarray(encoder(images)) for encoder in (scaled, plain))
+    assert np.allclose(np.sqrt(np.sum(embedded**2, axis=1)), 1, atol=1e-5)
+    lengths = np.sqrt(np.sum(unscaled**2, axis=1))
+    assert np.allclose(embedded * lengths[:, np.newaxis], unscaled, rtol=1e-3, atol=1e-5)
+    assert not np.allclose(lengths, 1, atol=0.1)
+    # ReLU leaves no negative value, so that no angle is beyond 90 degrees: 1 + 1 - 0 = 2
+    assert pairs.distances(embedded, sampled).max() <= 2**0.5
+    for encoder in (transfer.build_encoder(FEW), FEW.build_encoder((32, 32, 1))):
+        assert np.allclose(np.linalg.norm(encoder(images[:5]), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", transfer.TRANSFER_TASKS)
+def test_the_network_that_is_trained_scales_its_embeddings_to_length_1(task, monkeypatch, store):
+    lengths = []
+
+    def measure(encoder, config):
+        images = transfer.sample_pairs(config, "validation")[0]
+        lengths.append(np.linalg.norm(encoder(images), axis=1))
+        return {}
+
+    monkeypatch.setattr(transfer, "measure_distances", measure)
+    trainer.train(replace(FEW, task=task, epochs=1))
+    [of_encoder] = lengths
+    assert np.allclose(of_encoder, 1, atol=1e-5)
+
+
+def test_a_source_of_clothes_has_three_hundred_images_of_each_class(fashion_mnist):
+    images, labels = transfer.load_source("fashion-mnist")
+    assert images.shape == (3000, 32, 32, 1)
+    assert images.dtype == np.float32
+    assert (images.min(), images.max()) == (0, 1)
+    assert np.bincount(labels).tolist() == [300] * 10
+    assert transfer.load_source("digits")[0].shape == (1797, 32, 32, 1)
 
 
 def test_a_transfer_starts_from_the_weights_of_its_initial_encoder(store):
@@ -119,7 +169,19 @@ def test_the_sets_of_a_seed_share_no_image():
     assert len(np.unique(images, axis=0)) == len(images)
 
 
-@pytest.mark.parametrize("mistake", [{"start": "pretraind"}, {"task": "contrastiv"}])
+def test_validation_and_test_pairs_depend_on_the_seed_alone():
+    other = replace(FEW, num_pairs=9, start="pretrained", task="triplet", margin=2.0)
+    for name in ("validation", "test"):
+        images = [
+            transfer.sample_pairs(config, name)[0] for config in (FEW, other, replace(FEW, seed=1))
+        ]
+        assert np.array_equal(images[0], images[1])
+        assert not np.array_equal(images[0], images[2])
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"start": "pretraind"}, {"task": "contrastiv"}, {"source": "clothes"}]
+)
 def test_a_mistyped_config_is_refused(mistake):
     with pytest.raises(ValueError, match="choose one of"):
         TransferConfig(**mistake)

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from siamese_utils.data import textures
 from siamese_utils.evaluation import transfer_results
 from siamese_utils.evaluation.intervals import measurement
-from siamese_utils.training import trainer, transfer
+from siamese_utils.training import one_shot_article, trainer, transfer
 from siamese_utils.training.transfer import TransferConfig
 
 SETS = ("validation", "test")
@@ -47,28 +48,26 @@ def plan(monkeypatch):
 
     def train(config):
         distances = (perfect if config.start == "pretrained" else constant)(config.seed)
-        epochs = config.epochs if config.seed else config.epochs - 3
-        return SimpleNamespace(distances=distances, history={"loss": [0.5] * epochs})
+        return SimpleNamespace(distances=distances)
 
     def configs(number, **changes):
         return [
-            TransferConfig(number, start=start, seed=seed, **changes)
-            for start in transfer.INITIALISATIONS
+            TransferConfig(number, **start, seed=seed, **changes)
+            for start in ({}, {"source": "fashion-mnist"}, {"start": "scratch"})
             for seed in (0, 1)
         ]
 
     transfers = {("contrastive", 10): configs(10), ("contrastive", 50): configs(50)}
-    transfers["to the end", 50] = configs(50, epochs=100)
+    transfers["triplet", 50] = configs(50, task="triplet")
     monkeypatch.setattr(trainer, "train", train)
-    untrained = {
-        transfer_results.FROZEN: perfect,
-        transfer_results.UNTRAINED: constant,
-        transfer_results.PIXELS: constant,
-    }
+    informed = (transfer_results.FROZEN, "brightest patch")
     monkeypatch.setattr(
         transfer_results,
         "untrained_distances",
-        lambda seed: {name: distances(seed) for name, distances in untrained.items()},
+        lambda seed: {
+            name: (perfect if name in informed else constant)(seed)
+            for name in transfer_results.UNTRAINED_METHODS
+        },
     )
     profile = SimpleNamespace(transfer_seeds=2, pair_numbers=(10, 50))
     return SimpleNamespace(transfers=lambda: transfers, profile=profile)
@@ -76,46 +75,103 @@ def plan(monkeypatch):
 
 def test_the_metrics_table_has_a_row_for_each_encoder_and_number_of_pairs(plan):
     table = transfer_results.metrics_table(plan)
-    assert len(table) == 3 * 2 + len(transfer_results.UNTRAINED_METHODS) * 2
-    assert table.loc[("pretrained, contrastive", 10), "AUC"].values.tolist() == [1, 1]
-    assert table.loc[("scratch, to the end", 50), "AUC"].values.tolist() == [0.5, 0.5]
-    assert table.loc[(transfer_results.FROZEN, 10), "AUC"].values.tolist() == [1, 1]
-    assert table.loc[(transfer_results.PIXELS, 50), "AUC"].values.tolist() == [0.5, 0.5]
+    assert table.index.is_unique
+    # three starts in three ways, and five methods without training on pairs for either number
+    assert len(table) == 3 * 3 + 5 * 2
+    auc = {row: measured.values.tolist() for row, measured in table["AUC"].items()}
+    assert auc["pretrained on digits, contrastive", 10] == [1, 1]
+    assert auc["pretrained on fashion-mnist, triplet", 50] == [1, 1]
+    assert auc["from scratch, contrastive", 10] == [0.5, 0.5]
+    assert auc["from scratch, triplet", 50] == [0.5, 0.5]
+    assert ("from scratch, triplet", 10) not in auc
+    assert auc["pretrained on digits, frozen", 10] == [1, 1]
+    assert auc["untrained encoder", 50] == [0.5, 0.5]
+    assert auc["mean grey", 50] == [0.5, 0.5]
+    assert auc["brightest patch", 50] == [1, 1]
+    assert auc["raw pixels", 10] == [0.5, 0.5]
 
 
 def test_auc_differences_are_taken_seed_by_seed():
-    names = ["pretrained, contrastive", "scratch, contrastive", transfer_results.PIXELS]
-    values = [[0.9, 0.8], [0.7, 0.5], [0.6, 0.6], [0.5, 0.75]]
     auc = pd.Series(
         {
-            (name, 50): measurement(of)
-            for name, of in zip([*names, transfer_results.UNTRAINED], values, strict=True)
+            (name, 50): measurement(values)
+            for name, values in {
+                "pretrained on digits, contrastive": [0.9, 0.8],
+                "pretrained on fashion-mnist, contrastive": [0.75, 0.6],
+                "from scratch, contrastive": [0.7, 0.5],
+                "raw pixels": [0.6, 0.6],
+                "untrained encoder": [0.5, 0.75],
+            }.items()
         }
     )
-    differences = transfer_results.auc_differences(auc).loc[("contrastive", 50)]
+    table = transfer_results.auc_differences(auc)
+    assert table.columns.tolist() == ["minus scratch", "minus raw pixels"]
+    differences = table.loc[("pretrained on digits", "contrastive", 50)]
     assert differences["minus scratch"].values.tolist() == pytest.approx([0.2, 0.3])
     assert differences["minus raw pixels"].values.tolist() == pytest.approx([0.3, 0.2])
-    assert differences["minus untrained encoder"].values.tolist() == pytest.approx([0.4, 0.05])
+    differences = table.loc[("pretrained on fashion-mnist", "contrastive", 50)]
+    assert differences["minus scratch"].values.tolist() == pytest.approx([0.05, 0.1])
+    assert differences["minus raw pixels"].values.tolist() == pytest.approx([0.15, 0])
     assert differences["minus scratch"].signed
 
 
-def test_epochs_run_are_those_with_the_number_of_pairs_of_the_study(plan):
-    table = transfer_results.epochs_run(plan)
-    assert table.index.tolist() == [
-        (kind, start)
-        for kind in ("contrastive", "to the end")
-        for start in transfer.INITIALISATIONS
+def test_auc_differences_are_of_pretrained_encoders_after_transfer(plan):
+    table = transfer_results.auc_differences(transfer_results.metrics_table(plan)["AUC"])
+    assert table.index.names == ["initialisation", "task", "pairs"]
+    # neither of the encoder from scratch, nor of one that is frozen
+    assert sorted(table.index) == [
+        (f"pretrained on {source}", *kind)
+        for source in ("digits", "fashion-mnist")
+        for kind in (("contrastive", 10), ("contrastive", 50), ("triplet", 50))
     ]
-    row = table.loc[("to the end", "scratch")]
-    # seed 0 stops three epochs before the end, seed 1 is cut off
-    assert row.tolist() == [100, 98.5, 1]
+    assert all(gain.values.tolist() == [0.5, 0.5] for gain in table["minus scratch"])
 
 
-def test_the_distance_of_raw_pixels_by_hand():
-    distances = transfer_results._of_pixels(TransferConfig(seed=1))
-    images, _, sampled = transfer.sample_pairs(TransferConfig(seed=1), "test")
-    gap = images[sampled.first[7]].astype(float) - images[sampled.second[7]]
-    assert distances["test"][7] == pytest.approx(np.sqrt(np.sum(gap**2)), rel=1e-5)
+@pytest.fixture
+def images():
+    """Textures of either class."""
+    return textures.sample_textures(np.arange(6) % 2, np.random.default_rng(0))
+
+
+def test_the_mean_grey_by_a_plain_sum(images):
+    measured = transfer_results.FEATURES["mean grey"](images)
+    expected = [sum(map(float, image.ravel())) / (32 * 32) for image in images]
+    assert measured.ravel().tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_brightest_patch_by_plain_loops(images):
+    measured = transfer_results.FEATURES["brightest patch"](images)
+    assert measured.shape == (6, 1)
+    for image, found in zip(images[..., 0], measured[:, 0], strict=True):
+        mirrored = np.pad(image, 2, mode="symmetric")  # beyond the border
+        means = [mirrored[r : r + 5, c : c + 5].mean() for r in range(32) for c in range(32)]
+        assert found == pytest.approx(max(means), rel=1e-5)
+    # a rectangle of 9 x 9 pixels or more holds a patch
+    assert (measured[1::2] >= 231 / 255 - 1e-5).all()
+
+
+def test_the_brightest_patch_of_a_small_square_by_hand():
+    images = np.zeros((2, 32, 32, 1), dtype=np.float32)
+    images[0, 10:13, 20:23] = 1  # nine of 25 pixels
+    images[1, 10:16, 20:26] = 0.5  # more than a patch
+    measured = transfer_results.FEATURES["brightest patch"](images)
+    assert measured.ravel().tolist() == pytest.approx([9 / 25, 0.5], rel=1e-5)
+
+
+def test_features_are_compared_by_the_euclidean_distance(monkeypatch):
+    monkeypatch.setattr(transfer_results, "_before_training", lambda config: {})
+    distances = transfer_results.untrained_distances(1)
+    assert set(transfer_results.FEATURES) < set(distances)
+    assert tuple(distances) == transfer_results.UNTRAINED_METHODS
+    for name, size in (("validation", 50), ("test", 500)):
+        images, _, sampled = transfer.sample_pairs(TransferConfig(seed=1), name)
+        a, b = (images[rows].astype(float) for rows in (sampled.first, sampled.second))
+        for i in (0, 7, size - 1):
+            by_pixel = np.sqrt(np.sum((a[i] - b[i]) ** 2))
+            assert distances["raw pixels"][name][i] == pytest.approx(by_pixel, rel=1e-5)
+            by_mean = abs(a[i].mean() - b[i].mean())
+            assert distances["mean grey"][name][i] == pytest.approx(by_mean, abs=4e-4)
+        assert {distances[of][name].shape for of in transfer_results.FEATURES} == {(size,)}
 
 
 def test_the_distances_without_training_on_pairs_are_cached(store, short_pretraining, monkeypatch):
@@ -135,28 +191,65 @@ def test_the_distances_without_training_on_pairs_are_cached(store, short_pretrai
     )
 
 
-def test_a_linear_classifier_recognises_dark_rectangles_and_not_faint_ones():
-    dark, faint = (
-        transfer_results._linear_accuracy(TransferConfig(contrast=contrast))
-        for contrast in (1.0, 1 / 64)
-    )
-    assert dark > 0.99
-    assert 0.4 < faint < 0.65
+class Encoder:
+    """An encoder that embeds an image by a function."""
+
+    def __init__(self, embed):
+        self.embed = embed
+
+    def predict(self, images, verbose):
+        return np.float32([self.embed(image) for image in images])
 
 
-def test_transfers_are_compared_contrast_by_contrast(monkeypatch):
-    def train(config):
-        distances = (perfect if config.start == "scratch" else constant)(config.seed)
-        return SimpleNamespace(distances=distances)
+def has_rectangle(image):
+    return np.isclose(image[7:16, 7:16], 231 / 255).all()
 
-    monkeypatch.setattr(trainer, "train", train)
-    configs = {
-        start: [TransferConfig(start=start, seed=s) for s in (0, 1)]
-        for start in transfer.INITIALISATIONS
+
+@pytest.fixture
+def article(store, monkeypatch):
+    """A function that has the article's system return an encoder, and measures it."""
+    measured = {"classifier": 0.75, "training": 0.5, "test": 0.875}
+    runs = []
+
+    def measure(embed, seed=1):
+        def run(of_seed):
+            runs.append(of_seed)
+            return Encoder(embed), {name: np.array(share) for name, share in measured.items()}
+
+        monkeypatch.setattr(one_shot_article, "run", run)
+        return transfer_results.article_results(seed)
+
+    measure.runs = runs
+    return measure
+
+
+def test_the_article_is_measured_on_its_own_pairs_and_on_fresh_ones(article):
+    found = article(lambda image: [has_rectangle(image), 0])
+    # on its own pairs as the run says; on fresh ones the distance is 1 if the labels differ
+    assert found == {
+        "digits": 75,
+        "training pairs": 50,
+        "test pairs": 87.5,
+        "fresh pairs": 100,
+        "AUC, fresh pairs": 1,
     }
-    transfers = {(1.0, "scratch"): configs["scratch"], (1.0, "digits"): configs["pretrained"]}
-    table = transfer_results.by_contrast(SimpleNamespace(transfers_by_contrast=lambda: transfers))
-    assert table.index.tolist() == [1.0]
-    assert table.loc[1.0, "AUC, scratch"].values.tolist() == [1, 1]
-    assert table.loc[1.0, "digits minus scratch"].values.tolist() == [-0.5, -0.5]
-    assert table.loc[1.0, transfer_results.LINEAR].unit == "%"
+
+
+def test_fresh_pairs_are_judged_at_a_distance_of_a_half(article):
+    # all pairs are nearer than 0.5, in the right order: half of them are right, the positive ones
+    found = article(lambda image: [0.4 * has_rectangle(image)])
+    assert (found["fresh pairs"], found["AUC, fresh pairs"]) == (50, 1)
+
+
+def test_what_the_article_cannot_tell_apart_counts_as_different(article):
+    found = article(lambda _: [np.nan, 0])
+    assert (found["fresh pairs"], found["AUC, fresh pairs"]) == (50, 0.5)
+
+
+def test_the_results_of_the_article_are_cached_by_seed(article):
+    first = article(lambda image: [has_rectangle(image)])
+    again = article(lambda image: pytest.fail("embedded again"))
+    assert again == first
+    assert article.runs == [1]
+    article(lambda image: [has_rectangle(image)], seed=2)
+    assert article.runs == [1, 2]

@@ -8,10 +8,10 @@ from siamese_utils.evaluation.intervals import Interval, Measurement, measuremen
 @pytest.mark.parametrize(
     ("differences", "claimed", "verdict"),
     [
-        ([1.0, 1.1, 0.9], +1, "holds"),
-        ([1.0, 1.1, 0.9], -1, "does not hold"),
-        ([-1.0, 1.1, 0.9], +1, "not decidable"),
-        ([5.0], +1, "not decidable"),
+        ([1.0, 1.1, 0.9], +1, "supported"),
+        ([1.0, 1.1, 0.9], -1, "refuted"),
+        ([-1.0, 1.1, 0.9], +1, "inconclusive"),
+        ([5.0], +1, "inconclusive"),
     ],
 )
 def test_verdicts_on_a_sign(differences, claimed, verdict):
@@ -20,34 +20,119 @@ def test_verdicts_on_a_sign(differences, claimed, verdict):
     assert verdict in verdicts.VERDICTS
 
 
-def test_a_claim_has_a_direction():
+@pytest.mark.parametrize("function", [verdicts.judge, verdicts.largest_effect])
+def test_a_claim_has_a_direction(function):
     with pytest.raises(ValueError, match="claimed"):
-        verdicts.judge(measurement([1.0, 2.0]), 0)
+        function(measurement([1.0, 2.0]), 0)
 
 
 @pytest.mark.parametrize(
-    ("fixed", "tuned", "area", "verdict"),
+    ("low", "high", "smallest_effect", "verdict"),
     [
-        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "holds"),  # smaller, borne out all the same
-        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], [0, 0, 0.1], "artefact of the fixed threshold"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0, 0, 0.1], "artefact of the fixed threshold"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [-0.2, -0.3, -0.2], "artefact of the fixed threshold"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0.2, 0.3, 0.2], "holds"),  # no threshold is needed
-        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], [0, 0, 0.1], "holds"),  # tuned: smaller or not
-        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], [0, 0, 0.1], "not decidable"),
-        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "does not hold"),
-        # further from the claim still at the tuned threshold: there was nothing to undo
-        ([-5.0, -5.1, -4.9], [-8.0, -8.1, -7.9], [0, 0, 0.1], "does not hold"),
-        ([5.0, -5.1, 0.1], [4.0, -6.2, -0.9], [0, 0, 0.1], "not decidable"),
+        (0.1, 0.4, 1.0, "supported"),  # small, and yet on the claimed side
+        (-0.2, 0.4, 1.0, "refuted"),  # 1 and all above are excluded
+        (0.0, 0.4, 1.0, "refuted"),
+        (-0.2, 1.0, 1.0, "inconclusive"),  # 1 itself is not
+        (-0.2, 1.4, 1.0, "inconclusive"),
+        (-3.0, 1.4, 1.0, "inconclusive"),
+        (-3.0, -0.1, 1.0, "refuted"),
+        (-0.2, 0.4, 0.0, "inconclusive"),  # no effect is too small to matter
+        (-0.2, 0.0, 0.0, "inconclusive"),
+        (-0.2, 0.0, 0.01, "refuted"),
+        (-3.0, -0.1, 0.0, "refuted"),
+        (-3.0, -0.1, -9.0, "refuted"),  # no effect is smaller than none
+        (-0.2, 0.4, -9.0, "inconclusive"),
     ],
 )
-def test_what_the_tuned_threshold_undoes_is_an_artefact(fixed, tuned, area, verdict):
+def test_a_claim_is_refuted_by_an_interval_without_any_effect_that_matters(
+    low, high, smallest_effect, verdict
+):
+    found = Interval((low + high) / 2, low, high, 5)
+    assert verdicts.judge(found, +1, smallest_effect) == verdict
+    mirrored = Interval(-found.mean, -high, -low, 5)
+    assert verdicts.judge(mirrored, -1, smallest_effect) == verdict
+
+
+def test_more_seeds_refute_what_three_leave_open():
+    # t for 2 and 9 degrees of freedom: 4.302653 and 2.262157
+    few, many = [0.5, 0.0, -0.5], [0.5, 0.0, -0.5] * 3 + [0.0]
+    # 0 ± 4.302653 x 0.5 / sqrt(3) = 1.242; 0 ± 2.262157 x sqrt(1.5 / 9) / sqrt(10) = 0.292
+    assert verdicts.judge(measurement(few), +1, 1.0) == "inconclusive"
+    assert verdicts.judge(measurement(many), +1, 1.0) == "refuted"
+    assert verdicts.judge(measurement(many), +1, 0.29) == "inconclusive"
+    assert verdicts.judge(measurement(many), +1, 0.30) == "refuted"
+
+
+def test_one_seed_excludes_no_effect():
+    assert verdicts.judge(measurement([-5.0]), +1, 1.0) == "inconclusive"
+    assert np.isnan(verdicts.largest_effect(measurement([-5.0]), +1))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claimed", "largest"),
+    [
+        (-0.2, 0.4, +1, 0.4),
+        (-0.2, 0.4, -1, 0.2),
+        (-0.4, -0.1, +1, 0.0),
+        (-0.4, -0.1, -1, 0.4),
+        (0.1, 0.4, +1, 0.4),
+    ],
+)
+def test_the_largest_effect_in_the_claimed_direction(low, high, claimed, largest):
+    found = Interval((low + high) / 2, low, high, 5)
+    assert verdicts.largest_effect(found, claimed) == largest
+    # every effect above it, and none below, is excluded
+    if largest:
+        assert verdicts.judge(found, claimed, largest * 1.01) != "inconclusive"
+        assert verdicts.judge(found, claimed, largest * 0.99) != "refuted"
+
+
+# Student's t for 2 degrees of freedom is 4.302653: a step of s to either side gives ± 2.484 s.
+@pytest.mark.parametrize(
+    ("fixed", "tuned", "area", "verdict"),
+    [
+        # half of 5 minus 2 is 0.5 ± 0.124; the AUC is 0.033 ± 0.143
+        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "threshold effect"),
+        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], [0, 0, 0.1], "threshold effect"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0, 0, 0.1], "threshold effect"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [-0.2, -0.3, -0.2], "threshold effect"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0.2, 0.3, 0.2], "supported"),  # no threshold is needed
+        ([5.0, 5.1, 4.9], [2.4, 2.5, 2.3], [0, 0, 0.1], "supported"),  # 0.1 ± 0.124: half or not
+        ([5.0, 5.1, 4.9], [2.6, 2.7, 2.5], [0, 0, 0.1], "supported"),  # most of it stays
+        ([5.0, 5.1, 4.9], [9.0, 9.1, 8.9], [0, 0, 0.1], "supported"),
+        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], [0, 0, 0.1], "supported"),  # tuned: smaller or not
+        # paired by seed it is 1 in each, though 12 and 5 both vary
+        ([10, 12, 14], [4, 5, 6], [0, 0, 0.1], "threshold effect"),
+        ([10, 12, 14], [6, 5, 4], [0, 0, 0.1], "supported"),  # 1 ± 4.97
+        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], [0, 0, 0.1], "inconclusive"),
+        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "refuted"),
+        # further from the claim still at the tuned threshold: there was nothing to undo
+        ([-5.0, -5.1, -4.9], [-8.0, -8.1, -7.9], [0, 0, 0.1], "refuted"),
+        ([5.0, -5.1, 0.1], [4.0, -6.2, -0.9], [0, 0, 0.1], "inconclusive"),
+        ([0.1, -0.1, 0.0], [2.0, 2.1, 1.9], [0.2, 0.3, 0.2], "refuted"),  # 0 ± 0.248: not by 1
+        ([0.5, -0.5, 0.0], [2.0, 2.1, 1.9], [0.2, 0.3, 0.2], "inconclusive"),  # 0 ± 1.242
+        ([5.0], [0.0], [0.0], "inconclusive"),
+    ],
+)
+def test_what_the_tuned_threshold_undoes_is_a_threshold_effect(fixed, tuned, area, verdict):
     fixed, tuned, area = (
-        Measurement(np.array(values), np.outer(values, [1, 1])) for values in (fixed, tuned, area)
+        Measurement(np.array(values, float), np.outer(values, [1, 1]))
+        for values in (fixed, tuned, area)
     )
-    assert verdicts.judge_threshold(fixed, tuned, area, +1) == verdict
-    assert verdicts.judge_threshold(fixed * -1, tuned * -1, area * -1, -1) == verdict
+    assert verdicts.judge_threshold(fixed, tuned, area, +1, 1.0) == verdict
+    assert verdicts.judge_threshold(fixed * -1, tuned * -1, area * -1, -1, 1.0) == verdict
     assert verdict in verdicts.VERDICTS
+    if verdict != "refuted":  # without a smallest effect that matters, less is refuted, not more
+        assert verdicts.judge_threshold(fixed, tuned, area, +1) == verdict
+
+
+def test_what_is_removed_is_uncertain_over_images_too():
+    fixed = Measurement(np.full(3, 5.0), np.full((3, 2), 5.0))
+    for tuned_of_groups, verdict in (([2.0, 2.0], "threshold effect"), ([1.0, 3.0], "supported")):
+        # of the two groups: 0.5 each, or 1.5 and -0.5 with 0.5 ± 12.7
+        tuned = Measurement(np.full(3, 2.0), np.tile(tuned_of_groups, (3, 1)))
+        nothing = Measurement(np.zeros(3), np.zeros((3, 2)))
+        assert verdicts.judge_threshold(fixed, tuned, nothing, +1) == verdict
 
 
 @pytest.mark.parametrize(
@@ -63,15 +148,15 @@ def test_the_first_of_two_is_better_or_worse_or_neither_is_clear(differences, wo
     ("low", "high", "verdict"),
     [
         # claimed: 0.03 to 0.04, widened to 0.025 .. 0.045
-        (0.030, 0.040, "holds"),
-        (0.025, 0.045, "holds"),  # to the very ends
-        (0.036, 0.037, "holds"),
-        (0.024, 0.045, "not decidable"),
-        (0.030, 0.046, "not decidable"),
-        (0.020, 0.050, "not decidable"),  # as good as anything
-        (0.045, 0.050, "not decidable"),  # they touch
-        (0.046, 0.050, "does not hold"),
-        (0.010, 0.024, "does not hold"),
+        (0.030, 0.040, "supported"),
+        (0.025, 0.045, "supported"),  # to the very ends
+        (0.036, 0.037, "supported"),
+        (0.024, 0.045, "inconclusive"),
+        (0.030, 0.046, "inconclusive"),
+        (0.020, 0.050, "inconclusive"),  # as good as anything
+        (0.045, 0.050, "inconclusive"),  # they touch
+        (0.046, 0.050, "refuted"),
+        (0.010, 0.024, "refuted"),
     ],
 )
 def test_verdicts_on_a_range_by_hand(low, high, verdict):
@@ -82,45 +167,55 @@ def test_verdicts_on_a_range_by_hand(low, high, verdict):
 def test_verdicts_on_a_value_by_hand():
     # 2 ± 4.302653 / sqrt(3) = 2 ± 2.484: from -0.484 to 4.484
     found = measurement([1, 2, 3])
-    assert verdicts.judge_value(found, 2, 2, 2.5) == "holds"
-    assert verdicts.judge_value(found, 2, 2, 2.4) == "not decidable"
-    assert verdicts.judge_value(found, 5, 5, 0.6) == "not decidable"
-    assert verdicts.judge_value(found, 5, 5, 0.5) == "does not hold"
-    assert verdicts.judge_value(found, -2, -1, 0.5) == "does not hold"
-    assert verdicts.judge_value(found, 5, 7, 0.5) == "does not hold"
-    assert verdicts.judge_value(found, -1, 7, 0) == "holds"
+    assert verdicts.judge_value(found, 2, 2, 2.5) == "supported"
+    assert verdicts.judge_value(found, 2, 2, 2.4) == "inconclusive"
+    assert verdicts.judge_value(found, 5, 5, 0.6) == "inconclusive"
+    assert verdicts.judge_value(found, 5, 5, 0.5) == "refuted"
+    assert verdicts.judge_value(found, -2, -1, 0.5) == "refuted"
+    assert verdicts.judge_value(found, 5, 7, 0.5) == "refuted"
+    assert verdicts.judge_value(found, -1, 7, 0) == "supported"
 
 
-def test_a_noisier_result_of_the_same_mean_does_not_hold_the_better():
+def test_a_noisier_result_of_the_same_mean_supports_a_value_no_better():
     calm, noisy = [measurement(60 + spread * np.array([-1, 0, 1])) for spread in (0.1, 10)]
     assert calm.interval.mean == noisy.interval.mean
-    assert verdicts.judge_value(calm, 60, 60, 1) == "holds"
-    assert verdicts.judge_value(noisy, 60, 60, 1) == "not decidable"
-    # beside the value too: what was refuted is left open, and never borne out
-    assert verdicts.judge_value(calm, 65, 65, 1) == "does not hold"
-    assert verdicts.judge_value(noisy, 65, 65, 1) == "not decidable"
+    assert verdicts.judge_value(calm, 60, 60, 1) == "supported"
+    assert verdicts.judge_value(noisy, 60, 60, 1) == "inconclusive"
+    # beside the value too: what was refuted is left open, and never supported
+    assert verdicts.judge_value(calm, 65, 65, 1) == "refuted"
+    assert verdicts.judge_value(noisy, 65, 65, 1) == "inconclusive"
 
 
 def test_one_seed_meets_no_value():
     for value in (2.0, 99.0):
-        assert verdicts.judge_value(measurement([2]), value, value, 0.5) == "not decidable"
+        assert verdicts.judge_value(measurement([2]), value, value, 0.5) == "inconclusive"
     one_seed = Measurement(np.array([2.0]), np.full((1, 20), 2.0))
-    assert verdicts.judge_value(one_seed, 2, 2, 0.5) == "not decidable"
+    assert verdicts.judge_value(one_seed, 2, 2, 0.5) == "inconclusive"
 
 
 def test_equal_values_of_every_seed_are_judged():
-    assert verdicts.judge_value(measurement([0, 0, 0]), 0, 0, 0.5) == "holds"
-    assert verdicts.judge_value(measurement([1, 1, 1]), 0, 0, 0.5) == "does not hold"
+    assert verdicts.judge_value(measurement([0, 0, 0]), 0, 0, 0.5) == "supported"
+    assert verdicts.judge_value(measurement([1, 1, 1]), 0, 0, 0.5) == "refuted"
+    assert verdicts.judge(measurement([0, 0, 0]), +1) == "inconclusive"
+    assert verdicts.judge(measurement([0, 0, 0]), +1, 0.01) == "refuted"
+
+
+def test_equal_numbers_that_are_computed_differently_differ_by_nothing():
+    rounded = measurement([0.1 + 0.2 - 0.3] * 3)  # 5.6e-17, and no effect
+    assert rounded.interval.mean != 0
+    assert verdicts.judge(rounded, +1) == verdicts.judge(rounded, -1) == "inconclusive"
+    # an interval that ends at the smallest effect, but for the last digit, does not exclude it
+    assert verdicts.judge(Interval(0, -1, 0.3 - 1e-16, 5), +1, 0.1 + 0.2) == "inconclusive"
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (0.1, 0.4, "holds"),
-        (0.0, 0.4, "not decidable"),  # zero itself is not excluded
-        (-0.2, 0.4, "not decidable"),  # far below 1
-        (-0.4, 0.0, "not decidable"),
-        (-0.4, -0.1, "does not hold"),
+        (0.1, 0.4, "supported"),
+        (0.0, 0.4, "inconclusive"),  # zero itself is not excluded
+        (-0.2, 0.4, "inconclusive"),  # far below 1
+        (-0.4, 0.0, "inconclusive"),
+        (-0.4, -0.1, "refuted"),
     ],
 )
 def test_an_interval_that_touches_zero_decides_nothing(low, high, verdict):
@@ -131,12 +226,12 @@ def test_an_interval_that_touches_zero_decides_nothing(low, high, verdict):
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (1.0, 2.0, "holds"),  # the range 1..2 with its ends
-        (0.9, 2.0, "not decidable"),
-        (0.5, 1.0, "not decidable"),
-        (2.0, 2.5, "not decidable"),
-        (0.5, 0.9, "does not hold"),
-        (2.1, 2.5, "does not hold"),
+        (1.0, 2.0, "supported"),  # the range 1..2 with its ends
+        (0.9, 2.0, "inconclusive"),
+        (0.5, 1.0, "inconclusive"),
+        (2.0, 2.5, "inconclusive"),
+        (0.5, 0.9, "refuted"),
+        (2.1, 2.5, "refuted"),
     ],
 )
 def test_an_interval_at_the_ends_of_a_claimed_range(low, high, verdict):

@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from siamese_utils import settings, verifier
 from siamese_utils.evaluation import calibration
-from siamese_utils.training import machine
+from siamese_utils.training import machine, tasks
 from siamese_utils.verifier import SiameseVerifier
 
 
@@ -30,7 +30,7 @@ def two(digits):
     return digits.images[1200], digits.images[1300:1306]
 
 
-def interrupt(*_):
+def interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
@@ -174,7 +174,7 @@ def test_what_is_kept_is_plain(fitted, tmp_path):
     assert {path.name for path in folder.iterdir()} == {verifier.WEIGHTS, verifier.SETTINGS}
     json.loads((folder / verifier.SETTINGS).read_text())
     with np.load(folder / verifier.WEIGHTS, allow_pickle=False) as arrays:
-        assert len(arrays) == 8
+        assert len(arrays) == 11  # eight weights, and the images that it keeps
     assert [path.name for path in folder.parent.iterdir()] == ["saved"]
     with pytest.raises(FileExistsError, match="choose another"):
         fitted.save(folder)
@@ -477,18 +477,6 @@ def test_numbers_of_numpy_can_be_kept(digits, tmp_path):
     assert SiameseVerifier.load(tmp_path / "saved").seed == 3
 
 
-def test_unbalanced_classes_cause_a_warning(digits, monkeypatch):
-    monkeypatch.setattr(verifier.pair_training, "fit", interrupt)
-    rows = np.concatenate(
-        [np.flatnonzero(digits.labels == 0), np.flatnonzero(digits.labels == 1)[:20]]
-    )
-    with (
-        pytest.warns(UserWarning, match="as the smallest one has: 36 of 178"),
-        pytest.raises(KeyboardInterrupt),
-    ):
-        SiameseVerifier().fit(digits.images[rows], digits.labels[rows])
-
-
 def test_a_sample_of_many_classes_is_evaluated(digits):
     judge = SiameseVerifier("raw pixels").fit(digits.images[:300], digits.labels[:300])
     counted = judge._count(digits.images[:400], np.repeat(np.arange(200), 2))
@@ -559,3 +547,106 @@ def test_a_verifier_behaves_as_an_estimator(plain, digits):
     copy = pickle.loads(pickle.dumps(plain))
     assert np.array_equal(copy.distance(images[0], images), plain.distance(images[0], images))
     assert vars(plain) == before  # asking changes nothing
+
+
+@pytest.fixture(scope="module")
+def six(digits):
+    """A verifier of the digits 0 to 5, and rows of images: of these to test, of the others to add."""
+    old = np.isin(digits.labels[:1200], range(6))
+    judge = SiameseVerifier(epochs=4).fit(digits.images[:1200][old], digits.labels[:1200][old])
+    rows = np.arange(1200, 1797)
+    new = [np.flatnonzero(digits.labels[:1200] == c)[:20] for c in range(6, 10)]
+    return judge, rows[np.isin(digits.labels[rows], range(6))], np.concatenate(new)
+
+
+def test_a_few_images_teach_new_classes_and_the_old_ones_are_not_forgotten(six, digits, tmp_path):
+    judge, old, added = six
+    new = np.flatnonzero((digits.labels > 5) & (np.arange(len(digits.labels)) >= 1200))
+    before = [judge.score(digits.images[rows], digits.labels[rows]) for rows in (old, new)]
+    judge.save(tmp_path / "six")
+    taught = SiameseVerifier.load(tmp_path / "six")
+    assert taught.add_classes(digits.images[added], digits.labels[added]) is taught
+    after = [taught.score(digits.images[rows], digits.labels[rows]) for rows in (old, new)]
+    assert after[1] > before[1] + 0.02
+    assert after[0] > before[0] - 0.02
+    assert taught.classes_ == [str(c) for c in range(10)]
+    taught.save(tmp_path / "ten")
+    again = SiameseVerifier.load(tmp_path / "ten")
+    assert again.classes_ == taught.classes_
+    distance = taught.distance(digits.images[1200], digits.images[1201])
+    assert again.distance(digits.images[1200], digits.images[1201]) == pytest.approx(distance)
+    assert judge.classes_ == [str(c) for c in range(6)]  # the verifier that was saved
+
+
+def test_a_verifier_keeps_some_images_of_each_class(six, digits):
+    judge = six[0]
+    memory = judge.memory_
+    assert memory.images.dtype == np.uint8
+    assert np.bincount(memory.labels[~memory.held_out]).tolist() == [verifier.MEMORY_IMAGES] * 6
+    kept = {image.tobytes() for image in memory.images}
+    old = np.isin(digits.labels[:1200], range(6))
+    assert kept <= {image.tobytes() for image in digits.images[:1200][old]}
+    held_out = {image.tobytes() for image in memory.images[memory.held_out]}
+    assert not held_out & {image.tobytes() for image in memory.images[~memory.held_out]}
+
+
+def test_images_of_known_classes_add_to_them(plain, digits):
+    judge = clone(plain).fit(digits.images[:300], digits.labels[:300])
+    first = judge.memory_
+    rows = np.flatnonzero(digits.labels == 3)[-30:]
+    judge.add_classes(digits.images[rows], np.full(30, "3"))
+    assert judge.classes_ == [str(c) for c in range(10)]
+    more = np.bincount(judge.memory_.labels) - np.bincount(first.labels)
+    assert more[3] == 30
+    assert more.sum() == 30
+    assert judge.memory_.held_out.sum() - first.held_out.sum() == 3
+
+
+@pytest.mark.fault("Ctrl-C while classes are added", "the verifier is as before")
+def test_an_interrupted_addition_leaves_the_verifier_as_it_was(six, digits, monkeypatch):
+    judge, old, added = six
+    before = judge.distance(digits.images[old[0]], digits.images[old[1]])
+    monkeypatch.setattr(judge, "_calibrate_on", interrupt)
+    judge.set_params(seed=7)
+    with pytest.raises(KeyboardInterrupt):
+        judge.add_classes(digits.images[added], digits.labels[added])
+    monkeypatch.undo()
+    assert judge.get_params()["seed"] == 7
+    judge.set_params(seed=0)
+    assert judge.classes_ == [str(c) for c in range(6)]
+    assert len(judge.memory_.labels) == len(judge.memory_.images)
+    assert judge.distance(digits.images[old[0]], digits.images[old[1]]) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "labels", "message"),
+    [
+        (3, ["a", "a", "b"], "two images or more of each class"),
+        (3, ["a", "a"], "one for each image"),
+        (0, [], "two images or more of each class"),
+    ],
+)
+def test_unsuitable_additions_are_refused(plain, digits, number, labels, message):
+    with pytest.raises(ValueError, match=message):
+        plain.add_classes(digits.images[:number], np.array(labels))
+
+
+def test_classes_are_trained_evenly_whatever_their_size(digits, monkeypatch):
+    """In the steps of a fit each class is as frequent as the others, and each image is used."""
+    seen = {}
+
+    def look(config, dataset, split, end_epoch, weights=None):
+        steps = tasks.sample_training_batches(config, dataset, split)
+        seen["counts"] = np.bincount(steps.images.ravel(), minlength=len(dataset.labels))
+        seen["labels"], seen["train"] = dataset.labels, split.train
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verifier.pair_training, "fit", look)
+    rows = np.concatenate(
+        [np.flatnonzero(digits.labels == 0)[:120], np.flatnonzero(digits.labels == 1)[:20]]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        SiameseVerifier().fit(digits.images[rows], digits.labels[rows])
+    by_class = [seen["counts"][seen["labels"] == c].sum() for c in (0, 1)]
+    assert by_class[0] == by_class[1]
+    assert seen["counts"][seen["train"]].min() > 0

@@ -78,6 +78,9 @@ def sample_pair_batches(
     consist of few images: a network that embeds each image once does a quarter of the work. Pairs
     at the end of the lists that do not fill a step are left out.
 
+    If the classes differ in size, all lists get the length of the longest: the images of small
+    classes occur repeatedly, so that every class has as many pairs.
+
     Args:
         indices: Indices of the images to pair.
         labels: Labels of all images of the data set.
@@ -88,7 +91,7 @@ def sample_pair_batches(
         ValueError: As in `sample_pairs`, or `batch_size` is too small for one positive and one
             negative pair of each class.
     """
-    columns = rng.permuted(_class_columns(indices, labels), axis=1)
+    columns = _shuffled_columns(indices, labels, rng)
     num_classes, n = columns.shape
     length = min(batch_size // (2 * num_classes), n - 1)  # pairs of each class and kind in a step
     if length < 1:
@@ -135,13 +138,41 @@ def distances(embeddings: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 def _class_columns(indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the images of each class, cut to the smallest class: (classes, images of a class)."""
+    by_class = _divide_by_class(indices, labels)
+    n = min(map(len, by_class))
+    return np.stack([members[:n] for members in by_class])
+
+
+def _shuffled_columns(
+    indices: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return as many images of each class in random order: (classes, size of the largest class)."""
+    by_class = _divide_by_class(indices, labels)
+    sizes = [len(members) for members in by_class]
+    if len(set(sizes)) == 1:
+        return rng.permuted(np.stack(by_class), axis=1)
+    return np.stack([_repeat_shuffled(members, max(sizes), rng) for members in by_class])
+
+
+def _repeat_shuffled(members: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n of some images, in permutations that follow each other; neighbours are different."""
+    parts = [rng.permutation(members)]
+    for _ in range(n // len(members)):
+        part = rng.permutation(members)
+        if part[0] == parts[-1][-1]:
+            part = np.roll(part, 1)
+        parts.append(part)
+    return np.concatenate(parts)[:n]
+
+
+def _divide_by_class(indices: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    """Return the images of each class, two or more of each of two or more classes."""
     by_class = [indices[labels[indices] == c] for c in np.unique(labels[indices])]
     if len(by_class) < 2:
         raise ValueError(f"pairs need two classes or more, not {len(by_class)}")
-    n = min(len(members) for members in by_class)
-    if n < 2:
+    if (n := min(map(len, by_class))) < 2:
         raise ValueError(f"pairs need two images or more of each class, not {n}")
-    return np.stack([members[:n] for members in by_class])
+    return by_class
 
 
 def _sample_other_class(

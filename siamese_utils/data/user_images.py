@@ -136,17 +136,6 @@ def encode_labels(labels: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarr
     return np.unique(labels, return_inverse=True)
 
 
-def warn_if_unbalanced(labels: np.ndarray) -> None:
-    """Warn if less than half of the images are trained on, since pairs need classes of one size."""
-    sizes = np.bincount(labels)
-    if 2 * (used := sizes.min() * len(sizes)) < len(labels):
-        warnings.warn(
-            f"the network is trained on as many images of each class as the smallest one has: "
-            f"{used} of {len(labels)}; add images to the small classes",
-            stacklevel=3,
-        )
-
-
 def hold_out(dataset: Dataset, seed: int) -> Split:
     """Hold out a tenth of each class for validation; the other images are all for training.
 

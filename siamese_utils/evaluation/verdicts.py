@@ -10,8 +10,6 @@ SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 THRESHOLD_EFFECT = "threshold effect"
 VERDICTS = (SUPPORTED, THRESHOLD_EFFECT, REFUTED, INCONCLUSIVE)
 ROUNDING = 1e-12  # equal numbers can have means that differ by this much
-# Unit of a measurement -> the smallest effect that matters: percentage points of accuracy, and AUC.
-SMALLEST_EFFECT = {"points": 1.0, "": 0.01}
 
 
 def judge(difference: Measurement | Interval, claimed: int, smallest_effect: float = 0.0) -> str:

@@ -197,7 +197,8 @@ def accuracy(
     table = pd.concat(compared, names=["network"])
     shown = table.rename(columns={"inside": "2019 inside"})
     ends = [
-        f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)
+        "–" if row.inside == "one seed" else f"{row.low:.2f} to {row.high:.2f}"
+        for row in table.itertuples()
     ]
     shown = shown.drop(columns=["low", "high"]).assign(**{"one more run": ends})
     show.table(
@@ -205,6 +206,8 @@ def accuracy(
         "Test accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run.",
     )
     saved = table.drop(columns="ours").reset_index()
+    names = {n: f"{config.model}, m = {config.margin:g}" for n, config in configs.items()}
+    saved["network"] = saved["network"].replace(names)
     results.add(saved, "replication", replace_by="network")
     return table
 

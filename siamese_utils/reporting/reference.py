@@ -13,7 +13,7 @@ from siamese_utils.data.dataset import TEST_SETS, Dataset
 from siamese_utils.evaluation import verdicts
 from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
-from siamese_utils.reporting import plots, show
+from siamese_utils.reporting import plots, published_results, show
 from siamese_utils.reporting.show import LinkCell
 from siamese_utils.training import replication
 from siamese_utils.training.cache import TrainingResult
@@ -58,7 +58,8 @@ def show_places() -> None:
         rows.append((part, LinkCell(f"{page[:2]}, {words}", link)))
     show.table(
         pd.DataFrame(rows, columns=["in the 2019 study", "here"]),
-        f"Where each part of the study is. All its functions are in `siamese_utils/{_MODULE}`.",
+        f"Where each part of the study is. Its functions are in siamese_utils/{_MODULE}; Keras 3 needs "
+        "no eucl_dist_output_shape.",
     )
 
 
@@ -69,7 +70,7 @@ def records_of(config: TrainingConfig, dataset: Dataset) -> list[dict[str, Any]]
         config: The report's config of the network.
         dataset: The data set.
     """
-    if not dataset.has_study_figures:
+    if published_results.find_table(config, dataset).empty:
         return []
     return [
         record

@@ -286,7 +286,9 @@ def _add_rows(rows: pd.DataFrame, name: str, key: list[str], replace_by: str = "
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """Return a table as it was written, to the last digit."""
-    return pd.read_csv(path, dtype={"claim": str, "seen": str}, float_precision="round_trip")
+    return pd.read_csv(
+        path, dtype={"claim": str, "seen": str, "group": str}, float_precision="round_trip"
+    )
 
 
 def _to_interval(value: Measurement | Interval) -> Interval:

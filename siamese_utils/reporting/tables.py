@@ -136,6 +136,8 @@ def describe_replication(compared: pd.DataFrame) -> str:
         inside = compared[compared["network"].str.endswith(f"m = {margin}")]["inside"] == "yes"
         if len(inside):
             counts.append(f"{inside.sum()} of {len(inside)} at margin {margin}")
+    if not counts:
+        return ""
     return (
         f"{' and '.join(counts)} of the study's test accuracies lie inside our 95 % prediction "
         "interval for one more run."

@@ -18,7 +18,14 @@ from siamese_utils.training.code_digest import code_digest
 
 TRAININGS_FILE = "trainings.jsonl"  # in a notebook's results: the records of the results it uses
 USED_FILE = "used.txt"  # in a notebook's results: the checksums of the cache files it uses
-LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")  # those that shape results
+LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+)  # those that shape results
 
 
 @dataclass(frozen=True)

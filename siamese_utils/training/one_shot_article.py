@@ -29,7 +29,8 @@ Tensor = Any
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
     """Load scikit-learn's digits, (1797, 32, 32, 1), and their labels.
 
-    Fault: the digits range over 0..16 and become 0.5..8.5, while the textures range over 0..1.
+    Fault: the digits range over 0..16 and become about 0.5..8.5 (interpolation reaches a little
+    farther), while the textures range over 0..1.
     """
     from scipy import ndimage
     from sklearn.datasets import load_digits as load_sklearn_digits
@@ -57,7 +58,9 @@ def build_base_network(input_shape: tuple[int, ...] = (32, 32, 1)) -> keras.Sequ
 def euclidean_distance(vectors: Sequence[Tensor]) -> Tensor:
     """Compute the distance (batch,) of two batches of embeddings.
 
-    Fault: without an epsilon the gradient at distance 0 is not a number.
+    Fault: without an epsilon the gradient at distance 0 is not a number. In the loss below this
+    reaches the weights only if a negative pair has two equal embeddings: for a positive pair
+    TensorFlow multiplies it by 0 beforehand.
     """
     a, b = vectors
     return ops.sqrt(ops.sum(ops.square(a - b), axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -189,7 +190,13 @@ def build_untrained_encoder(model: str, seed: int, image_shape: tuple[int, ...])
     return build_encoder(model, image_shape)
 
 
-def fit(config: TrainingConfig, dataset: Dataset, split: Split, end_epoch: EndEpoch) -> Fitted:
+def fit(
+    config: TrainingConfig,
+    dataset: Dataset,
+    split: Split,
+    end_epoch: EndEpoch,
+    weights: Sequence[np.ndarray] | None = None,
+) -> Fitted:
     """Train an encoder.
 
     Args:
@@ -197,6 +204,7 @@ def fit(config: TrainingConfig, dataset: Dataset, split: Split, end_epoch: EndEp
         dataset: The images.
         split: Which of them train and validate.
         end_epoch: Called after each epoch.
+        weights: Initial weights of the encoder; None: the random ones of the config's seed.
 
     Returns:
         The encoder and its history.
@@ -205,6 +213,8 @@ def fit(config: TrainingConfig, dataset: Dataset, split: Split, end_epoch: EndEp
 
     seed_everything(config.seed)
     encoder = config.build_encoder(dataset.images.shape[1:])
+    if weights is not None:
+        encoder.set_weights(weights)
     model, training_steps, validation_steps = config.prepare(encoder, dataset, split)
     # The variables are made here: `fit` would make them while it traces its step, so it would trace
     # twice and never free the first trace.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -173,15 +174,20 @@ def _digest(
 
 
 def fit(
-    config: SmallEncoderConfig, images: np.ndarray, labels: np.ndarray, end_epoch: EndEpoch
+    config: SmallEncoderConfig,
+    images: np.ndarray,
+    labels: np.ndarray,
+    end_epoch: EndEpoch,
+    weights: Sequence[np.ndarray] | None = None,
 ) -> Fitted:
-    """Train the small encoder on labelled images.
+    """Train the small encoder on labelled images. Each step has as many images of each class.
 
     Args:
         config: What to train.
         images: (images, height, width, channels) uint8.
         labels: (images,).
         end_epoch: Called after each of NUM_EPOCHS parts.
+        weights: Initial weights of the encoder; None: the random ones of the config's seeds.
 
     Returns:
         The encoder and its history.
@@ -193,6 +199,8 @@ def fit(
 
     trainer.seed_everything(1000 * config.seed + config.start)
     encoder = encoders.small_encoder(images.shape[1:])
+    if weights is not None:
+        encoder.set_weights(weights)
     outputs = encoder.output
     if config.loss == "softmax":
         outputs = keras.layers.Dense(len(np.unique(labels)), activation="softmax")(outputs)
