@@ -76,9 +76,10 @@ def test_every_claim_is_whole():
         assert bool(claim.values) == bool(claim.tolerance) == (claim.rule == "value")
         if claim.rule == "threshold":
             assert claim.pair_set in ("train", *TEST_SETS)
-            assert claim.figure.startswith(f"accuracy on {claim.pair_set} classes, ")
             # training pairs are the study's; of test images all pairs are counted
             sampled = claim.pair_set == "train"
+            kind = "pairs" if sampled else "classes"
+            assert claim.figure.startswith(f"accuracy on {claim.pair_set} {kind}, ")
             assert claim.counting == (claims.SAMPLED if sampled else claims.ALL_PAIRS)
             assert claim.smallest_effect == 1  # a point of accuracy
         assert claim.counting in (claims.SAMPLED, claims.ALL_PAIRS, "")

@@ -200,9 +200,6 @@ def _prepare_chapter(body: Body, scratch: Path) -> BeautifulSoup:
         image["width"] = "100%"
     _extract_images(soup, scratch / "figures", body.chapter.number)
     _rename_ids(soup, body.chapter)
-    for cell in soup.select("tr.study td"):
-        if cell.string:
-            cell.string.wrap(soup.new_tag("em"))
     for table in soup.find_all("table"):
         _set_column_widths(soup, table)
     for box in soup.select("div:not(.answer, .csl-entry, .highlight)"):

@@ -170,9 +170,8 @@ def table(
 ) -> None:
     """Display a table under its caption.
 
-    Text is aligned left and numbers right. Measured values are shown with their intervals, which
-    the caption explains; a difference whose interval excludes 0 is bold. A row with a cell that
-    ends with "in 2019" holds the study's values and has a style of its own.
+    Text is aligned left; numbers, also printed ones, right. Measured values are shown with their intervals, which
+    the caption explains; a difference whose interval excludes 0 is bold.
 
     Args:
         rows: The table; a named index is shown as its first columns.
@@ -192,8 +191,7 @@ def table(
         for name, side in zip(frame.columns, sides, strict=True)
     )
     body = "\n".join(
-        f"<tr{_row_class(row)}>" + "".join(map(_cell, row, sides)) + "</tr>"
-        for row in frame.itertuples(index=False)
+        "<tr>" + "".join(map(_cell, row, sides)) + "</tr>" for row in frame.itertuples(index=False)
     )
     display(
         HTML(
@@ -311,11 +309,6 @@ def _text(value: object) -> str:
     if not isinstance(value, Number):
         return str(value)
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
-
-
-def _row_class(row: tuple[object, ...]) -> str:
-    is_study = any(isinstance(value, str) and value.endswith("in 2019") for value in row)
-    return ' class="study"' if is_study else ""
 
 
 def _cell(value: object, side: str) -> str:
