@@ -20,11 +20,18 @@ NO_GROUP = -1
 ROUNDING = 1e-12
 
 
-def read(folder):
-    """Return claims.csv and claim-values.csv; values of all test images have the group NO_GROUP."""
+TABLES = {
+    "claims": "claim-values",
+    "panel": "panel-values",
+    "panel-of-drawn": "panel-of-drawn-values",
+}
+
+
+def read(folder, name="claims"):
+    """Return a table and the values behind it; values of all test images have the group NO_GROUP."""
     rows, values = (
-        pd.read_csv(Path(folder, f"{name}.csv"), dtype={"claim": str})
-        for name in ("claims", "claim-values")
+        pd.read_csv(Path(folder, f"{file}.csv"), dtype={"claim": str})
+        for file in (name, TABLES[name])
     )
     return rows, values.fillna({"group": NO_GROUP})
 
@@ -109,14 +116,20 @@ def recompute(folder):
 
 def wrong_intervals(folder):
     """Return the stored means and ends that are not those of the values."""
-    rows, values = read(folder)
     wrong = []
-    for row in rows.itertuples():
-        of_row = values[(values["claim"] == row.claim) & (values["figure"] == row.figure)]
-        for stored, found in zip((row.mean, row.low, row.high), summarise(of_row), strict=True):
-            same = math.isclose(stored, found, rel_tol=1e-9, abs_tol=1e-9)
-            if not (same or (math.isnan(stored) and math.isnan(found))):
-                wrong.append(f"{row.claim}, {row.figure}: {stored} stored, {found} recomputed")
+    for name in TABLES:
+        if not Path(folder, f"{TABLES[name]}.csv").exists():
+            continue
+        rows, values = read(folder, name)
+        labels = [column for column in values if column not in ("seed", "group", "value")]
+        stored = rows.set_index(labels)[["mean", "low", "high"]]
+        for label, of_row in values.groupby(labels, sort=False):
+            for was, found in zip(
+                stored.loc[label].to_numpy().ravel(), summarise(of_row), strict=True
+            ):
+                same = math.isclose(was, found, rel_tol=1e-9, abs_tol=1e-9)
+                if not (same or (math.isnan(was) and math.isnan(found))):
+                    wrong.append(f"{', '.join(label)}: {was} stored, {found} recomputed")
     return wrong
 
 

@@ -121,9 +121,11 @@ def test_a_series_of_figures_becomes_rows():
 def test_the_values_behind_a_figure_become_rows():
     alone = result_files.values_of(measurement(SAMPLE, "%"))
     assert alone.columns.tolist() == ["seed", "group", "value"]
-    assert alone.to_numpy().tolist() == [[seed, "", value] for seed, value in enumerate(SAMPLE)]
+    assert alone.fillna({"group": ""}).to_numpy().tolist() == [
+        [seed, "", value] for seed, value in enumerate(SAMPLE)
+    ]
     found = Measurement(np.array([1.5, 3.0]), np.array([[1, 2], [2, 5.0]]))
-    assert result_files.values_of(found).to_numpy().tolist() == [
+    assert result_files.values_of(found).fillna({"group": ""}).to_numpy().tolist() == [
         [0, "", 1.5],
         [1, "", 3.0],
         [0, "0", 1.0],
@@ -177,8 +179,8 @@ def test_added_figures_replace_those_with_the_same_index(results):
         )
 
     for encoder, value in (("b", 80), ("a", 90), ("a", 91)):
-        result_files.add(panel_of(encoder, value), "panel")
-    assert result_files.read("panel")[
+        result_files.add(panel_of(encoder, value), "another-panel")
+    assert result_files.read("another-panel")[
         ["encoder", *result_files.INTERVAL_COLUMNS[:4]]
     ].to_numpy().tolist() == [
         ["a", 91, 91, 91, 2],
@@ -407,3 +409,22 @@ def test_merged_results_of_several_notebooks_have_each_row_once(tmp_path):
     result_files.merge([third], target)  # those that read the others come later
     assert (target / "panel.csv").read_text().endswith("new,1e-3,x\nlast,2,\n")
     assert (target / "headlines.csv").read_text() == "a\n1\n"
+
+
+def test_the_values_behind_the_intervals_of_the_summary_are_saved(results, digits):
+    measured = {
+        ("seen", "AUC"): Measurement(np.array([0.7, 0.9]), np.array([[0.6, 0.8], [0.9, 0.8]])),
+        ("seen", "EER"): Measurement(np.array([20.0, 30.0])),
+    }
+    frame = pd.DataFrame({"base": measured}, dtype=object).T.rename_axis("encoder")
+    frame.columns = frame.columns.set_names(["set", "figure"])
+    for name in ("base", "other", "base"):  # what is measured again is written once
+        result_files.add(frame.set_axis([name]).rename_axis("encoder"), "panel")
+    saved = result_files.read("panel-values")
+    assert saved.columns.tolist() == ["encoder", "set", "figure", "seed", "group", "value"]
+    assert set(saved["figure"]) == {"AUC"}
+    assert len(saved) == 2 * 6
+    base = saved[saved["encoder"] == "base"]
+    assert base[base["group"].isna()]["value"].tolist() == [0.7, 0.9]
+    assert base[base["group"] == "1"]["value"].tolist() == [0.8, 0.8]
+    assert not (results / "panel-of-drawn-values.csv").exists()

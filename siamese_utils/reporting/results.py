@@ -5,7 +5,7 @@ every number can be read back as a number.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import NUM_EPOCHS
 
 INTERVAL_COLUMNS = ["mean", "low", "high", "seeds", "unit"]
+# Table -> the metrics whose values for each seed and group are saved too, in `NAME-values.csv`: from
+# them the intervals of the summary can be computed again.
+KEPT_VALUES = {"panel": ("AUC",), "panel-of-drawn": tuple(THRESHOLD_RULES.values())}
 CONFIG_COLUMNS = [field.name for field in fields(TrainingConfig)]
 
 
@@ -53,6 +56,9 @@ def add(table: pd.DataFrame | pd.Series, name: str, replace_by: str = "") -> Non
     rows = _as_rows(table)
     key = [column for column in rows if column not in (*INTERVAL_COLUMNS, "verdict")]
     _add_rows(rows, name, key, replace_by)
+    if name in KEPT_VALUES:
+        values = _value_rows(table, KEPT_VALUES[name])
+        _add_rows(values, f"{name}-values", [c for c in values if c != "value"])
 
 
 def read(name: str) -> pd.DataFrame:
@@ -82,6 +88,21 @@ def read_measurements(name: str, folder: Path | None = None) -> pd.Series:
     return pd.Series(intervals, index=pd.MultiIndex.from_frame(rows[labels]), dtype=object)
 
 
+def _value_rows(table: pd.DataFrame, metrics: Collection[str]) -> pd.DataFrame:
+    """Return the values behind some metrics of a table, as `values_of` returns them."""
+    cells = table.stack(list(range(table.columns.nlevels)), future_stack=True)
+    labels = cells.index.to_frame(index=False)
+    parts = [
+        pd.concat([pd.DataFrame([row] * len(values)), values], axis=1)
+        for row, values in (
+            (row, values_of(value))
+            for row, value in zip(labels.to_dict("records"), cells, strict=True)
+            if row["figure"] in metrics
+        )
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def to_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
     """Return a table of measured values as rows: index and column names, then INTERVAL_COLUMNS."""
     if isinstance(table, pd.DataFrame):
@@ -106,7 +127,7 @@ def values_of(value: Measurement) -> pd.DataFrame:
         images: the mean is theirs. The others are measured on one group of images each, if the
         interval covers the variance over images.
     """
-    rows = [(seed, "", v) for seed, v in enumerate(value.values)]
+    rows = [(seed, None, v) for seed, v in enumerate(value.values)]
     if value.groups is not None:
         rows += [
             (seed, str(group), v)
