@@ -365,6 +365,7 @@ def test_the_lines_of_the_readme_run(digits, tmp_path, monkeypatch):
     lines, choice = re.findall(r"```python\n(.+?)```", readme, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {"images": digits.images[:900], "labels": digits.labels[:900]}
+    names |= {"new_images": digits.images[900:930, ::-1], "new_labels": ["upside down"] * 30}
     exec(lines.replace("SiameseVerifier()", "SiameseVerifier(epochs=1)"), names)
     exec(choice.replace('"base", "recipe"', ""), names)  # the same without the slow ones
     assert (tmp_path / "my-verifier").is_dir()
