@@ -111,15 +111,25 @@ def test_the_readme_table_is_that_of_the_report(tmp_path):
     assert readme_table(figures) in committed("README.md")
 
 
-def test_the_readme_names_images_as_the_report_does(tmp_path):
-    text = committed("reports/results/few-shot.csv")
-    (tmp_path / "few-shot.csv").write_text(text, encoding="utf-8")
-    named = results.read_measurements("few-shot", tmp_path).xs("1-shot", level=1)
-    recipe, pixels, base = (
-        f"{named[of].mean:.0f}" for of in ("recipe for unseen classes", "raw pixels", "base model")
+def test_the_readme_findings_are_those_of_the_report(tmp_path):
+    for name in ("panel", "panel-of-drawn"):
+        text = committed(f"reports/results/{name}.csv")
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    sampled = results.read_measurements("panel-of-drawn", tmp_path)
+    every = results.read_measurements("panel", tmp_path)
+    base, complex_5 = sampled["base, m = 1"], sampled["complex, m = 5"]
+    readme = committed("README.md")
+    seen, unseen = (base[s, "accuracy, 0.5"].mean for s in ("seen", "unseen"))
+    assert f"classifies {seen:.0f} % of pairs correctly on the six classes" in readme
+    assert f"and {unseen:.0f} % on four unseen classes" in readme
+    pixels, network = (
+        every[name, "unseen", "AUC"].mean for name in ("raw pixels, cosine", "base, m = 1")
     )
-    sentence = f"{recipe} of 100 images of unseen classes, raw pixels {pixels} and the study's base model {base}"
-    assert sentence in committed("README.md")
+    assert f"reaches an AUC of {pixels:.2f}, the base model {network:.2f}" in readme
+    margin_1 = sampled["complex, m = 1"]["all", "accuracy, 0.5"].mean
+    fixed, scaled = (complex_5["all", f"accuracy, {rule}"].mean for rule in ("0.5", "m/2"))
+    assert f"{fixed:.2f} % against {margin_1:.2f} % at the fixed threshold 0.5" in readme
+    assert f"but {scaled:.2f} % if the threshold is scaled" in readme
 
 
 def test_no_committed_result_holds_a_number_as_text():

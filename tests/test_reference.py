@@ -307,7 +307,7 @@ def test_without_runs_to_the_letter_our_curves_stand_alone(
 
 
 def test_each_place_is_a_section_of_a_notebook():
-    for part, target, words in reference.PLACES:
+    for part, target, words in (*reference.PLACES, *reference.ARTICLE_PLACES):
         page, _, anchor = target.partition("#")
         cells = nbformat.read(settings.NOTEBOOKS / f"{page}.ipynb", 4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")

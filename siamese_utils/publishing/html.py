@@ -377,7 +377,9 @@ def _fold_tables(soup: BeautifulSoup) -> None:
     """Fold long tables of numbers below their captions; tables of words stay open."""
     for box in soup.select("div.table"):
         rows = len(box.select("tbody tr"))
-        if rows <= MAX_OPEN_ROWS or not box.select_one('tbody td[style*="right"]'):
+        # A table of links, such as that of the claims, stays open.
+        has_links = box.select_one("tbody a") is not None
+        if rows <= MAX_OPEN_ROWS or has_links or not box.select_one('tbody td[style*="right"]'):
             continue
         caption = box.caption.extract()
         caption.name = "p"  # outside the summary, since it holds a link

@@ -26,6 +26,7 @@ EQUIVALENT_POINTS = 1.0
 # Each function, table and figure of the study, and its place: notebook and section, with the words
 # to show for the section.
 _MODULE = "training/study_2019.py"
+_AS_PRINTED = "07-one-shot-transfer#the-article-s-system-as-printed"
 PLACES = [
     ("Figure 1: dividing the data sets", "01-data-splits#the-split", "The split"),
     ("Table 1: data sets and classes", "01-data-splits#the-split", "The split"),
@@ -49,18 +50,54 @@ PLACES = [
 ]  # fmt: skip
 
 
+ARTICLE_PLACES = [
+    ("idea, contrastive and triplet loss", "07-one-shot-transfer#triplets", "Triplets"),
+    ("digits resized to 32 x 32, (x + 1) / 2", _AS_PRINTED, "The article's system as printed"),
+    ("build_base_network, its training", _AS_PRINTED, "The article's system as printed"),
+    ("EarlyStopping and ReduceLROnPlateau", _AS_PRINTED, "The article's system as printed"),
+    ("classification results of digits", _AS_PRINTED, "The article's system as printed"),
+    (
+        "get_random_image, rectangle, 200 images",
+        "07-one-shot-transfer#the-textures",
+        "The textures",
+    ),
+    ("picture of the data set", "07-one-shot-transfer#the-textures", "The textures"),
+    ("euclidean_distance, eucl_dist_output_shape", _AS_PRINTED, "The article's system as printed"),
+    ("accuracy, compute_accuracy", _AS_PRINTED, "The article's system as printed"),
+    ("contrastive_loss (label 1: same)", _AS_PRINTED, "The article's system as printed"),
+    ("50 training pairs, 200 test pairs", _AS_PRINTED, "The article's system as printed"),
+    ("encoder without the last layer, transfer", _AS_PRINTED, "The article's system as printed"),
+    ("model_architecture.json, weights", _AS_PRINTED, "The article's system as printed"),
+]
+
+
 def show_places() -> None:
     """Show where each function, table and figure of the study is in this report."""
-    rows = []
-    for part, target, words in PLACES:
-        page, _, anchor = target.partition("#")
-        link = f"{page}.ipynb{'#' * bool(anchor)}{anchor}"
-        rows.append((part, LinkCell(f"{page[:2]}, {words}", link)))
-    show.table(
-        pd.DataFrame(rows, columns=["in the 2019 study", "here"]),
+    _show_places(
+        PLACES,
+        "in the 2019 study",
         f"Where each part of the study is. Its functions are in siamese_utils/{_MODULE}; Keras 3 needs "
         "no eucl_dist_output_shape.",
     )
+
+
+def show_article_places() -> None:
+    """Show where each part of the article is in this report."""
+    _show_places(
+        ARTICLE_PLACES,
+        "in the article",
+        "Where each part of the article is. Its functions are in "
+        "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py.",
+    )
+
+
+def _show_places(places: Sequence[tuple[str, str, str]], heading: str, caption: str) -> None:
+    rows = []
+    for part, target, words in places:
+        page, _, anchor = target.partition("#")
+        link = f"{page}.ipynb{'#' * bool(anchor)}{anchor}"
+        rows.append((part, LinkCell(f"{page[:2]}, {words}", link)))
+    show.table(pd.DataFrame(rows, columns=[heading, "here"]), caption)
 
 
 def records_of(config: TrainingConfig, dataset: Dataset) -> list[dict[str, Any]]:
