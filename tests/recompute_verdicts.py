@@ -65,9 +65,9 @@ def half_minus(fixed, tuned):
 
 def by_sign(ends, sign, smallest_effect=0.0):
     low, high = sorted(sign * end for end in ends)
-    if low > ROUNDING:
-        return SUPPORTED
-    return REFUTED if high < smallest_effect - ROUNDING else INCONCLUSIVE
+    if high < smallest_effect - ROUNDING:
+        return REFUTED
+    return SUPPORTED if low > ROUNDING else INCONCLUSIVE
 
 
 def by_range(ends, accepted):
@@ -92,10 +92,8 @@ def verdict_on(rows, values):
     if rule == "sign":
         return by_sign(interval(of["difference"]), sign, smallest_effect)
     verdict = by_sign(interval(of["fixed"]), sign, smallest_effect)
-    if verdict == SUPPORTED and by_sign(interval(of["auc"]), sign) != SUPPORTED:
-        removed = by_sign(interval(half_minus(of["fixed"], of["tuned"])), sign)
-        return "threshold effect" if removed == SUPPORTED else verdict
-    return verdict
+    removed = by_sign(interval(half_minus(of["fixed"], of["tuned"])), sign)
+    return "threshold effect" if verdict == removed == SUPPORTED else verdict
 
 
 def recompute(folder):

@@ -147,18 +147,36 @@ def test_whether_accuracies_replicate_is_a_short_answer():
         return tables.describe_comparison(tables.compare_with_study(drawn, published))
 
     near = {"seen": 80.5, "all": 79.5, "unseen": 81.0}
-    words = "accuracies of 2019 lie inside our 95 % prediction interval for one more run."
-    assert described([79, 80, 81], near) == ("Yes.", f"3 of the 3 {words}")
+    words = "accuracies of 2019 lie inside our 95 % prediction interval for one more run, which"
+    # 4.302653 x 1 x sqrt(1 + 1/3) = 4.97
+    reach = "reaches up to 5.0 points to either side of our mean."
+    assert described([79, 80, 81], near) == (
+        "Consistent with 2019.",
+        f"3 of the 3 {words} {reach}",
+    )
     assert described([79, 80, 81], near | {"unseen": 61.43}) == (
         "In part.",
-        f"2 of the 3 {words} Outside (2019 against ours): 61.4 % against 80.0 % on unseen classes.",
+        f"2 of the 3 {words} {reach} Outside (2019 against ours): 61.4 % against 80.0 % on unseen "
+        "classes.",
     )
     assert described([50, 50, 50], {"seen": 95.99, "all": 79.8}) == (
         "No.",
-        f"0 of the 2 {words} Outside (2019 against ours): 96.0 % against 50.0 % on seen classes, "
-        "79.8 % against 50.0 % on all classes.",
+        f"0 of the 2 {words} reaches up to 0.0 points to either side of our mean. Outside (2019 "
+        "against ours): 96.0 % against 50.0 % on seen classes, 79.8 % against 50.0 % on all "
+        "classes.",
     )
     assert described([80], near) == ("Unknown.", "One seed gives no prediction interval.")
+
+
+def test_of_several_prediction_intervals_the_widest_is_named():
+    drawn = drawn_panel([80, 80, 80])
+    drawn["seen", "accuracy, 0.5"] = measurement([79, 80, 81], "%")
+    drawn["unseen", "accuracy, 0.5"] = measurement([58, 60, 62], "%")
+    published = {"seen": 80.5, "all": 80, "unseen": 61.43}
+    answer, sentence = tables.describe_comparison(tables.compare_with_study(drawn, published))
+    assert answer == "Consistent with 2019."
+    # 4.97 on seen classes, 0 on all, and 4.302653 x 2 x sqrt(1 + 1/3) = 9.94 on unseen
+    assert sentence.endswith("which reaches up to 9.9 points to either side of our mean.")
 
 
 def test_layers_of_an_encoder():

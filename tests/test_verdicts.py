@@ -29,14 +29,19 @@ def test_a_claim_has_a_direction(function):
 @pytest.mark.parametrize(
     ("low", "high", "smallest_effect", "verdict"),
     [
-        (0.1, 0.4, 1.0, "supported"),  # small, and yet on the claimed side
+        (0.1, 0.4, 1.0, "refuted"),  # on the claimed side, and too small to matter
+        (0.1, 1.0, 1.0, "supported"),  # 1 itself is not excluded
+        (0.1, 1.4, 1.0, "supported"),
+        (1.1, 1.4, 1.0, "supported"),
+        (0.1, 0.4, 0.0, "supported"),  # no effect is too small to matter
+        (0.1, 0.4, -9.0, "supported"),
         (-0.2, 0.4, 1.0, "refuted"),  # 1 and all above are excluded
         (0.0, 0.4, 1.0, "refuted"),
         (-0.2, 1.0, 1.0, "inconclusive"),  # 1 itself is not
         (-0.2, 1.4, 1.0, "inconclusive"),
         (-3.0, 1.4, 1.0, "inconclusive"),
         (-3.0, -0.1, 1.0, "refuted"),
-        (-0.2, 0.4, 0.0, "inconclusive"),  # no effect is too small to matter
+        (-0.2, 0.4, 0.0, "inconclusive"),
         (-0.2, 0.0, 0.0, "inconclusive"),
         (-0.2, 0.0, 0.01, "refuted"),
         (-3.0, -0.1, 0.0, "refuted"),
@@ -83,47 +88,59 @@ def test_the_largest_effect_in_the_claimed_direction(low, high, claimed, largest
     assert verdicts.largest_effect(found, claimed) == largest
     # every effect above it, and none below, is excluded
     if largest:
-        assert verdicts.judge(found, claimed, largest * 1.01) != "inconclusive"
+        assert verdicts.judge(found, claimed, largest * 1.01) == "refuted"
         assert verdicts.judge(found, claimed, largest * 0.99) != "refuted"
 
 
 # Student's t for 2 degrees of freedom is 4.302653: a step of s to either side gives ± 2.484 s.
 @pytest.mark.parametrize(
-    ("fixed", "tuned", "area", "verdict"),
+    ("fixed", "tuned", "verdict"),
     [
-        # half of 5 minus 2 is 0.5 ± 0.124; the AUC is 0.033 ± 0.143
-        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "threshold effect"),
-        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], [0, 0, 0.1], "threshold effect"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0, 0, 0.1], "threshold effect"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [-0.2, -0.3, -0.2], "threshold effect"),
-        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], [0.2, 0.3, 0.2], "supported"),  # no threshold is needed
-        ([5.0, 5.1, 4.9], [2.4, 2.5, 2.3], [0, 0, 0.1], "supported"),  # 0.1 ± 0.124: half or not
-        ([5.0, 5.1, 4.9], [2.6, 2.7, 2.5], [0, 0, 0.1], "supported"),  # most of it stays
-        ([5.0, 5.1, 4.9], [9.0, 9.1, 8.9], [0, 0, 0.1], "supported"),
-        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], [0, 0, 0.1], "supported"),  # tuned: smaller or not
+        ([5.0, 5.1, 4.9], [2.0, 2.1, 1.9], "threshold effect"),  # half of 5 minus 2: 0.5 ± 0.124
+        ([5.0, 5.1, 4.9], [2.3, 2.4, 2.2], "threshold effect"),  # 0.2 ± 0.124
+        ([5.0, 5.1, 4.9], [2.4, 2.5, 2.3], "supported"),  # 0.1 ± 0.124: half or not
+        ([5.0, 5.1, 4.9], [2.6, 2.7, 2.5], "supported"),  # most of it stays
+        ([5.0, 5.1, 4.9], [9.0, 9.1, 8.9], "supported"),
+        ([5.0, 5.1, 4.9], [-2.0, -2.1, -1.9], "threshold effect"),
+        ([5.0, 5.1, 4.9], [0.3, -0.2, 0.0], "threshold effect"),  # 2.467 ± 0.684
+        ([5.0, 5.1, 4.9], [5.0, -2.0, 12.0], "supported"),  # tuned: smaller or not
         # paired by seed it is 1 in each, though 12 and 5 both vary
-        ([10, 12, 14], [4, 5, 6], [0, 0, 0.1], "threshold effect"),
-        ([10, 12, 14], [6, 5, 4], [0, 0, 0.1], "supported"),  # 1 ± 4.97
-        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], [0, 0, 0.1], "inconclusive"),
-        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], [0, 0, 0.1], "refuted"),
+        ([10, 12, 14], [4, 5, 6], "threshold effect"),
+        ([10, 12, 14], [6, 5, 4], "supported"),  # 1 ± 4.97
+        ([5.0, -5.1, 0.1], [2.0, 2.1, 1.9], "inconclusive"),
+        ([-5.0, -5.1, -4.9], [2.0, 2.1, 1.9], "refuted"),
         # further from the claim still at the tuned threshold: there was nothing to undo
-        ([-5.0, -5.1, -4.9], [-8.0, -8.1, -7.9], [0, 0, 0.1], "refuted"),
-        ([5.0, -5.1, 0.1], [4.0, -6.2, -0.9], [0, 0, 0.1], "inconclusive"),
-        ([0.1, -0.1, 0.0], [2.0, 2.1, 1.9], [0.2, 0.3, 0.2], "refuted"),  # 0 ± 0.248: not by 1
-        ([0.5, -0.5, 0.0], [2.0, 2.1, 1.9], [0.2, 0.3, 0.2], "inconclusive"),  # 0 ± 1.242
-        ([5.0], [0.0], [0.0], "inconclusive"),
+        ([-5.0, -5.1, -4.9], [-8.0, -8.1, -7.9], "refuted"),
+        ([5.0, -5.1, 0.1], [4.0, -6.2, -0.9], "inconclusive"),
+        ([0.1, -0.1, 0.0], [2.0, 2.1, 1.9], "refuted"),  # 0 ± 0.248: not by 1
+        ([0.5, -0.5, 0.0], [2.0, 2.1, 1.9], "inconclusive"),  # 0 ± 1.242
+        # 0.9 ± 0.124 reaches 1 and 0.8 ± 0.124 does not: so there is no effect to explain
+        ([0.9, 0.95, 0.85], [0.0, 0.0, 0.0], "threshold effect"),
+        ([0.9, 0.95, 0.85], [0.9, 0.95, 0.85], "supported"),
+        ([0.8, 0.85, 0.75], [0.0, 0.0, 0.0], "refuted"),
+        ([0.8, 0.85, 0.75], [0.8, 0.85, 0.75], "refuted"),
+        ([5.0], [0.0], "inconclusive"),
     ],
 )
-def test_what_the_tuned_threshold_undoes_is_a_threshold_effect(fixed, tuned, area, verdict):
-    fixed, tuned, area = (
-        Measurement(np.array(values, float), np.outer(values, [1, 1]))
-        for values in (fixed, tuned, area)
+def test_what_the_tuned_threshold_undoes_is_a_threshold_effect(fixed, tuned, verdict):
+    fixed, tuned = (
+        Measurement(np.array(values, float), np.outer(values, [1, 1])) for values in (fixed, tuned)
     )
-    assert verdicts.judge_threshold(fixed, tuned, area, +1, 1.0) == verdict
-    assert verdicts.judge_threshold(fixed * -1, tuned * -1, area * -1, -1, 1.0) == verdict
+    assert verdicts.judge_threshold(fixed, tuned, +1, 1.0) == verdict
+    assert verdicts.judge_threshold(fixed * -1, tuned * -1, -1, 1.0) == verdict
     assert verdict in verdicts.VERDICTS
     if verdict != "refuted":  # without a smallest effect that matters, less is refuted, not more
-        assert verdicts.judge_threshold(fixed, tuned, area, +1) == verdict
+        assert verdicts.judge_threshold(fixed, tuned, +1) == verdict
+
+
+@pytest.mark.parametrize(
+    ("tuned", "verdict"), [([0.0] * 3, "threshold effect"), ([0.8, 0.85, 0.75], "supported")]
+)
+def test_of_a_claim_of_any_size_a_small_effect_counts(tuned, verdict):
+    fixed = measurement([0.8, 0.85, 0.75])  # ± 0.124
+    assert verdicts.judge_threshold(fixed, measurement(tuned), +1) == verdict
+    assert verdicts.judge_threshold(fixed, measurement(tuned), +1, 0.9) == verdict
+    assert verdicts.judge_threshold(fixed, measurement(tuned), +1, 1.0) == "refuted"
 
 
 def test_what_is_removed_is_uncertain_over_images_too():
@@ -131,8 +148,7 @@ def test_what_is_removed_is_uncertain_over_images_too():
     for tuned_of_groups, verdict in (([2.0, 2.0], "threshold effect"), ([1.0, 3.0], "supported")):
         # of the two groups: 0.5 each, or 1.5 and -0.5 with 0.5 ± 12.7
         tuned = Measurement(np.full(3, 2.0), np.tile(tuned_of_groups, (3, 1)))
-        nothing = Measurement(np.zeros(3), np.zeros((3, 2)))
-        assert verdicts.judge_threshold(fixed, tuned, nothing, +1) == verdict
+        assert verdicts.judge_threshold(fixed, tuned, +1) == verdict
 
 
 @pytest.mark.parametrize(

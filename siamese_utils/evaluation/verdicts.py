@@ -1,7 +1,7 @@
 """Rules that turn a measurement into a verdict on a claim.
 
-Every rule reads a 95 % confidence interval. A claim is refuted only by a bound: its interval lies on
-the other side of 0, or it excludes every effect of the smallest size that matters.
+Every rule reads a 95 % confidence interval. A claim about an effect is refuted only by a bound: the
+interval excludes every effect of the smallest size that matters.
 """
 
 from siamese_utils.evaluation.intervals import Interval, Measurement
@@ -21,17 +21,18 @@ def judge(difference: Measurement | Interval, claimed: int, smallest_effect: flo
         smallest_effect: The smallest effect that matters, 0 or more, in the unit of the difference.
 
     Returns:
-        SUPPORTED if the 95 % interval lies on the claimed side of 0. REFUTED if it lies on the other
-        side, or if it excludes every effect in the claimed direction of `smallest_effect` or more.
-        INCONCLUSIVE otherwise, or if a single seed gives no interval.
+        REFUTED if the 95 % interval excludes every effect in the claimed direction of
+        `smallest_effect` or more (if that is 0: the interval lies on the other side of 0).
+        Otherwise SUPPORTED if the interval lies on the claimed side of 0, and INCONCLUSIVE if it
+        contains 0 or if a single seed gives no interval.
 
     Raises:
         ValueError: `claimed` is neither +1 nor -1.
     """
     low, high = _claimed_direction(difference, claimed)
-    if low > ROUNDING:
-        return SUPPORTED
-    return REFUTED if high < max(smallest_effect, 0.0) - ROUNDING else INCONCLUSIVE
+    if high < max(smallest_effect, 0.0) - ROUNDING:
+        return REFUTED
+    return SUPPORTED if low > ROUNDING else INCONCLUSIVE
 
 
 def largest_effect(difference: Measurement | Interval, claimed: int) -> float:
@@ -71,32 +72,24 @@ def judge_value(value: Measurement | Interval, low: float, high: float, toleranc
 
 
 def judge_threshold(
-    fixed: Measurement,
-    tuned: Measurement,
-    auc: Measurement,
-    claimed: int,
-    smallest_effect: float = 0.0,
+    fixed: Measurement, tuned: Measurement, claimed: int, smallest_effect: float = 0.0
 ) -> str:
     """Judge a claim made at a fixed threshold, and check whether it depends on that threshold.
 
     Args:
         fixed: The paired difference in accuracy at the fixed threshold.
         tuned: The paired difference in accuracy at the tuned threshold.
-        auc: The paired difference in AUC, which needs no threshold.
         claimed: The claimed sign: +1 or -1.
         smallest_effect: As in `judge`, for the difference at the fixed threshold.
 
     Returns:
-        THRESHOLD_EFFECT if the claim is supported at the fixed threshold, the AUC does not support
-        it, and a tuned threshold removes more than half of the difference: the interval of
-        `fixed / 2 - tuned` lies on the claimed side of 0. Otherwise the verdict of `judge` at the
-        fixed threshold.
+        THRESHOLD_EFFECT if the claim is supported at the fixed threshold, and a tuned threshold
+        removes more than half of the difference: the interval of `fixed / 2 - tuned` lies on the
+        claimed side of 0. Otherwise the verdict of `judge` at the fixed threshold.
     """
     verdict = judge(fixed, claimed, smallest_effect)
-    if verdict != SUPPORTED or judge(auc, claimed) == SUPPORTED:
-        return verdict
-    vanishes = judge(fixed * 0.5 - tuned, claimed) == SUPPORTED
-    return THRESHOLD_EFFECT if vanishes else verdict
+    mostly_threshold = judge(fixed * 0.5 - tuned, claimed) == SUPPORTED
+    return THRESHOLD_EFFECT if verdict == SUPPORTED and mostly_threshold else verdict
 
 
 def compare(difference: Measurement | Interval) -> str:

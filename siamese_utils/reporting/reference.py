@@ -155,8 +155,8 @@ def show_curves(
         show.figure(
             plots.lines,
             curves(records),
-            f"The study's Figures {figures}, from {_number(records)} of its protocol to the letter: "
-            "validation on Test 1, loss with penalties. Thin lines: single runs.",
+            f"The study's Figures {figures}, from {_number(records)} of its protocol to the letter (the "
+            "study shows one): validation on Test 1, loss with penalties. Thin lines: single runs.",
             x="epoch",
         )
     show.figure(

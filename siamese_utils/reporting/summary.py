@@ -10,14 +10,14 @@ from siamese_utils.reporting.tables import describe_replication
 # Whether raw pixels outperform the base model, by the verdict on claim S4.
 PIXELS_WORDS = {
     verdicts.SUPPORTED: "Raw pixels reach a higher AUC there, as on",
-    verdicts.REFUTED: "Raw pixels reach a lower AUC there, and a higher one on",
+    verdicts.REFUTED: "Raw pixels do not reach an AUC that is 0.01 higher there. They reach a higher AUC on",
     verdicts.INCONCLUSIVE: "Raw pixels reach a higher AUC on",
 }
 # The finding on margin 5, by the verdicts on claims 4a, 4b and 4c (seen, all and unseen classes).
 MARGIN_WORDS = {
     verdicts.SUPPORTED: "worse",
-    verdicts.THRESHOLD_EFFECT: "worse only at the unscaled threshold",
-    verdicts.REFUTED: "not worse",
+    verdicts.THRESHOLD_EFFECT: "worse mostly because of the unscaled threshold",
+    verdicts.REFUTED: "not worse by 1 point or more",
     verdicts.INCONCLUSIVE: "inconclusive",
 }
 # The result on the test B splits, by what `verdicts.compare` returns.

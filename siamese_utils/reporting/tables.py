@@ -110,16 +110,18 @@ def describe_comparison(compared: pd.DataFrame) -> tuple[str, str]:
     if (compared["inside"] == "one seed").any():
         return "Unknown.", "One seed gives no prediction interval."
     inside = compared["inside"] == "yes"
+    widest = ((compared["high"] - compared["low"]) / 2).max()
     sentence = (
         f"{inside.sum()} of the {len(compared)} accuracies of 2019 lie inside our 95 % prediction "
-        "interval for one more run."
+        f"interval for one more run, which reaches up to {widest:.1f} points to either side of our mean."
     )
     outside = [
         f"{row['2019']:.1f} % against {row['ours']:.1f} % on {s} classes"
         for s, row in compared[~inside].iterrows()
     ]
     sentence += f" Outside (2019 against ours): {', '.join(outside)}." if outside else ""
-    return "Yes." if inside.all() else "In part." if inside.any() else "No.", sentence
+    answer = "Consistent with 2019." if inside.all() else "In part." if inside.any() else "No."
+    return answer, sentence
 
 
 def describe_replication(compared: pd.DataFrame) -> str:

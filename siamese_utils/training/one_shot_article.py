@@ -36,7 +36,7 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits as load_sklearn_digits
 
     digits = load_sklearn_digits()
-    resized = ndimage.zoom(digits.images, (1, 4, 4), order=3)  # Inferred: for OpenCV's INTER_CUBIC
+    resized = ndimage.zoom(digits.images, (1, 4, 4), order=3)  # instead of OpenCV's INTER_CUBIC
     return np.float32((resized + 1) / 2)[..., np.newaxis], digits.target
 
 

@@ -1,6 +1,7 @@
 """The 2019 study to the letter: nine training runs of twenty epochs, the reference of the report.
 
-Run it by `python -m siamese_utils.training.replication`. Each finished training run is a file in
+Each of the three test sets has its own split, which the study makes once. Run it by `python -m
+siamese_utils.training.replication`. Each finished training run is a file in
 `reports/replication`; a run that finds the file goes on with the next one.
 """
 

@@ -1,7 +1,8 @@
 """The system of the 2019 study in Keras 3: two inputs, one shared encoder, one `fit`.
 
-The functions have the study's names and arguments, so that it can be read beside them. What the
-study does not print is inferred from the Keras example that it follows, and marked `Inferred`. The
+The functions that the study names keep their names; the data set, the seed and the number of epochs are
+arguments here. What the study does not print is inferred from the Keras example that it probably
+follows, and marked `Inferred`. The
 rest of the package trains the same networks several times faster, by embedding each image once; the
 results of this module are the reference for that.
 
@@ -43,8 +44,8 @@ def data_preparation(dataset: Dataset, seed: int = 0) -> tuple[np.ndarray, ...]:
 
     Returns:
         x_train, y_train (80 % of the seen classes), x_test1, y_test1 (the other 20 %),
-        x_only_test2, y_only_test2 (the unseen classes), x_test3, y_test3 (Test1 and only_Test2).
-        Images are float32 of shape (images, height, width, channels); their scale 0..1 is inferred.
+        x_only_test2, y_only_test2 (the unseen classes), x_test3, y_test3 (all classes; inferred: Test1
+        and only_Test2). Inferred: the split is random and stratified by class. Images are float32 of shape (images, height, width, channels); their scale 0..1 is inferred.
     """
     split = dataset.split(seed)
     train = np.concatenate([split.train, split.validation])
@@ -188,7 +189,7 @@ def run_network(
         x_validation: Images of the validation pairs; the study takes those of Test1.
         y_validation: Their labels.
         optimizer: Settings of the optimizer. A Keras 3 optimizer belongs to one model, so that each
-            call trains with a copy.
+            call trains with a copy; the study passes one optimizer to three calls.
         loss: `contrastive_loss` or `testing_loss`.
         seed: Of the pairs, the initial weights, dropout and the order of the batches.
         callbacks: Keras callbacks for `fit`.
