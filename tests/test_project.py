@@ -1,11 +1,13 @@
 """The project's own files: style, set-up, and what may not stand in them."""
 
+import io
 import json
 import re
 import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 
 from siamese_utils import settings
@@ -130,6 +132,20 @@ def test_the_readme_findings_are_those_of_the_report(tmp_path):
     fixed, scaled = (complex_5["all", f"accuracy, {rule}"].mean for rule in ("0.5", "m/2"))
     assert f"{fixed:.2f} % against {margin_1:.2f} % at the fixed threshold 0.5" in readme
     assert f"but {scaled:.2f} % if the threshold is scaled" in readme
+
+
+def test_the_readme_finding_on_new_classes_is_that_of_the_benchmark():
+    table = pd.read_csv(io.StringIO(committed("reports/benchmark/new-classes.csv")))
+    base = table[table["model"] == "base"]
+    assert base["split"].nunique() == 5
+    mean = base.groupby("labelled")[["AUC_new", "AUC_old"]].mean()
+    new, old = (
+        f"from {mean.loc[0, name]:.2f} to {mean.loc[20, name]:.2f}"
+        for name in ("AUC_new", "AUC_old")
+    )
+    readme = committed("README.md")
+    assert f"raises the AUC on these classes {new}" in readme
+    assert f"The AUC on the old classes goes {old}" in readme
 
 
 def test_no_committed_result_holds_a_number_as_text():
