@@ -44,8 +44,9 @@ def data_preparation(dataset: Dataset, seed: int = 0) -> tuple[np.ndarray, ...]:
 
     Returns:
         x_train, y_train (80 % of the seen classes), x_test1, y_test1 (the other 20 %),
-        x_only_test2, y_only_test2 (the unseen classes), x_test3, y_test3 (all classes; inferred: Test1
-        and only_Test2). Inferred: the split is random and stratified by class. Images are float32 of shape (images, height, width, channels); their scale 0..1 is inferred.
+        x_only_test2, y_only_test2 (the unseen classes), x_test3, y_test3 (all classes). Images are
+        float32 of shape (images, height, width, channels). Inferred: the split is random and
+        stratified by class, Test3 is Test1 and only_Test2, and images are scaled to 0..1.
     """
     split = dataset.split(seed)
     train = np.concatenate([split.train, split.validation])
