@@ -13,11 +13,12 @@ from siamese_utils.data.dataset import TEST_SETS, Dataset
 from siamese_utils.evaluation import verdicts
 from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
-from siamese_utils.reporting import plots, published_results, show
+from siamese_utils.reporting import plot_data, plots, published_results, show
 from siamese_utils.reporting.show import LinkCell
 from siamese_utils.training import replication
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.tasks import TASKS
 
 Record = Mapping[str, Any]
 # The network computes the same either way if its accuracies differ by less than this, in points.
@@ -150,6 +151,14 @@ def show_curves(
         dataset: The data set.
         figures: The study's numbers of the figures, such as "2 and 3".
     """
+    if config.task != "contrastive":  # a reader's own experiment
+        show.figure(
+            plots.lines,
+            plot_data.learning_curves({config.model: runs}, TASKS[config.task].curves),
+            "Training and validation against the epoch. Thin lines: single seeds.",
+            x="epoch",
+        )
+        return
     records = records_of(config, dataset)
     if records:
         show.figure(
