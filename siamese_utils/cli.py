@@ -102,8 +102,7 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
 def fit(options: argparse.Namespace) -> dict[str, Any]:
     """Train a verifier on a folder of images and save it."""
     start = time.monotonic()
-    if options.save.exists():
-        raise ValueError(f"{options.save} already exists; choose another folder for --save")
+    _check_new(options.save)
     user_images.check_side(options.image_size, user_images.MAX_SIDE)
     _check_writable(options.save)
     files = image_files.read_classes(options.folder, options.image_size)
@@ -125,8 +124,7 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
 def add_classes(options: argparse.Namespace) -> dict[str, Any]:
     """Teach a saved verifier new classes, and save it in another folder."""
     start = time.monotonic()
-    if options.save.exists():
-        raise ValueError(f"{options.save} already exists; choose another folder for --save")
+    _check_new(options.save)
     _check_writable(options.save)
     verifier = SiameseVerifier.load(options.model)
     files = image_files.read_classes(options.folder, *_image_format(verifier))
@@ -220,6 +218,12 @@ def _check_readable(*paths: Path) -> None:
     """Raise ValueError if a file is no image, before TensorFlow is loaded, which takes seconds."""
     for path in paths:
         image_files.read([path], user_images.MIN_SIDE)
+
+
+def _check_new(model: Path) -> None:
+    """Raise ValueError if the folder to save a model in exists."""
+    if model.exists():
+        raise ValueError(f"{model} already exists; choose another folder for --save")
 
 
 def _check_writable(model: Path) -> None:

@@ -1,7 +1,8 @@
 """Random textures with or without a bright rectangle: the scarce images of the article.
 
-A texture is a path through all pixels of a smooth random mask, coloured along a colour map, as the
-article's package randimage makes them (a few dozen lines, under the MIT licence).
+A texture is a path through all pixels of a smooth random mask, coloured along a colour map. The
+article's package randimage (MIT licence) makes such textures with three kinds of masks and two of
+paths, of which this module has one each.
 """
 
 import matplotlib

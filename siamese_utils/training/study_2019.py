@@ -1,10 +1,9 @@
 """The system of the 2019 study in Keras 3: two inputs, one shared encoder, one `fit`.
 
-The functions that the study names keep their names; the data set, the seed and the number of epochs are
-arguments here. What the study does not print is inferred from the Keras example that it probably
-follows, and marked `Inferred`. The
-rest of the package trains the same networks several times faster, by embedding each image once; the
-results of this module are the reference for that.
+The functions that the study names keep their names; the data set, the seed and the number of epochs
+are arguments here. What the study does not print is inferred from the Keras example that it probably
+follows, and marked `Inferred`. The rest of the package trains the same networks several times faster,
+by embedding each image once; the results of this module are the reference for that.
 
 Source: Hou, R. (2019). Siamese network. Queensland University of Technology.
 """

@@ -70,25 +70,11 @@ def ours(precision: str) -> Run:
 def two_towers() -> Run:
     """The way of 2019: every image of every pair passes by itself, from float32 copies."""
     import keras
-    from keras import layers, ops
 
-    from siamese_utils.training import losses
+    from siamese_utils.training import study_2019
 
-    tower = keras.Sequential(
-        [
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dense(128, activation="relu"),
-        ]
-    )
-    first, second = keras.Input((28, 28, 1)), keras.Input((28, 28, 1))
-    difference = tower(first) - tower(second)
-    distance = ops.sqrt(ops.sum(ops.square(difference), axis=-1) + keras.config.epsilon())
-    model = keras.Model([first, second], distance)
-    model.compile(keras.optimizers.RMSprop(), losses.ContrastiveLoss(1.0), jit_compile=False)
+    model = study_2019.create_model(study_2019.create_base_network((28, 28, 1)))
+    model.compile(keras.optimizers.RMSprop(), study_2019.contrastive_loss, jit_compile=False)
     a, b, different = _copied_pairs()
 
     def run(number: int) -> None:
