@@ -91,6 +91,13 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image-size", type=int, default=user_images.DEFAULT_SIDE, metavar="N", help=text
     )
+    parser.add_argument(
+        "--fit",
+        choices=image_files.FITS,
+        default=image_files.FITS[0],
+        help="how an image that is not square becomes a square: pad (default) adds margins, crop keeps "
+        "the middle, stretch changes its proportions",
+    )
     text = "epochs of the study's networks (default 10)"
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help=text)
     text = "seed of the random numbers (default 0)"
@@ -105,18 +112,21 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     _check_new(options.save)
     user_images.check_side(options.image_size, user_images.MAX_SIDE)
     _check_writable(options.save)
-    files = image_files.read_classes(options.folder, options.image_size)
+    reading = image_files.Reading(options.fit)
+    files = image_files.read_classes(options.folder, options.image_size, reading=reading)
     labels = files.labels(options.folder)
     user_images.check_class_sizes(options.folder, Counter(labels.tolist()))
-    print(files.summary(), file=sys.stderr)
+    _describe(files, options.folder)
     parameters = {name: getattr(options, name) for name in PARAMETERS}
-    SiameseVerifier(**parameters).fit(files.images, labels).save(options.save)
+    verifier = SiameseVerifier(**parameters).fit(files.images, labels)
+    verifier.reading_ = files.reading
+    verifier.save(options.save)
     return {
         "model": str(options.save),
         "images": len(files.paths),
         "classes": len(set(labels.tolist())),
         "channels": files.images.shape[3],
-        "unreadable": [str(path) for path in files.unreadable],
+        "skipped": {str(path): reason for path, reason in files.skipped.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
 
@@ -129,7 +139,7 @@ def add_classes(options: argparse.Namespace) -> dict[str, Any]:
     verifier = SiameseVerifier.load(options.model)
     files = image_files.read_classes(options.folder, *_image_format(verifier))
     labels = files.labels(options.folder)
-    print(files.summary(), file=sys.stderr)
+    _describe(files, options.folder)
     old = set(verifier.classes_)
     verifier.add_classes(files.images, labels).save(options.save)
     return {
@@ -137,7 +147,7 @@ def add_classes(options: argparse.Namespace) -> dict[str, Any]:
         "images": len(files.paths),
         "new classes": sorted(set(verifier.classes_) - old),
         "classes": len(verifier.classes_),
-        "unreadable": [str(path) for path in files.unreadable],
+        "skipped": {str(path): reason for path, reason in files.skipped.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
 
@@ -180,7 +190,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Return the metrics of a verifier on all pairs of a folder's images."""
     verifier = SiameseVerifier.load(options.model)
     files = image_files.read_classes(options.folder, *_image_format(verifier))
-    print(files.summary(), file=sys.stderr)
+    _describe(files, options.folder)
     return verifier.evaluate(files.images, files.labels(options.folder))
 
 
@@ -234,10 +244,17 @@ def _check_writable(model: Path) -> None:
     probe.rmdir()
 
 
-def _image_format(verifier: SiameseVerifier) -> tuple[int, int]:
-    """Return the side and the number of channels of a verifier's images."""
+def _describe(files: image_files.ImageFiles, folder: Path) -> None:
+    """Print a summary of images that were read, and warnings."""
+    print(files.summary(), file=sys.stderr)
+    for sentence in files.warnings(folder):
+        print(f"{NAME}: {sentence}", file=sys.stderr)
+
+
+def _image_format(verifier: SiameseVerifier) -> tuple[int, int, image_files.Reading | None]:
+    """Return the side and the number of channels of a verifier's images, and how to read them."""
     size, _, channels = verifier.shape_
-    return size, channels
+    return size, channels, verifier.reading_
 
 
 def _print_result(result: dict[str, Any], as_json: bool) -> None:
@@ -248,9 +265,9 @@ def _print_result(result: dict[str, Any], as_json: bool) -> None:
     for name, value in result.items():
         if name == "nearest":
             print("\n".join(f"{entry['distance']:.4f}  {entry['image']}" for entry in value))
-        elif isinstance(value, list) and name != "unreadable":
+        elif isinstance(value, list):
             print(f"{name}: {', '.join(value) or 'none'}")
-        elif name != "unreadable":  # the summary of the images lists them
+        elif name != "skipped":  # the summary of the images lists them
             print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from siamese_utils.data import image_files
+from siamese_utils.data.image_files import Reading
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_subfolder_is_a_class(save, tmp_path):
     ]
     assert found.labels(tmp_path).tolist() == ["cat", "cat", "dog"]
     assert np.array_equal(found.images[..., 0], np.stack([noise(9, 9)] * 3))  # to the pixel
-    assert found.unreadable == [tmp_path / "dog" / "notes.txt"]
+    assert found.skipped == {tmp_path / "dog" / "notes.txt": "not an image, or damaged"}
     assert len(image_files.list_files(tmp_path)) == 5
 
 
@@ -56,7 +57,10 @@ def test_values_that_nobody_knows_the_white_of_are_left_out(save):
     wide, real = (
         save(f"{kind}.tif", np.arange(81).reshape(9, 9).astype(kind)) for kind in ("i4", "f4")
     )
-    assert image_files.read([wide, good, real], 9).unreadable == [wide, real]
+    files = image_files.read([wide, good, real], 9)
+    reason = "32-bit pixels are not supported; convert the file to 8 or 16 bits"
+    assert files.skipped == {wide: reason, real: reason}
+    assert f"2 files skipped: {wide}: {reason}; {real}: {reason}" in files.summary()
 
 
 def test_odd_exif_is_no_reason_to_end(save):
@@ -84,10 +88,26 @@ def test_grey_unless_an_image_has_a_colour(save):
     assert image_files.read([grey], 9, channels=3).images.shape == (1, 9, 9, 3)
 
 
-def test_the_middle_of_what_is_no_square(save):
-    wide = np.zeros((8, 24), np.uint8)
-    wide[:, 8:16] = 200
-    assert (image_files.read([save("wide.png", wide)], 8).images == 200).all()
+def test_a_wide_image_is_padded_cropped_or_stretched(save):
+    wide = np.full((8, 24), 30, np.uint8)
+    wide[:, 2:8] = 200  # the object is at the left
+    path = save("wide.png", wide)
+    square = {
+        fit: image_files.read([path], 24, reading=Reading(fit)).images[0, ..., 0]
+        for fit in image_files.FITS
+    }
+    assert np.array_equal(square["pad"][8:16], wide)
+    assert (square["pad"][:8] == 30).all()  # the margins have the colour of the border
+    assert (square["pad"][16:] == 30).all()
+    assert (square["crop"] == 30).mean() > 0.9  # the object is lost
+    assert np.array_equal(square["stretch"], np.repeat(wide, 3, axis=0))
+    assert np.array_equal(image_files.read([path], 24).images[0, ..., 0], square["pad"])
+
+
+def test_an_unknown_reading_is_refused():
+    for how in ({"fit": "cut"}, {"background": "pink"}):
+        with pytest.raises(ValueError, match="cannot be read by"):
+            Reading(**how)
 
 
 def test_turned_as_exif_says(save):
@@ -100,12 +120,41 @@ def test_turned_as_exif_says(save):
     assert turned[:, :-1].max() == 0
 
 
-def test_what_is_transparent_is_black(save):
-    image = np.full((8, 8, 4), 255, np.uint8)
+@pytest.mark.parametrize(("level", "background"), [(255, "black"), (0, "white"), (90, "white")])
+def test_transparent_pixels_contrast_with_the_drawing(save, level, background):
+    image = np.full((8, 8, 4), level, np.uint8)
     image[:4, :, 3] = 0
-    found = image_files.read([save("a.png", image)], 8).images[0, ..., 0]
-    assert found[:4].max() == 0
-    assert found[4:].min() == 255
+    image[4:, :, 3] = 255
+    files = image_files.read([save("a.png", image)], 8)
+    found = files.images[0, ..., 0]
+    assert (found[:4] == image_files.BACKGROUNDS[background]).all()
+    assert (found[4:] == level).all()
+    assert files.reading.background == background
+    assert f"transparent pixels in {background}" in files.summary()
+
+
+def test_the_background_is_one_for_all_images(save):
+    dark, bright = np.zeros((8, 8, 4), np.uint8), np.full((8, 8, 4), 160, np.uint8)
+    for image in (dark, bright):
+        image[:4, :, 3] = 0
+        image[4:, :, 3] = 255
+    paths = [save(f"{i}.png", image) for i, image in enumerate((dark, dark, bright))]
+    assert (image_files.read(paths, 8).images[:, :4] == 255).all()
+    # an image that is read alone is read like those of its model
+    alone = image_files.read(paths[2:], 8, reading=Reading(background="white"))
+    assert (alone.images[:, :4] == 255).all()
+    opaque = image_files.read([save("opaque.png", noise(8, 8))], 8)
+    assert "transparent" not in opaque.summary()
+
+
+def test_many_plain_images_or_copies_are_warned_of(save, tmp_path):
+    for i in range(8):
+        save(f"plain/{i}.png", noise(9, 9, seed=i) if i > 1 else np.full((9, 9), i, np.uint8))
+        save(f"copies/{i}.png", noise(9, 9, seed=max(i, 2)))
+        save(f"good/{i}.png", noise(9, 9, seed=i))
+    copies, plain = image_files.read_classes(tmp_path, 9).warnings(tmp_path)
+    assert f"25% of the images of {tmp_path / 'plain'} have a single colour after" in plain
+    assert f"25% of the images of {tmp_path / 'copies'} are copies of others after" in copies
 
 
 def test_sixteen_bits_become_eight(save):
@@ -128,8 +177,15 @@ def test_what_cannot_be_read_is_left_out(save, tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
     found = image_files.read([cut, good, empty, text, bomb, gone], 20)
     assert found.paths == [good]
-    assert found.unreadable == [cut, empty, text, bomb, gone]
-    with pytest.raises(ValueError, match=r"cut.png cannot be read as an image, nor any of 1 other"):
+    damaged = "not an image, or damaged"
+    assert found.skipped == {
+        **dict.fromkeys((cut, empty, text), damaged),
+        bomb: "too many pixels",
+        gone: "no regular file",
+    }
+    with pytest.raises(
+        ValueError, match=r"cut.png: not an image, or damaged; nor can any of 1 other"
+    ):
         image_files.read([cut, empty], 20)
 
 

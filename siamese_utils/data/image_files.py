@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +17,34 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_NAMES_SHOWN = 3  # unreadable files listed in a summary
+MAX_NAMES_SHOWN = 3  # skipped files listed in a summary
+FITS = ("pad", "crop", "stretch")  # how an image that is not square becomes a square
+BACKGROUNDS = {"black": 0, "white": 255}  # behind transparent pixels
+SUSPICIOUS_SHARE = 0.1  # of the images of a class that have one colour, or are copies
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read from files. The images of a model must all be read in one way.
+
+    Attributes:
+        fit: How an image becomes a square: `pad` adds margins in the colour of its border, `crop`
+            keeps the central square, `stretch` changes its proportions.
+        background: What transparent pixels become, a name in BACKGROUNDS; None: the one that
+            contrasts more with the opaque pixels of all images.
+    """
+
+    fit: str = "pad"
+    background: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            ValueError: A name is unknown.
+        """
+        if self.fit not in FITS or self.background not in (*BACKGROUNDS, None):
+            raise ValueError(f"images cannot be read by {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,51 +54,80 @@ class ImageFiles:
     Attributes:
         images: (images, size, size, channels) uint8, with 1 or 3 channels.
         paths: The file of each image.
-        unreadable: Files that could not be read and were skipped.
+        skipped: File that could not be read -> the reason.
+        reading: How the images were read, with the background that was chosen.
+        has_transparency: Whether an image has transparent pixels.
     """
 
     images: np.ndarray
     paths: list[Path]
-    unreadable: list[Path]
+    skipped: dict[Path, str]
+    reading: Reading
+    has_transparency: bool = False
 
     def labels(self, folder: Path) -> np.ndarray:
         """Return the class of each image, (images,): the name of its subfolder of `folder`."""
         return np.array([path.relative_to(folder).parts[0] for path in self.paths])
 
     def summary(self, names: bool = True) -> str:
-        """Return the number and format of the images, and the number of unreadable files.
+        """Return the number and format of the images, and the number of skipped files.
 
         Args:
-            names: Whether to list the first unreadable files.
+            names: Whether to list the first skipped files, with the reasons.
         """
         colours = "grey" if self.images.shape[3] == 1 else "in colours"
         height, width = self.images.shape[1:3]
         text = f"{len(self.paths):,} images, {height} x {width}, {colours}"
-        number = len(self.unreadable)
+        if self.has_transparency:
+            text += f", transparent pixels in {self.reading.background}"
+        number = len(self.skipped)
         if not number:
             return text
-        text += f"; {number} "
-        text += "file cannot be read and is" if number == 1 else "files cannot be read and are"
-        text += " left out"
+        text += f"; {number} file{'' if number == 1 else 's'} skipped"
         if names:
-            text += f": {', '.join(map(str, self.unreadable[:MAX_NAMES_SHOWN]))}"
-            text += ", ..." if number > MAX_NAMES_SHOWN else ""
+            reasons = [f"{path}: {reason}" for path, reason in self.skipped.items()]
+            text += f": {'; '.join(reasons[:MAX_NAMES_SHOWN])}"
+            text += "; ..." if number > MAX_NAMES_SHOWN else ""
         return text
 
+    def warnings(self, folder: Path) -> list[str]:
+        """Return a sentence for each class in which many images have one colour or are copies."""
+        labels = self.labels(folder)
+        sentences = []
+        for name in np.unique(labels):
+            flat = self.images[labels == name].reshape(np.count_nonzero(labels == name), -1)
+            plain = np.mean(flat.min(axis=1) == flat.max(axis=1))
+            copies = 1 - len(np.unique(flat, axis=0)) / len(flat)
+            if plain > SUSPICIOUS_SHARE:
+                sentences.append(
+                    f"{plain:.0%} of the images of {folder / name} have a single colour after reading. "
+                    "Are they empty, or is the object outside the part that --fit keeps? 16-bit files "
+                    "must use the whole range 0 to 65,535."
+                )
+            elif copies > SUSPICIOUS_SHARE:
+                sentences.append(
+                    f"{copies:.0%} of the images of {folder / name} are copies of others after "
+                    "reading. Are they small differences of large images? Then raise --image-size."
+                )
+        return sentences
 
-def read_classes(folder: Path, size: int, channels: int | None = None) -> ImageFiles:
+
+def read_classes(
+    folder: Path, size: int, channels: int | None = None, reading: Reading | None = None
+) -> ImageFiles:
     """Read the images in all subfolders of a folder, each of which is a class.
 
     Args:
         folder: The folder.
         size: As in `read`.
         channels: As in `read`.
+        reading: As in `read`.
 
     Raises:
         ValueError: There are no images.
         OSError: A folder cannot be read.
     """
-    return read(list_class_files(folder), size, channels)
+    return read(list_class_files(folder), size, channels, reading)
 
 
 def list_class_files(folder: Path) -> list[Path]:
@@ -134,65 +190,114 @@ def _content_digest(path: Path) -> str:
         return ""
 
 
-def read(paths: Sequence[Path], size: int, channels: int | None = None) -> ImageFiles:
+def read(
+    paths: Sequence[Path], size: int, channels: int | None = None, reading: Reading | None = None
+) -> ImageFiles:
     """Read image files as squares of one size.
 
-    Images are rotated as their EXIF data says, cropped to their central square and resized.
-    Transparent pixels become black. Unreadable files are skipped.
+    Images are rotated as their EXIF data says and resized. Files that cannot be read are skipped.
 
     Args:
         paths: The files.
         size: Pixels a side.
         channels: 1 for grey, 3 for colour; None: 1 if all images are grey, otherwise 3.
+        reading: How to read them; None: the defaults of `Reading`.
 
     Raises:
         ValueError: No file can be read as an image.
     """
+    reading = reading or Reading()
     progress = tqdm(paths, desc="reading", unit=" images", delay=1, leave=False)
-    results = {path: _read_image(path, size) for path in progress}
-    readable = [path for path, image in results.items() if image is not None]
-    unreadable = [path for path, image in results.items() if image is None]
-    if not readable:
-        others = f", nor any of {len(paths) - 1} others" if len(paths) > 1 else ""
-        raise ValueError(f"{paths[0]} cannot be read as an image{others}")
-    images = np.stack([results[path] for path in readable])
+    results = {path: _read_image(path, size, reading) for path in progress}
+    read_images = {path: r for path, r in results.items() if not isinstance(r, str)}
+    skipped = {path: reason for path, reason in results.items() if isinstance(reason, str)}
+    if not read_images:
+        path, reason = next(iter(skipped.items()))
+        others = f"; nor can any of {len(paths) - 1} others be read" if len(paths) > 1 else ""
+        raise ValueError(f"{path}: {reason}{others}")
+    brightness = [one.brightness for one in read_images.values() if one.brightness is not None]
+    if reading.background is None:
+        bright = bool(brightness) and np.mean(brightness) < 128
+        reading = replace(reading, background="white" if bright else "black")
+    images = np.stack([one.on[reading.background] for one in read_images.values()])
     if channels == 1:
         # These are the weights of ITU-R BT.601, as in Pillow's mode "L".
         images = np.rint(images @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
     elif channels is None and (images == images[..., :1]).all():
         images = images[..., :1]
-    return ImageFiles(images.astype(np.uint8), readable, unreadable)
+    return ImageFiles(
+        images.astype(np.uint8), list(read_images), skipped, reading, bool(brightness)
+    )
 
 
-def _read_image(path: Path, size: int) -> np.ndarray | None:
-    """Return an image as (size, size, 3) uint8, or None if it cannot be read."""
+class _SquareImage(NamedTuple):
+    """An image that was read.
+
+    Attributes:
+        on: Name of a background -> (size, size, 3) uint8.
+        brightness: Mean brightness of the opaque pixels, 0..255, if others are transparent.
+    """
+
+    on: Mapping[str, np.ndarray]
+    brightness: float | None
+
+
+def _read_image(path: Path, size: int, reading: Reading) -> _SquareImage | str:
+    """Read an image, or return the reason why it cannot be read."""
     from PIL import Image, ImageOps
 
     if not path.is_file():  # opening a named pipe would block
-        return None
+        return "no regular file"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                rgb = _to_rgb(ImageOps.exif_transpose(image))
-                return np.asarray(ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR))
+            with Image.open(path) as opened:
+                image = ImageOps.exif_transpose(opened)
+                if image.mode in ("I", "F"):  # whose white level is unknown
+                    return "32-bit pixels are not supported; convert the file to 8 or 16 bits"
+                return _to_square(image, size, reading)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        return "too many pixels"
+    except OSError as error:
+        return "no permission" if isinstance(error, PermissionError) else "not an image, or damaged"
     except Exception:  # decoders raise errors of many types on damaged files
-        return None
+        return "not an image, or damaged"
 
 
-def _to_rgb(image: Image) -> Image:
-    """Return an image in RGB, on a black background if it has transparent pixels.
-
-    Raises:
-        ValueError: The pixels are 32-bit integers or floats, whose white level is unknown.
-    """
+def _to_square(image: Image, size: int, reading: Reading) -> _SquareImage:
+    """Return an image as a square in RGB, on each background if it has transparent pixels."""
     from PIL import Image
 
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode} are not supported")
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    brightness = None
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    return image.convert("RGB")
+        image = image.convert("RGBA")
+        alpha = np.asarray(image)[..., 3] / 255
+        if alpha.min() < 1:
+            grey = np.asarray(image.convert("RGB").convert("L"))
+            brightness = float((grey * alpha).sum() / alpha.sum()) if alpha.any() else 0.0
+    if brightness is None:
+        square = _fit(image.convert("RGB"), size, reading.fit)
+        return _SquareImage(dict.fromkeys(BACKGROUNDS, square), None)
+    squares = {}
+    for name, level in BACKGROUNDS.items():
+        background = Image.new("RGBA", image.size, (level, level, level, 255))
+        flat = Image.alpha_composite(background, image).convert("RGB")
+        squares[name] = _fit(flat, size, reading.fit)
+    return _SquareImage(squares, brightness)
+
+
+def _fit(image: Image, size: int, fit: str) -> np.ndarray:
+    """Return an RGB image as a square, (size, size, 3) uint8."""
+    from PIL import Image, ImageOps
+
+    shape, how = (size, size), Image.Resampling.BILINEAR
+    if fit == "crop":
+        return np.asarray(ImageOps.fit(image, shape, how))
+    if fit == "stretch":
+        return np.asarray(image.resize(shape, how))
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = tuple(np.median(border, axis=0).astype(int).tolist())
+    return np.asarray(ImageOps.pad(image, shape, how, color=colour))

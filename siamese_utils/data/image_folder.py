@@ -52,7 +52,7 @@ def import_folder(
         load(name)
     except DataError:
         files = pictures.read(paths, size)
-        print(f"{folder}: {files.summary()}", file=sys.stderr)
+        print(f"{folder}: {files.summary()}", *files.warnings(folder), sep="\n", file=sys.stderr)
         labels = files.labels(folder)
         _check_classes(folder, labels, classes)
         arrays = _pack(folder.resolve().name, files, labels, classes, unseen_numbers)
