@@ -32,7 +32,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full: 20 epochs on all images, two to four hours; quick: 3 epochs on a part, three to eight minutes",
+        help="full: 20 epochs on all images, two to four hours; quick: 3 epochs on a part, three to "
+        "eight minutes; smoke: as little as possible, to test the software",
     )
     parser.add_argument(
         "--dataset",

@@ -35,11 +35,13 @@ class Profile:
         study_split_seeds: Seeds of the study's own class split in the split lottery.
         num_fully_trained: Random class splits that are also trained for `epochs`.
         class_split_epochs: Epochs in the split lottery.
-        num_unseen_splits: Development, test A and test B splits of the page on unseen classes.
-        num_ablation_splits: Test A splits used in the ablation study.
+        num_new_class_splits: Development and test splits of the page on new classes.
+        num_second_splits: Class splits of the second data set on that page.
+        num_class_number_repetitions: Repetitions of the comparison of numbers of classes.
         small_encoder_steps: Training steps of a small encoder.
         verifier_sizes: Numbers of training images in the trials of the verifier's calibration.
         transfer_seeds: Repetitions of the second study, whose training runs take seconds.
+        transfer_epochs: Epochs of the second study's training runs, at most.
         pair_numbers: Numbers of texture pairs to train on.
     """
 
@@ -53,11 +55,13 @@ class Profile:
     study_split_seeds: int
     num_fully_trained: int
     class_split_epochs: int
-    num_unseen_splits: tuple[int, int, int]
-    num_ablation_splits: int
+    num_new_class_splits: tuple[int, int]
+    num_second_splits: int
+    num_class_number_repetitions: int
     small_encoder_steps: int
     verifier_sizes: tuple[int, ...]
     transfer_seeds: int
+    transfer_epochs: int
     pair_numbers: tuple[int, ...]
 
 
@@ -73,11 +77,13 @@ PROFILES = {
         study_split_seeds=6,
         num_fully_trained=5,
         class_split_epochs=5,
-        num_unseen_splits=(5, 20, 20),
-        num_ablation_splits=10,
+        num_new_class_splits=(5, 10),
+        num_second_splits=5,
+        num_class_number_repetitions=10,
         small_encoder_steps=100,
         verifier_sizes=(120, 300, 1000, 10_000),
         transfer_seeds=5,
+        transfer_epochs=10,
         pair_numbers=(5, 10, 20, 50, 100, 200),
     ),
     "quick": Profile(
@@ -91,14 +97,26 @@ PROFILES = {
         study_split_seeds=2,
         num_fully_trained=1,
         class_split_epochs=2,
-        num_unseen_splits=(1, 2, 1),
-        num_ablation_splits=1,
+        num_new_class_splits=(1, 2),
+        num_second_splits=2,
+        num_class_number_repetitions=2,
         small_encoder_steps=30,
         verifier_sizes=(300,),
         transfer_seeds=2,
+        transfer_epochs=10,
         pair_numbers=(10, 50),
     ),
 }
+# As little of `quick` as every page can be made of, for tests of the software; its numbers mean nothing.
+PROFILES["smoke"] = replace(
+    PROFILES["quick"],
+    name="smoke",
+    images_per_class=100,
+    num_class_splits=3,
+    small_encoder_steps=10,
+    verifier_sizes=(120,),
+    transfer_epochs=1,
+)
 CELL_HOURS = 4.0  # default time limit of a notebook cell
 CLASS_SPLIT_IMAGES = 1000  # per class, for the pages that train on many class splits
 

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from siamese_utils import atomic_io
 from siamese_utils.data import user_images
 from siamese_utils.data.dataset import Dataset, Split
+from siamese_utils.data.image_files import Reading
 from siamese_utils.evaluation import baselines, calibration, ensemble, pair_histogram
 from siamese_utils.evaluation.baselines import Embed
 from siamese_utils.evaluation.calibration import PlattScaling
@@ -36,8 +37,8 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 if TYPE_CHECKING:
     import keras
 
-ENSEMBLE = "recipe"  # model name of `evaluation.ensemble`
-UNTRAINED = {"raw pixels": baselines.pixels, "silhouette": baselines.foreground_mask}
+ENSEMBLE = "ensemble"  # model name of `evaluation.ensemble`
+UNTRAINED = {"raw pixels": baselines.pixels, "foreground mask": baselines.foreground_mask}
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
 MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
 ADDED_EPOCHS = 5  # of the study's networks, when classes are added
@@ -98,6 +99,7 @@ class SiameseVerifier(BaseEstimator):
         shape_: (height, width, channels) of the images.
         classes_: The names of the classes, as text.
         memory_: Some of the training images.
+        reading_: How the training images were read from files; None if they were not.
         precision_: Keras dtype policy of the study's encoder.
         fitted_: The parameters at the time of `fit`.
         probability_: The calibration: a function of distances.
@@ -117,10 +119,10 @@ class SiameseVerifier(BaseEstimator):
 
         Args:
             model: How images are embedded. A name in `encoders.ENCODERS` is a network of the study,
-                trained on pairs. `recipe` is the ensemble of `evaluation.ensemble`, which is better
+                trained on pairs. `ensemble` is the ensemble of `evaluation.ensemble`, which is better
                 for classes that are not in the training images; it takes images of up to
                 48 x 48 pixels, and was tested on objects on a background of 0. `raw pixels` and
-                `silhouette` are not trained.
+                `foreground mask` are not trained.
             margin: Margin of the loss, above 0; for the study's networks.
             epochs: Passes over the training pairs; for the study's networks.
             seed: Seed of the split, the pairs and the initial weights.
@@ -414,6 +416,7 @@ class SiameseVerifier(BaseEstimator):
         verifier.classes_, verifier.memory_ = values["classes"], memory
         verifier.probability_ = PlattScaling(**values["probability"])
         verifier.threshold_ = values["threshold"]
+        verifier.reading_ = Reading(**values["reading"]) if values["reading"] else None
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
             raise ValueError("the probability or the threshold is not finite")
         return verifier
@@ -466,6 +469,7 @@ class SiameseVerifier(BaseEstimator):
             networks = [trainer.run_fit(config, fit).encoder]
         self._set_fitted(networks, whitenings, dataset.images.shape[1:], precision)
         self.classes_ = list(dataset.class_names)
+        self.reading_: Reading | None = getattr(self, "reading_", None)
         self.memory_ = _remember(dataset, split)
         self._calibrate_on(dataset.images[split.validation], dataset.labels[split.validation])
 
@@ -497,6 +501,7 @@ class SiameseVerifier(BaseEstimator):
             "precision": self.precision_,
             "probability": asdict(self.probability_),
             "threshold": self.threshold_,
+            "reading": asdict(self.reading_) if self.reading_ else None,
         }
 
     def _set_fitted(

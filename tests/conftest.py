@@ -126,7 +126,7 @@ def make_old_report():
     return make
 
 
-QUICK = ["--profile", "quick", "--dataset", "digits", "--seeds", "2"]
+SMOKE = ["--profile", "smoke", "--dataset", "digits", "--seeds", "2"]
 
 
 @pytest.fixture(scope="session")
@@ -150,12 +150,12 @@ def start():
 
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory, start, worker_id):
-    """A quick run on the digits, made once for all tests: its arguments, report, store and words."""
+    """A smoke run on the digits, made once for all tests: its arguments, report, store and words."""
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent  # which all processes of these tests share
     folder = folder / "whole run"  # with a space in its name
-    arguments = [*QUICK, "--output", str(folder / "report")]
+    arguments = [*SMOKE, "--output", str(folder / "report")]
     store, said = folder / "store", folder / "said"
     # as a reader starts it, who has not chosen a precision
     variables = {settings.CACHE_VARIABLE: str(store), settings.PRECISION_VARIABLE: ""}
@@ -177,5 +177,5 @@ def whole_run(tmp_path_factory, start, worker_id):
 
 @pytest.fixture(scope="session")
 def report(whole_run):
-    """The report of the quick run."""
+    """The report of the smoke run."""
     return whole_run.report

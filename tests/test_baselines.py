@@ -14,7 +14,7 @@ def test_pixels_by_hand():
     assert baselines.pixels(images) == pytest.approx(np.array([[0, 1, 0.2, 0.4]]))
 
 
-def test_a_silhouette_does_not_see_brightness(images):
+def test_a_foreground_mask_does_not_see_brightness(images):
     bright = np.where(images > 0, 255, 0).astype(np.uint8)
     assert np.array_equal(baselines.foreground_mask(images), baselines.foreground_mask(bright))
     assert baselines.foreground_mask(images).shape == (40, 784)
@@ -43,5 +43,5 @@ def test_every_baseline_embeds_images(images):
     assert np.array_equal(
         baselines.BASELINES["raw pixels"](images)(images), baselines.pixels(images)
     )
-    outlines = baselines.BASELINES["silhouette"](images)(images)
+    outlines = baselines.BASELINES["foreground mask"](images)(images)
     assert np.array_equal(outlines, baselines.foreground_mask(images))

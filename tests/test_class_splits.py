@@ -68,18 +68,18 @@ def test_a_fully_trained_network_is_compared_with_methods_without_training(store
 
 def test_auc_differences_by_hand():
     aucs = {class_splits.TRAINED: [0.7, 0.8, 0.9], "raw pixels": [0.6, 0.85, 0.8]}
-    table = metrics.auc_differences(pd.DataFrame(aucs), class_splits.TRAINED, "trained", "choices")
+    table = metrics.auc_differences(pd.DataFrame(aucs), class_splits.TRAINED, "trained", "splits")
     difference = table.loc["raw pixels", "trained minus it"]
     assert difference.values == pytest.approx([0.1, -0.05, 0.1])
-    assert table.loc["raw pixels", "choices ahead"] == 2
+    assert table.loc["raw pixels", "splits ahead"] == 2
     assert table.index.tolist() == ["raw pixels"]
 
 
 def test_the_summary_of_class_splits_by_hand():
     table = class_splits.summarise(make_outcomes(own=[60, 62], others=[50, 61, 61.5, 70]))
     row = table.loc["accuracy, unseen"]
-    assert row["study's choice"].values.tolist() == [60, 62]
-    assert row["other choices"].values.tolist() == [50, 61, 61.5, 70]
+    assert row["study's split"].values.tolist() == [60, 62]
+    assert row["other splits"].values.tolist() == [50, 61, 61.5, 70]
     assert (row["lowest of them"].mean, row["highest"].mean) == (50, 70)
     assert row["below the study's"] == 1  # below the mean of 61
     assert table.index.tolist() == list(class_splits.METRICS)
@@ -92,7 +92,7 @@ def test_standard_deviations_by_hand():
     ]
     # (60, 62): standard deviation sqrt(2); (50, 60, 70): 10
     assert row["SD of seeds"].mean == pytest.approx(np.sqrt(2))
-    assert row["SD of choices"].mean == pytest.approx(10)
+    assert row["SD of splits"].mean == pytest.approx(10)
     assert (row["SD of seeds"].unit, row["SD of seeds"].has_ends) == ("points", False)
     assert row["ratio"] == pytest.approx(10 / np.sqrt(2))
     assert row["at least"] < row["ratio"] < row["at most"]

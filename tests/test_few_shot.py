@@ -70,13 +70,13 @@ def stubs(digits, monkeypatch):
 
 def test_encoders_name_unseen_classes_from_few_examples(digits, stubs):
     found = few_shot.accuracies({"knows": [0, 1]}, [0, 1], digits)
-    assert found.loc["recipe for unseen classes", "1-shot"].values.tolist() == [100, 100]
+    assert found.loc["ensemble", "1-shot"].values.tolist() == [100, 100]
     assert found.loc["knows", "1-shot"].values.tolist() == [100, 100]
     assert found.loc["untrained base model", "1-shot"].interval.mean == pytest.approx(25, abs=4)
     # digits may not be named by what was pretrained on them
     assert list(found.index) == [
         "knows",
-        "recipe for unseen classes",
+        "ensemble",
         "the same, no network",
         "untrained base model",
         "raw pixels",

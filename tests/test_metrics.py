@@ -75,23 +75,23 @@ def test_thresholds_of_sampled_pairs_are_tuned_on_validation_pairs():
 def test_metrics_of_several_encoders_can_be_subtracted(store, digits):
     measured = {
         name: pair_distances.of_baseline(name, digits, range(2))
-        for name in ("raw pixels", "silhouette")
+        for name in ("raw pixels", "foreground mask")
     }
     table = metrics.all_pairs_table(measured, digits)
-    assert table.index.tolist() == ["raw pixels", "silhouette"]
-    alone = metrics.all_pairs_metrics(measured["silhouette"], digits)
+    assert table.index.tolist() == ["raw pixels", "foreground mask"]
+    alone = metrics.all_pairs_metrics(measured["foreground mask"], digits)
     auc = table["unseen", "AUC"]
-    assert auc["silhouette"].values.tolist() == alone["unseen", "AUC"].values.tolist()
+    assert auc["foreground mask"].values.tolist() == alone["unseen", "AUC"].values.tolist()
     gain = auc - auc["raw pixels"]
-    expected = auc["silhouette"].groups - auc["raw pixels"].groups
-    assert np.array_equal(gain["silhouette"].groups, expected)
+    expected = auc["foreground mask"].groups - auc["raw pixels"].groups
+    assert np.array_equal(gain["foreground mask"].groups, expected)
     assert not gain["raw pixels"].values.any()
     of_sampled = metrics.sampled_table(measured)
-    assert of_sampled.index.tolist() == ["raw pixels", "silhouette"]
-    assert of_sampled.loc["silhouette", ("validation", "AUC")].values.shape == (2,)
+    assert of_sampled.index.tolist() == ["raw pixels", "foreground mask"]
+    assert of_sampled.loc["foreground mask", ("validation", "AUC")].values.shape == (2,)
     # both ways of measuring are of the same pairs' kind
-    assert of_sampled.loc["silhouette", ("unseen", "AUC")].values == pytest.approx(
-        auc["silhouette"].values, abs=0.05
+    assert of_sampled.loc["foreground mask", ("unseen", "AUC")].values == pytest.approx(
+        auc["foreground mask"].values, abs=0.05
     )
 
 
@@ -163,7 +163,9 @@ def test_few_images_have_an_interval_over_seeds_alone(store):
     area = metrics.all_pairs_metrics(measured, few)["unseen", "AUC"]
     assert area.groups is None
     assert area.interval.has_ends
-    # silhouettes of such images coincide: what tells nothing apart is chance
-    blind = metrics.all_pairs_metrics(pair_distances.of_baseline("silhouette", few, range(5)), few)
+    # foreground masks of such images coincide: what tells nothing apart is chance
+    blind = metrics.all_pairs_metrics(
+        pair_distances.of_baseline("foreground mask", few, range(5)), few
+    )
     assert blind["unseen", "AUC"].values.tolist() == [0.5] * 5
     assert (area - blind["unseen", "AUC"]).groups is None

@@ -53,7 +53,7 @@ def test_the_series_is_complete():
             "08-plain-baselines",
             "09-split-lottery",
             "10-embeddings",
-            "11-unseen-classes",
+            "11-new-classes",
             "12-how-fast",
         ],
         *["13-probability", "14-how-it-was-made"],

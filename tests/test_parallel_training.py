@@ -18,7 +18,7 @@ from siamese_utils.publishing.parallel_training import TrainingJob
 from siamese_utils.training import cache, study_plan, trainer
 from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
-PROFILE = replace(settings.get_profile("quick", 2), epochs=2, milestones=(1,))
+PROFILE = replace(settings.get_profile("smoke", 2), epochs=2, milestones=(1,))
 PLAN = study_plan.StudyPlan(PROFILE, "digits")
 LONGEST = PLAN.configs("03-base-model")[:2]
 
@@ -63,11 +63,11 @@ def load_cached(config):
 
 @pytest.mark.slow
 def test_workers_train_what_notebooks_then_find(progress_file):
-    configs = [*LONGEST, TransferConfig(10, seed=0)]
-    job = RecordedJob([*configs, PretrainingConfig(0)])
+    configs = [*LONGEST, TransferConfig(10, seed=0, epochs=1)]
+    job = RecordedJob([*configs, PretrainingConfig(0, epochs=1)])
     parallel_training.train_locally(job, workers=2)
-    assert job.finished[0] == PretrainingConfig(0)  # which the transfer requires
-    assert set(job.finished) == {PretrainingConfig(0), *configs}
+    assert job.finished[0] == PretrainingConfig(0, epochs=1)  # which the transfer requires
+    assert set(job.finished) == {PretrainingConfig(0, epochs=1), *configs}
     assert not job.messages
     results = [load_cached(config) for config in configs]
     assert all(results)
@@ -170,7 +170,7 @@ def test_a_cluster_trains_and_shares_no_disk(progress_file, cluster):
     with Client(address) as client:
         client.wait_for_workers(2, timeout=60)
     parallel_training.check_scheduler(address)
-    configs = [PretrainingConfig(0), *LONGEST, TransferConfig(10, seed=0)]
+    configs = [PretrainingConfig(0, epochs=1), *LONGEST, TransferConfig(10, seed=0, epochs=1)]
     job = RecordedJob(configs)
     kill_after_first_epoch(progress_file, lambda: first.pid)  # the second one trains its run
     parallel_training.train_on_cluster(job, address)
@@ -178,7 +178,10 @@ def test_a_cluster_trains_and_shares_no_disk(progress_file, cluster):
     assert set(job.finished) == set(configs)
     assert all(load_cached(config) for config in configs)
     assert all(is_cached(replace(config, epochs=1)) for config in LONGEST)
-    assert trainer.train(TransferConfig(10, seed=0)).record["machine"]["cores"] == os.cpu_count()
+    assert (
+        trainer.train(TransferConfig(10, seed=0, epochs=1)).record["machine"]["cores"]
+        == os.cpu_count()
+    )
 
 
 @pytest.mark.slow

@@ -547,7 +547,7 @@ def test_the_worst_pairs_are_shown(shown, measured, digits):
     figures.worst_pairs(measured["base"], digits, "base model")
     figure = shown[0][1]["image/svg+xml"]
     assert figure["caption"].startswith(
-        "The unseen pairs that the base model of seed 0 judges worst."
+        "The unseen pairs with the worst distances by the base model of seed 0."
     )
     assert figure["data"] == ""
     titles = figure["alt"].removeprefix("Pairs of images: ").removesuffix(".").split("; ")

@@ -257,7 +257,8 @@ def test_noise_of_tensorflow_is_left_out_and_nothing_else(make_chapter, tmp_path
 
 
 def test_the_pdf_is_whole(make_chapter, tmp_path):
-    chapter = make_chapter(v4.new_markdown_cell("## One\n\n$$L = D^2$$"), SAMPLE)
+    sections = "## One\n\n[Below](#two): $$L = D^2$$\n\n## Two"  # a link to no label fails
+    chapter = make_chapter(v4.new_markdown_cell(sections), SAMPLE)
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="quick")
     content = (tmp_path / "report.pdf").read_bytes()

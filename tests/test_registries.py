@@ -119,7 +119,7 @@ def project(tmp_path):
 
         def make_page(self, dataset="digits"):
             report = copy / "reports" / "partial"
-            options = ["--profile", "quick", "--dataset", dataset, "--seeds", "1"]
+            options = ["--profile", "smoke", "--dataset", dataset, "--seeds", "1"]
             done = subprocess.run(
                 [sys.executable, "run_all.py", "--only", "03", "--no-pdf", *options],
                 cwd=copy,

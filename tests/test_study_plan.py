@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,8 @@ from siamese_utils import settings
 from siamese_utils.publishing import chapters
 from siamese_utils.reporting import published_results
 from siamese_utils.training import (
-    ablations,
     cache,
+    new_class_networks,
     pair_training,
     small_encoder,
     study_plan,
@@ -135,7 +136,7 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     of_first_study = {
         notebook: [c for c in configs if isinstance(c, TrainingConfig)]
         for notebook, configs in pending.items()
-        if notebook not in ("09-split-lottery", "11-unseen-classes")
+        if notebook not in ("09-split-lottery", "11-new-classes")
     }
     numbers = {
         notebook: len(configs) / plan.seeds
@@ -150,10 +151,13 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     assert sum(map(is_of_second_study, one_shot)) == of_second_study
     # the ensemble on the study's split, with two networks
     assert sum(isinstance(c, SmallEncoderConfig) for c in one_shot) == 2 * plan.seeds
-    looked_at, drawn, again = plan.profile.num_unseen_splits
-    # two of the ensemble; four ways in which one network is changed, and the study's two trainings
-    splits = plan.profile.num_ablation_splits
-    assert len(pending["11-unseen-classes"]) == (drawn + looked_at + again) * 2 + splits * 6
+    # on each test split the ensemble's two networks with 0, 20 and 50 labelled images, and the base model
+    # with 0 and 20; on the others the ensemble's alone
+    development, test = plan.profile.num_new_class_splits
+    numbers = 4 * plan.profile.num_class_number_repetitions
+    assert len(pending["11-new-classes"]) == (
+        test * (3 * 2 + 2) + development * 2 + numbers + len(plan.upper_bounds())
+    )
     lottery = (
         plan.profile.num_class_splits
         + plan.profile.study_split_seeds
@@ -187,13 +191,14 @@ def test_pending_configs_are_those_that_are_trained(plan, trained):
         *plan.fully_trained_configs(),
     ]:
         trainer.train(config)
-    for splits in plan.class_splits().values():
-        for split in splits:
-            for config in split.initialisations(small_encoder.NUM_INITIALISATIONS):
-                trainer.train(config)
-    for split in plan.ablation_splits():
-        for config in ablations.all_configs(split):
-            trainer.train(config)
+    splits = plan.class_splits()
+    for config in [
+        *(c for split in splits["test"] for c in new_class_networks.all_configs(split)),
+        *(c for split in splits["development"] for c in new_class_networks.without_labels(split)),
+        *plan.class_number_configs(),
+        *plan.upper_bounds(),
+    ]:
+        trainer.train(config)
     for config in [
         *plan.pretrainings(),
         *(config for configs in plan.transfers().values() for config in configs),
@@ -441,9 +446,9 @@ def test_no_split_of_unseen_classes_is_in_two_groups(profile):
     plan = study_plan.make_plan(profile, "digits")
     splits = plan.class_splits()
     sets = {name: {split.seen for split in group} for name, group in splits.items()}
-    assert tuple(map(len, sets.values())) == plan.profile.num_unseen_splits
+    assert tuple(map(len, sets.values())) == plan.profile.num_new_class_splits
     assert len(set().union(*sets.values())) == sum(map(len, sets.values()))
-    assert plan.images.seen in sets["looked at"]
+    assert plan.images.seen in sets["development"]
     assert plan.class_splits() == splits
 
 
@@ -454,3 +459,35 @@ def test_chapters_on_class_splits_need_ten_classes(monkeypatch, digits):
     plan.check("03-base-model")
     with pytest.raises(ValueError, match="09-split-lottery needs a data set of 10 classes"):
         plan.check("09-split-lottery")
+
+
+def test_numbers_of_classes_are_compared_at_equal_numbers_of_images(plan):
+    configs = plan.class_number_configs()
+    by_seed = {seed: [c for c in configs if c.seed == seed] for seed in {c.seed for c in configs}}
+    assert len(by_seed) == plan.profile.num_class_number_repetitions
+    for of_one in by_seed.values():
+        assert [len(c.seen) for c in of_one] == [2, 4, 6, 8]
+        assert len({len(c.seen) * c.class_size for c in of_one}) == 1  # images in a step
+        assert len({c.steps for c in of_one}) == 1
+        for fewer, more in pairwise(of_one):
+            assert set(fewer.seen) < set(more.seen)
+        images = [len(c.seen) * c.images_per_class for c in of_one]
+        assert max(images) - min(images) <= 8  # by rounding
+
+
+def test_the_upper_bound_is_trained_longer_on_all_classes_once_for_each_seed(plan):
+    bounds = plan.upper_bounds()
+    assert len({bound.seed for bound in bounds}) == len(bounds)
+    for bound in bounds:
+        assert bound.all_classes
+        assert bound.steps == 10 * plan.profile.small_encoder_steps
+
+
+def test_the_second_data_set_is_not_the_first():
+    digits, fashion = (
+        study_plan.StudyPlan(settings.get_profile("full"), n) for n in ("digits", "x")
+    )
+    assert digits.second_class_splits() == []
+    others = fashion.second_class_splits()
+    assert len(others) == fashion.profile.num_second_splits
+    assert {config.dataset for config in others} == {"digits"}

@@ -33,9 +33,10 @@ def report(results, monkeypatch, digits):
     """A function that makes a report's results, from the difference of pixels in AUC."""
     monkeypatch.setattr(claims, "display", lambda _: None)
 
-    def make(pixels, again="unclear"):
+    def make(pixels):
         result_files.save_facts("lottery", choices=20, lost=12)
-        result_files.save_facts("unseen", splits=20, right=77.9, outlines_right=75.8, again=again)
+        facts = {"labelled": 20, "splits": 20, "pixels": 0.801}
+        result_files.save_facts("new-classes", without_labels=0.913, with_labels=0.951, **facts)
         claims.judge("S4", measurement(pixels), digits)
         claims.judge("4a", margin_change("4a", -CLEAR, -CLEAR, -CLEAR), digits)
         claims.judge("4b", margin_change("4b", -CLEAR, 0 * CLEAR, NOTHING), digits)
@@ -51,8 +52,8 @@ def test_the_findings_are_sentences_made_of_results(report, digits):
         "classes. Raw pixels reach a higher AUC there, as on 12 of 20 other class splits.",
         "Margin 5 against margin 1: worse on seen classes, worse mostly because of the unscaled "
         "threshold on all classes, inconclusive on unseen classes.",
-        "On other class splits the ensemble classifies 78 % of pairs correctly, the foreground mask "
-        "76 %; on the second twenty splits the difference is not significant.",
+        "With 20 labelled images of each new class the mean AUC on new classes over 20 other class "
+        "splits rises from 0.91 to 0.95; raw pixels have 0.80.",
     ]
 
 
@@ -70,19 +71,6 @@ def test_the_findings_are_sentences_made_of_results(report, digits):
 def test_pixels_are_said_to_be_better_where_they_are(report, digits, pixels, words):
     report(pixels)
     assert words in summary.finding_sentences(BASE, digits)[0]
-
-
-@pytest.mark.parametrize(
-    ("again", "words"),
-    [
-        ("better", "the difference is significant on the second twenty splits too."),
-        ("worse", "on the second twenty splits the ensemble is worse."),
-        ("unclear", "on the second twenty splits the difference is not significant."),
-    ],
-)
-def test_the_second_twenty_splits_are_told_as_they_are(report, digits, again, words):
-    report(CLEAR, again)
-    assert summary.finding_sentences(BASE, digits)[-1].endswith(f" 76 %; {words}")
 
 
 def test_a_margin_that_is_not_worse_is_said_not_to_be(report, digits):

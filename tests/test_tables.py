@@ -432,7 +432,7 @@ def trial_of(sure, log_loss=0.4):
                 "log-loss": measurement([log_loss] * 2),
                 "confidence": measurement([0.8 + gap] * 2),
                 "accuracy": measurement([0.8] * 2),
-                "too sure by": measurement([gap] * 2, signed=True),
+                "confidence minus accuracy": measurement([gap] * 2, signed=True),
             }
     return pd.DataFrame(rows).T.rename_axis(["images", "pairs"])
 
@@ -442,35 +442,36 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "On average yes, within 3 points, on classes that it was shown, from 300 images on.",
+            "Yes for training classes, within 3 points on average, from 300 images.",
         ),
         (
             {100: 0.0, 300: 0.0},
-            "On average yes, within 3 points, on classes that it was shown, from 100 images on.",
+            "Yes for training classes, within 3 points on average, from 100 images.",
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "On average yes, within 3 points, on classes that it was shown, from 1,000 images on.",
+            "Yes for training classes, within 3 points on average, from 1,000 images.",
         ),
         (
             {100: 0.0, 300: -0.1},
-            "On classes that it was shown, not surely within 3 points on average.",
+            "Not shown to be calibrated within 3 points, even on training classes.",
         ),
-        ({300: 0.01}, "On average yes, within 3 points, on classes that it was shown."),
+        ({300: 0.01}, "Yes for training classes, within 3 points on average."),
     ],
 )
 def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.describe_confidence(trial_of(sure), 96)
     assert said[0] == first
-    told = (
-        f"Fitted to {max(sure):,} images it is {80 + 100 * sure[max(sure)]:.0f} % sure on average"
+    assert said[1] == (
+        f"Fitted to {max(sure):,} images, the verifier has on pairs of training classes: "
+        f"mean confidence {80 + 100 * sure[max(sure)]:.0f} %, accuracy 80 %."
     )
-    assert said[1] == f"{told}, and right in 80 % of its answers on these."
-    assert "set anew by 96 pairs of them" in said[2]
-    assert said[-1] == "Its log-loss is nowhere worse than a coin's."
+    assert "recalibrated with 96 pairs of these classes" in said[2]
+    assert said[-1] == "The log-loss is always better than that of a constant 50 %."
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == (
-        "Its log-loss is worse than a coin's with 100 images on seen classes, with 100 images on unseen classes."
+        "The log-loss is worse than that of a constant 50 % with 100 images on seen classes, "
+        "with 100 images on unseen classes."
     )
 
 
@@ -492,13 +493,13 @@ def test_whether_it_works_on_images_of_ones_own(gains, first):
         for s, g in zip(("seen", "unseen"), gains, strict=True)
     }
     accuracy = {"seen": measurement([90.0] * 3, "%"), "unseen": measurement([70.0] * 3, "%")}
-    names = ("base model", "raw pixels", "recipe")
-    found = {"raw pixels": [make_distances()], "recipe": [make_distances((0.1, 0.2, 0.8, 0.9))]}
+    names = ("base model", "raw pixels", "ensemble")
+    found = {"raw pixels": [make_distances()], "ensemble": [make_distances((0.1, 0.2, 0.8, 0.9))]}
     accuracies = pd.DataFrame(dict.fromkeys(names, accuracy)).T
     differences = pd.DataFrame({"base model": gain}).T
     said = tables.describe_user_images(accuracies, differences, found, "cats, dogs", 30)
     assert first in said[0]
-    assert "(cats, dogs) it is 70 and 70, and by the recipe 70" in said[2]
-    assert said[3].endswith("the best way is: recipe.")
+    assert "(cats, dogs) it is 70 and 70, and by the ensemble 70" in said[2]
+    assert said[3].endswith("the best way is: ensemble.")
     few = tables.describe_user_images(accuracies, differences, found, "cats, dogs", 29)[3]
     assert few == "Its 29 validation images are too few to say which way is best."

@@ -211,12 +211,13 @@ def article(store, monkeypatch):
     runs = []
 
     def measure(embed, seed=1):
-        def run(of_seed):
+        def run(of_seed, epochs):
+            assert epochs == 2
             runs.append(of_seed)
             return Encoder(embed), {name: np.array(share) for name, share in measured.items()}
 
         monkeypatch.setattr(one_shot_article, "run", run)
-        return transfer_results.article_results(seed)
+        return transfer_results.article_results(seed, epochs=2)
 
     measure.runs = runs
     return measure

@@ -3,16 +3,14 @@
 from dataclasses import fields, replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from scipy.spatial.distance import pdist
 from skimage.feature import hog
-from sklearn.metrics import roc_auc_score
 
 from siamese_utils import settings
 from siamese_utils.data import datasets
 from siamese_utils.evaluation import baselines, ensemble, unseen_classes
-from siamese_utils.reporting import plot_data
-from siamese_utils.training import small_encoder, study_plan, trainer
+from siamese_utils.training import small_encoder, trainer
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 CONFIG = SmallEncoderConfig(
@@ -53,6 +51,32 @@ def test_the_subtracted_mean_is_that_of_the_class_means():
     np.testing.assert_allclose(centred, baselines.pixels(images[:2]) - np.mean(means, axis=0))
 
 
+def test_whitening_gives_each_class_the_same_weight():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 4)) * [3, 1, 2, 1]
+    labels = np.repeat([0, 1, 2], 20)
+    # the last class once more: its images count half as much each, and so as much together
+    repeated = np.concatenate([features, features[40:]])
+    more = np.concatenate([labels, labels[40:]])
+    one, other = (
+        ensemble.fit_whitening(*of)(features) for of in ((features, labels), (repeated, more))
+    )
+    np.testing.assert_allclose(pdist(one), pdist(other), rtol=0.02)
+    uneven = np.cov(np.concatenate([repeated]).T)
+    assert not np.allclose(uneven, np.cov(features.T), rtol=0.02)  # it does count elsewhere
+
+
+def test_unlabelled_images_set_the_centre_of_whitening():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(40, 3)), np.repeat([0, 1], 20)
+    new = rng.normal(loc=5, size=(10, 3))
+    whitening = ensemble.fit_whitening(
+        np.concatenate([features, new]),
+        np.concatenate([labels, np.full(10, ensemble.UNLABELLED)]),
+    )
+    np.testing.assert_allclose(whitening.middle, new.mean(axis=0), rtol=1e-5)
+
+
 def test_whitening_makes_the_shrunk_variance_within_classes_one():
     images, labels = small_encoder.training_data(CONFIG)
     whitened = ensemble.whiten(baselines.foreground_mask, images, labels)(images)
@@ -83,12 +107,7 @@ def test_the_cosine_of_concatenated_embeddings_is_the_mean_of_their_cosines(digi
     )
 
 
-ALL_METHODS = unseen_classes.METHODS | unseen_classes.ABLATED_METHODS
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in ALL_METHODS if name != unseen_classes.UPPER_BOUND]
-)
+@pytest.mark.parametrize("name", unseen_classes.METHODS)
 def test_no_method_uses_an_image_or_a_label_of_an_unseen_class(name, monkeypatch, clear_memory):
     dataset = CONFIG.load_data()
     seen = np.isin(dataset.labels, dataset.seen)
@@ -107,58 +126,6 @@ def test_no_method_uses_an_image_or_a_label_of_an_unseen_class(name, monkeypatch
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
-def test_outcomes_are_measured_on_all_pairs_of_unseen_classes():
-    [row] = unseen_classes.outcomes([CONFIG], ["raw pixels"]).to_dict("records")
-    dataset = CONFIG.load_data()
-    assert row["split"] == ", ".join(dataset.names_of(dataset.unseen))
-    rows = np.flatnonzero(np.isin(dataset.labels, dataset.unseen))
-    unit = baselines.to_unit_length(baselines.pixels)(dataset.images[rows])
-    first, second = np.triu_indices(len(rows), 1)
-    different = dataset.labels[rows][first] != dataset.labels[rows][second]
-    # each class, and each two, weigh the same: here they are all of one size
-    auc = roc_auc_score(different, -np.sum(unit[first] * unit[second], axis=1))
-    assert row["AUC, unseen"] == pytest.approx(auc, abs=1e-3)
-    assert row["accuracy, unseen"] <= row["oracle accuracy, unseen"] + 1e-9
-
-
-@pytest.fixture
-def outcomes():
-    """The outcomes of three methods on two splits."""
-    aucs = {
-        "a": [0.6, 0.9],
-        unseen_classes.ENSEMBLE: [0.8, 0.7],
-        unseen_classes.UPPER_BOUND: [0.95, 0.99],
-    }
-    return pd.DataFrame(
-        {"split": f"split {i}", "way": method, "AUC, unseen": auc}
-        for method, of_method in aucs.items()
-        for i, auc in enumerate(of_method)
-    )
-
-
-def test_methods_are_compared_split_by_split(outcomes):
-    means = unseen_classes.by_method(outcomes)["AUC, unseen"]
-    assert means["a"].interval.mean == pytest.approx(0.75)
-    assert list(means.index) == ["a", unseen_classes.ENSEMBLE, unseen_classes.UPPER_BOUND]
-    differences = unseen_classes.auc_differences(outcomes)
-    assert differences["splits ahead"].to_dict() == {"a": 1, unseen_classes.UPPER_BOUND: 0}
-    np.testing.assert_allclose(differences.loc["a", "recipe minus it"].values, [0.2, -0.2])
-
-
-def test_the_loss_against_the_best_method_leaves_the_upper_bound_out(outcomes):
-    loss, best = unseen_classes.loss_against_best(outcomes)
-    np.testing.assert_allclose(loss.values, [0.0, 0.2])
-    assert best in ("a", unseen_classes.ENSEMBLE)
-
-
-def test_plotted_splits_are_in_the_order_of_the_last_method(outcomes):
-    points = plot_data.single_values(
-        unseen_classes.by_split(outcomes), ("a", unseen_classes.ENSEMBLE)
-    )
-    assert points["series"].tolist() == ["split 0", "split 1"] * 2
-    assert points["x"].tolist() == [0.6, 0.9, 0.8, 0.7]
-
-
 def test_the_upper_bound_is_trained_on_other_images_of_all_classes(fashion_mnist):
     config = SmallEncoderConfig(dataset="fashion-mnist", images_per_class=30, all_classes=True)
     images, labels = small_encoder.training_data(config)
@@ -169,10 +136,8 @@ def test_the_upper_bound_is_trained_on_other_images_of_all_classes(fashion_mnist
 
 def test_a_part_of_the_digits_has_further_images_and_all_digits_have_none():
     assert small_encoder.has_further_images(CONFIG)
-    assert len(CONFIG.upper_bound()) == small_encoder.NUM_INITIALISATIONS
     whole = replace(CONFIG, images_per_class=None)
     assert not small_encoder.has_further_images(whole)
-    assert whole.upper_bound() == []
 
 
 def test_training_is_cached_and_repeatable_to_the_bit(monkeypatch, tmp_path):
@@ -195,25 +160,12 @@ def test_an_unknown_loss_is_refused():
         replace(CONFIG, loss="hinge")
 
 
-def test_each_method_uses_trainings_of_the_plan():
-    plan = study_plan.make_plan("quick", "digits")
-    planned = set(plan.configs("11-unseen-classes"))
-    for splits, methods in (
-        (plan.class_splits()["drawn"], unseen_classes.METHODS),
-        (plan.ablation_splits(), unseen_classes.ABLATED_METHODS),
-    ):
-        for split in splits:
-            for name, method in methods.items():
-                if name != unseen_classes.UPPER_BOUND or small_encoder.has_further_images(split):
-                    assert set(method.trainings(split)) <= planned, name
-
-
 def test_a_measurement_depends_on_the_training_images(monkeypatch, clear_memory):
-    before = unseen_classes._dependencies(CONFIG, "raw pixels")
+    before = unseen_classes._dependencies(CONFIG, unseen_classes.ENSEMBLE_WITHOUT_NETWORKS)
     images, labels = small_encoder.training_data(CONFIG)
     monkeypatch.setattr(small_encoder, "training_data", lambda _: (images[1:], labels[1:]))
     clear_memory()
-    assert unseen_classes._dependencies(CONFIG, "raw pixels") != before
+    assert unseen_classes._dependencies(CONFIG, unseen_classes.ENSEMBLE_WITHOUT_NETWORKS) != before
 
 
 def test_features_that_do_not_vary_are_left_out_of_the_ensemble():
@@ -230,7 +182,7 @@ def test_features_that_do_not_vary_are_left_out_of_the_ensemble():
 def test_the_key_changes_with_each_field():
     changes = {"seed": 1, "start": 1, "num_synthetic": 0, "steps": 20, "seen": (0, 1, 2)}
     changes |= {"loss": "contrastive", "images_per_class": 30, "class_size": 5}
-    changes |= {"all_classes": True}
+    changes |= {"all_classes": True, "labelled": 3}
     assert {*changes, "dataset"} == {field.name for field in fields(SmallEncoderConfig)}
     configs = [CONFIG, *(replace(CONFIG, **{field: value}) for field, value in changes.items())]
     assert len({config.key() for config in configs}) == len(configs)

@@ -218,29 +218,29 @@ def test_an_exported_network_gives_the_same_distances(digits, tmp_path, monkeypa
 
 
 def test_only_a_single_network_can_be_exported(plain, fitted, tmp_path):
-    with pytest.raises(ValueError, match="model 'silhouette' is not a single network"):
+    with pytest.raises(ValueError, match="model 'foreground mask' is not a single network"):
         plain.export(tmp_path / "network")
     with pytest.raises(ValueError, match="unknown form 'onnx'; choose one of saved_model, litert"):
         fitted.export(tmp_path / "network", "onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_recipe_refuses_many_classes():
+def test_the_ensemble_refuses_many_classes():
     labels = np.repeat(np.arange(61), 20)
     images = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8), dtype=np.uint8)
     with pytest.raises(ValueError, match="60 classes at most, not 61"):
-        SiameseVerifier("recipe").fit(images, labels)
+        SiameseVerifier("ensemble").fit(images, labels)
 
 
-def test_the_recipe_refuses_large_images():
+def test_the_ensemble_refuses_large_images():
     images = np.random.default_rng(0).integers(0, 256, (40, 49, 20), dtype=np.uint8)
     with pytest.raises(ValueError, match="up to 48 x 48, not 49 x 20: shrink them"):
-        SiameseVerifier(model="recipe").fit(images, np.repeat([0, 1], 20))
+        SiameseVerifier(model="ensemble").fit(images, np.repeat([0, 1], 20))
 
 
-def test_the_recipe_judges_unseen_classes(digits, tmp_path):
+def test_the_ensemble_judges_unseen_classes(digits, tmp_path):
     shown = np.isin(digits.labels, digits.seen)
-    judge = SiameseVerifier(model="recipe").fit(digits.images[shown], digits.labels[shown])
+    judge = SiameseVerifier(model="ensemble").fit(digits.images[shown], digits.labels[shown])
     images, labels = digits.images[~shown], digits.labels[~shown]
     a, b = np.random.default_rng(0).integers(len(labels), size=(2, 600))
     different = labels[a] != labels[b]
@@ -367,7 +367,7 @@ def test_the_lines_of_the_readme_run(digits, tmp_path, monkeypatch):
     names = {"images": digits.images[:900], "labels": digits.labels[:900]}
     names |= {"new_images": digits.images[900:930, ::-1], "new_labels": ["upside down"] * 30}
     exec(lines.replace("SiameseVerifier()", "SiameseVerifier(epochs=1)"), names)
-    exec(choice.replace('"base", "recipe"', ""), names)  # the same without the slow ones
+    exec(choice.replace('"base", "ensemble"', ""), names)  # the same without the slow ones
     assert (tmp_path / "my-verifier").is_dir()
 
 
@@ -382,7 +382,7 @@ def test_dark_images_and_few_images_cause_warnings(digits):
 
 @pytest.fixture(scope="module")
 def plain(digits):
-    return SiameseVerifier("silhouette").fit(digits.images[:1200], digits.labels[:1200])
+    return SiameseVerifier("foreground mask").fit(digits.images[:1200], digits.labels[:1200])
 
 
 def test_models_without_training_do_not_load_tensorflow(tmp_path, digits, plain):
@@ -418,7 +418,7 @@ def test_the_nearest_of_a_gallery(plain, digits):
 def test_the_false_accept_rate_is_as_requested(digits, rate):
     rates = []
     for seed in range(10):
-        judge = SiameseVerifier("silhouette", seed=seed, false_accept_rate=rate)
+        judge = SiameseVerifier("foreground mask", seed=seed, false_accept_rate=rate)
         judge.fit(digits.images[:1200], digits.labels[:1200])
         a, b = np.random.default_rng(seed).integers(1200, 1797, size=(2, 2000))
         different = digits.labels[a] != digits.labels[b]
@@ -431,13 +431,13 @@ def test_the_false_accept_rate_is_as_requested(digits, rate):
 
 def test_a_false_accept_rate_that_few_pairs_cannot_measure(digits):
     rows = np.concatenate([np.flatnonzero(digits.labels == c)[:20] for c in range(3)])
-    judge = SiameseVerifier("silhouette", false_accept_rate=0.01)
+    judge = SiameseVerifier("foreground mask", false_accept_rate=0.01)
     with pytest.warns(
         UserWarning, match="12 pairs of two classes are too few for a false accept rate"
     ):
         judge.fit(digits.images[rows], digits.labels[rows])
     assert judge.threshold_ > 0
-    # images without any dark ground have one silhouette: not even that is accepted then
+    # images without any dark ground have one foreground mask: not even that is accepted then
     with pytest.warns(UserWarning, match="no nearer than others"):
         judge.fit(np.maximum(digits.images[:900], 1), digits.labels[:900])
     assert not judge.is_same(digits.images[0] | 1, digits.images[0] | 1).same

@@ -11,6 +11,7 @@ TEST_SETS = ("seen", "all", "unseen")
 SETS = ("train", "validation", *TEST_SETS)
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+MAX_LABELLED = 100  # images of each unseen class, at most, that are set aside to be labelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,31 @@ class Split:
     def sets(self) -> dict[str, np.ndarray]:
         """Return the five sets by name, in the order of SETS."""
         return {name: getattr(self, name) for name in SETS}
+
+    def with_labelled(self, dataset: "Dataset", number: int) -> "Split":
+        """Return the split with labelled images of each unseen class among the training images.
+
+        The images are taken from a pool of each class. The whole pool leaves the test images,
+        whatever the number, and so do copies of its images: all numbers are compared on the same
+        test images.
+
+        Args:
+            dataset: The data set of this split.
+            number: Labelled images of each unseen class, at most; 0 or more.
+        """
+        pool = slice_classes(self.unseen, dataset.labels, 0, self.pool_size(dataset))
+        labelled = slice_classes(pool, dataset.labels, 0, number)
+        is_copy = np.isin(dataset.image_ids[self.unseen], dataset.image_ids[pool])
+        train = np.concatenate([self.train, labelled])
+        return replace(self, train=train, unseen=self.unseen[~is_copy])
+
+    def pool_size(self, dataset: "Dataset") -> int:
+        """Return how many images of each unseen class can be labelled.
+
+        These are MAX_LABELLED, or half of the images of the smallest unseen class if that is less.
+        """
+        sizes = np.bincount(dataset.labels[self.unseen])[list(dataset.unseen)]
+        return min(MAX_LABELLED, int(sizes.min()) // 2)
 
     @cached_property
     def digest(self) -> str:
@@ -196,6 +222,18 @@ def _find_divided_ids(dataset: Dataset, sets: np.ndarray) -> np.ndarray:
     ids_by_set = [np.unique(dataset.image_ids[mask]) for mask in masks]
     ids, counts = np.unique(np.concatenate(ids_by_set), return_counts=True)
     return ids[counts > 1]
+
+
+def slice_classes(rows: np.ndarray, labels: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Return the rows number start, ..., stop - 1 of each class, in the order of the classes.
+
+    Args:
+        rows: Indices of images.
+        labels: Labels of all images of the data set.
+        start: Position of the first row of each class.
+        stop: Position after the last row; classes with fewer rows give fewer.
+    """
+    return np.concatenate([rows[labels[rows] == c][start:stop] for c in np.unique(labels[rows])])
 
 
 def count_shared_images(dataset: Dataset, first: np.ndarray, second: np.ndarray) -> int:

@@ -67,6 +67,6 @@ def to_unit_length(embed: Embed) -> Embed:
 # name -> function that takes the training images and returns an embedding
 BASELINES: dict[str, Callable[[np.ndarray], Embed]] = {
     "raw pixels": fit_pixels,
-    "silhouette": fit_foreground_mask,
+    "foreground mask": fit_foreground_mask,
     "PCA": fit_pca,
 }

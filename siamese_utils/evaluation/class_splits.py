@@ -18,7 +18,7 @@ from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.tasks import STUDY_THRESHOLD
 
 # Columns of the table that `outcomes` returns.
-IS_STUDY_SPLIT, UNSEEN_CLASSES = "study's choice", "unseen classes"
+IS_STUDY_SPLIT, UNSEEN_CLASSES = "study's split", "unseen classes"
 NETWORK_AUC, PIXELS_AUC = "AUC, unseen", "AUC of pixels, unseen"
 METRICS = tuple(f"{name}, {test_set}" for name in ("accuracy", "AUC") for test_set in TEST_SETS)
 # A column of the table that `fully_trained` returns.
@@ -49,8 +49,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     for metric, (study, others) in _by_split(table).items():
         unit = _unit(metric)
         rows[metric] = {
-            "study's choice": measurement(study, unit),
-            "other choices": measurement(others, unit),
+            "study's split": measurement(study, unit),
+            "other splits": measurement(others, unit),
             "lowest of them": _single_value(others.min(), unit),
             "highest": _single_value(others.max(), unit),
             "below the study's": int((others < study.mean() - ROUNDING).sum()),
@@ -73,7 +73,7 @@ def standard_deviations(table: pd.DataFrame) -> pd.DataFrame:
         unit = "points" if _unit(metric) else ""
         ratio, low, high = ratio_of_standard_deviations(others, study)
         rows[metric] = {
-            "SD of choices": _single_value(others.std(), unit),
+            "SD of splits": _single_value(others.std(), unit),
             "SD of seeds": _single_value(study.std(), unit),
             "ratio": ratio,
             "at least": low,
@@ -137,7 +137,9 @@ def fully_trained(results: Sequence[TrainingResult]) -> pd.DataFrame:
             TRAINED: pair_distances.of_trained([result]),
             "the same, untrained": pair_distances.of_untrained(dataset, seeds, cosine=True),
             "raw pixels": pair_distances.of_baseline("raw pixels", dataset, seeds, cosine=True),
-            "silhouette": pair_distances.of_baseline("silhouette", dataset, seeds, cosine=True),
+            "foreground mask": pair_distances.of_baseline(
+                "foreground mask", dataset, seeds, cosine=True
+            ),
         }
         rows[", ".join(dataset.names_of(dataset.unseen))] = {
             name: distances.curve(dataset.unseen).auc for name, [distances] in methods.items()

@@ -15,6 +15,7 @@ from siamese_utils.evaluation import baselines
 from siamese_utils.evaluation.baselines import Embed
 
 NUM_COMPONENTS = 50  # principal components that whitening keeps
+UNLABELLED = -1  # label of images that only `fit_whitening` knows how to use
 SHRINKAGE = 0.3  # of the covariance within classes towards a multiple of the identity, 0..1
 BLOCK_SIZE = 5000  # images that are embedded at a time
 HOG_CELL, HOG_ORIENTATIONS, HOG_BLOCK = 4, 9, 2  # pixels, directions, cells
@@ -44,23 +45,32 @@ def fit_whitening(features: np.ndarray, labels: np.ndarray) -> Whitening:
     classes at all, such as the foreground mask of images without a black background, become 0.
 
     Args:
-        features: (images, dimensions) of images of the seen classes.
-        labels: (images,).
+        features: (images, dimensions).
+        labels: (images,), the class of each image, or UNLABELLED. All classes have the same weight,
+            whatever their numbers of images. Images without a label take part in the principal
+            components; if there are any, the features are centred on their mean.
 
     Returns:
         The whitening, float32. Source: within-class covariance normalisation (Hatch, Kajarekar and
         Stolcke 2006).
     """
-    means = class_means(features, labels)
-    residuals = features - means[np.searchsorted(np.unique(labels), labels)]
+    is_labelled = labels != UNLABELLED
+    labels = labels[is_labelled]
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means = class_means(features[is_labelled], labels)
+    middle = means.mean(axis=0) if is_labelled.all() else features[~is_labelled].mean(axis=0)
+    weights = (counts.mean() / counts)[index]
+    all_weights = np.ones(len(features))
+    all_weights[is_labelled] = weights
     size = min(NUM_COMPONENTS, features.shape[1])
-    axes = np.linalg.eigh(np.cov(features.T))[1][:, ::-1][:, :size]
-    within = np.cov((residuals @ axes).T)
+    total = np.cov(features.T, aweights=all_weights)
+    axes = np.linalg.eigh(total)[1][:, ::-1][:, :size]
+    within = np.cov(((features[is_labelled] - means[index]) @ axes).T, aweights=weights)
     # Features that are constant within classes still vary by rounding.
-    varies = np.trace(within) > 1e-10 * np.trace(np.cov(features.T))
+    varies = np.trace(within) > 1e-10 * np.trace(total)
     within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
     transform = axes @ np.linalg.cholesky(np.linalg.inv(within)) if varies else 0 * axes
-    return Whitening(np.float32(means.mean(axis=0)), np.float32(transform))
+    return Whitening(np.float32(middle), np.float32(transform))
 
 
 def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:

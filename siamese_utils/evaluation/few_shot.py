@@ -143,7 +143,7 @@ def _embed(
         for name, runs in results.items()
     }
     for name, method in {
-        "recipe for unseen classes": unseen_classes.ENSEMBLE,
+        "ensemble": unseen_classes.ENSEMBLE,
         "the same, no network": unseen_classes.ENSEMBLE_WITHOUT_NETWORKS,
     }.items():
         embeddings[name] = [

@@ -133,11 +133,12 @@ def untrained_distances(seed: int) -> dict[str, Arrays]:
     return distances
 
 
-def article_results(seed: int) -> dict[str, float]:
+def article_results(seed: int, epochs: int) -> dict[str, float]:
     """Compute the accuracies of the article's system as printed, and of its network on fresh pairs.
 
     Args:
         seed: Of everything random.
+        epochs: Epochs of both training runs.
 
     Returns:
         In %: `digits` (accuracy of the classifier), `training pairs`, `test pairs` (200 pairs from
@@ -146,13 +147,13 @@ def article_results(seed: int) -> dict[str, float]:
         count as "different", as they do in the article's accuracy.
     """
     arrays = cache.cached(
-        {"article": seed},
+        {"article": seed, "epochs": epochs},
         [
             "training.one_shot_article.run",
             "training.transfer.sample_pairs",
             "data.pairs.distances",
         ],
-        lambda: _run_article(seed),
+        lambda: _run_article(seed, epochs),
     )
     _, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
     fresh = np.where(np.isnan(arrays["fresh"]), np.inf, arrays["fresh"])
@@ -166,10 +167,10 @@ def article_results(seed: int) -> dict[str, float]:
     }
 
 
-def _run_article(seed: int) -> Arrays:
+def _run_article(seed: int, epochs: int) -> Arrays:
     from siamese_utils.training import one_shot_article
 
-    encoder, arrays = one_shot_article.run(seed)
+    encoder, arrays = one_shot_article.run(seed, epochs)
     images, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
     embeddings = encoder.predict(images, verbose=0)
     return arrays | {"fresh": pairs.distances(embeddings, sampled)}

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
-from siamese_utils.data.dataset import Dataset
+from siamese_utils.data.dataset import Dataset, slice_classes
 from siamese_utils.data.pairs import sample_pairs
 from siamese_utils.evaluation import pair_histogram
 from siamese_utils.evaluation.calibration import CalibrationTest, PlattScaling
@@ -22,7 +22,7 @@ from siamese_utils.training.pair_training import TrainingConfig
 
 MAX_TEST_IMAGES = 500  # test images of each class
 NUM_RECALIBRATION_IMAGES = 13  # further images of each unseen class, for recalibration
-RECALIBRATED = "unseen, set anew"
+RECALIBRATED = "unseen, recalibrated"
 
 
 def run_trials(
@@ -70,9 +70,9 @@ def image_rows(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Select disjoint images: rows for training, for testing, and for recalibration."""
     split, labels, skip = dataset.split(seed), dataset.labels, NUM_RECALIBRATION_IMAGES
-    train = _slice_classes(split.train, labels, 0, number // len(dataset.seen))
-    test = _slice_classes(split.all, labels, skip, skip + MAX_TEST_IMAGES)
-    return train, test, _slice_classes(split.unseen, labels, 0, skip)
+    train = slice_classes(split.train, labels, 0, number // len(dataset.seen))
+    test = slice_classes(split.all, labels, skip, skip + MAX_TEST_IMAGES)
+    return train, test, slice_classes(split.unseen, labels, 0, skip)
 
 
 def num_recalibration_pairs(dataset: Dataset) -> int:
@@ -105,8 +105,3 @@ def _run_trial(verifier: BaseEstimator, dataset: Dataset, number: int, seed: int
         "fitted": np.array([fitted.slope, fitted.intercept]),
         "recalibrated": np.array([recalibrated.slope, recalibrated.intercept]),
     }
-
-
-def _slice_classes(rows: np.ndarray, labels: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Return the rows start, ..., stop - 1 of each class."""
-    return np.concatenate([rows[labels[rows] == c][start:stop] for c in np.unique(labels[rows])])

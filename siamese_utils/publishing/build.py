@@ -122,7 +122,7 @@ def build(options: RunOptions, console: Console) -> list[Check]:
 def _train(options: RunOptions, configs: list[Config], expected: float, status: Status) -> None:
     """Print how much there is to train, and train it."""
     where = f"on {options.scheduler}" if options.scheduler else f"{options.workers} at a time"
-    less = "" if options.profile.name == "quick" else "--profile quick does less, "
+    less = "--profile quick does less, " if options.profile.name == "full" else ""
     status.begin(
         f"{len(configs)} trainings to do, {where}, about {format_seconds(expected)} here; "
         f"{less}--list names them"

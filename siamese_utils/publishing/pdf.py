@@ -213,10 +213,12 @@ def _rename_ids(soup: BeautifulSoup, chapter: Chapter) -> None:
     title["id"] = chapter.name
     if not chapter.is_front:
         title.insert(0, f"{int(chapter.number)}  ")
+    renamed = {}
     for element in soup.select('h2, [id^="ref-"]'):
+        renamed[f"#{element['id']}"] = f"#{chapter.name}-{element['id']}"
         element["id"] = f"{chapter.name}-{element['id']}"
-    for link in soup.select('a[href^="#ref-"]'):
-        link["href"] = f"#{chapter.name}-{link['href'][1:]}"
+    for link in soup.select('a[href^="#"]'):
+        link["href"] = renamed.get(link["href"], link["href"])
 
 
 def _link_chapters(soups: list[BeautifulSoup], names: dict[str, str]) -> None:

@@ -260,7 +260,7 @@ def worst_pairs(distances: Sequence[PairDistances], dataset: Dataset, name: str)
         dataset,
         sampled,
         tables.worst_pairs(distance, different),
-        f"The unseen pairs that the {name} of seed 0 judges worst. Above: one class, farthest apart. "
+        f"The unseen pairs with the worst distances by the {name} of seed 0. Above: one class, farthest apart. "
         "Below: two classes, nearest.",
         distance,
     )

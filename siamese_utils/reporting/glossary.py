@@ -34,52 +34,53 @@ class Term(NamedTuple):
 
 
 TERMS = (
-    Term("Siamese network", "One encoder that both images of a pair go through, and the distance of "
-         "what comes out.", ("Siamese networks",)),
+    Term("Siamese network", "A network that embeds two images with one encoder and outputs the distance "
+         "of the two embeddings.", ("Siamese networks",)),
     Term("encoder", "The part of a network that turns an image into an embedding.", ("encoders",)),
-    Term("embedding", "The list of numbers that an encoder makes of an image.",
-         ("embeddings",)),
-    Term("same pair", "Two images of one class. Its label y is 0.", ("same pairs", "positive pair",
-         "positive pairs")),
-    Term("different pair", "Two images of two classes. Its label y is 1.", ("different pairs",
-         "negative pair", "negative pairs")),
-    Term("distance", "How far the two embeddings of a pair lie apart: Euclidean, 0 or more.",
-         ("distances",)),
-    Term("contrastive loss", "What a training on pairs makes small: it pulls same pairs together, and "
-         "pushes different ones apart until they are a margin away."),
-    Term("margin", "The distance beyond which a different pair costs a training nothing.", ("margins",)),
-    Term("threshold", "The distance beyond which a pair is called different.",
-         ("thresholds",)),
-    Term("tuned threshold", "The threshold of highest accuracy on validation pairs of seen classes.",
+    Term("embedding", "The vector that an encoder computes for an image.", ("embeddings",)),
+    Term("positive pair", "Two images of one class; the label y is 0, as in the study.",
+         ("positive pairs", "same pair", "same pairs")),
+    Term("negative pair", "Two images of different classes; the label y is 1, as in the study.",
+         ("negative pairs", "different pair", "different pairs")),
+    Term("distance", "The Euclidean distance of two embeddings, 0 or more.", ("distances",)),
+    Term("contrastive loss", "A loss that pulls positive pairs together, and pushes negative pairs apart "
+         "until their distance is a margin."),
+    Term("margin", "The distance above which a negative pair has no loss.", ("margins",)),
+    Term("threshold", "The distance above which a pair is classified as negative.", ("thresholds",)),
+    Term("tuned threshold", "The most accurate threshold on validation pairs of seen classes.",
          ("threshold tuned",)),
-    Term("oracle threshold", "The threshold that is best on the very test pairs; nobody can choose it "
-         "beforehand.", ("oracle",)),
-    Term("seen classes", "The classes whose images a network is trained on.", ("seen class",)),
-    Term("unseen classes", "The classes that no training image shows.", ("unseen class",)),
-    Term("split", "Which images train, validate and test; or which classes are unseen.", ("splits",)),
-    Term("seed", "A repetition of the whole, with its own split, pairs and first weights.", ("seeds",)),
-    Term("epoch", "A pass of the training through all of its pairs.", ("epochs",)),
-    Term("AUC", "The area under the ROC curve: how often a different pair lies farther apart than a "
-         "same one. 0.5 is chance, 1 perfect; it needs no threshold."),
-    Term("ROC curve", "The share of different pairs called different, against the share of same pairs "
-         "called different, for every threshold.", ("ROC curves",)),
-    Term("EER", "The equal error rate: the share of wrong accepts at the threshold where it equals "
-         "that of wrong rejects.", ("equal error rate",)),
-    Term("ECE", "The expected calibration error: how far what a network states is from how often it is "
-         "so.", ("expected calibration error",)),
-    Term("verifier", "What answers, for two images, how probable it is that they are the same.",
+    Term("oracle threshold", "The most accurate threshold on the test pairs themselves; in practice it is "
+         "unknown.", ("oracle",)),
+    Term("seen classes", "The classes that a network is trained on.", ("seen class",)),
+    Term("unseen classes", "Classes of which there are no training images.", ("unseen class",)),
+    Term("class split", "A choice of seen and unseen classes.", ("class splits",)),
+    Term("split", "The assignment of images to training, validation and test.", ("splits",)),
+    Term("seed", "A repetition with its own split, pairs and initial weights.", ("seeds",)),
+    Term("epoch", "One pass over all training pairs.", ("epochs",)),
+    Term("AUC", "The area under the ROC curve: the probability that a negative pair has a larger distance "
+         "than a positive pair. 0.5 is chance, 1 perfect; no threshold is needed."),
+    Term("ROC curve", "The share of negative pairs classified as negative against the share of positive "
+         "pairs classified as negative, for all thresholds.", ("ROC curves",)),
+    Term("EER", "The equal error rate: the error rate at the threshold where as many positive as negative "
+         "pairs are misclassified.", ("equal error rate",)),
+    Term("ECE", "The expected calibration error: the mean difference between predicted probability and "
+         "observed frequency.", ("expected calibration error",)),
+    Term("verifier", "A model that gives the probability that two images show one class.",
          ("verifiers",)),
-    Term("panel", "All figures of merit of one network, from all pairs of test images.", ("panels",)),
-    Term("95 % interval", "A range that holds the mean of very many repetitions, in 95 of 100 such "
-         "reports.", ("95 % intervals",)),
-    Term("triplet", "An anchor, a positive of its class and a negative of another.", ("triplets",)),
-    Term("pretraining", "Training on other images first, where labels are plenty.", ("pretrained",)),
-    Term("silhouette", "Where there is anything at all in an image, blurred.", ("silhouettes",)),
-    Term("cosine", "A comparison of directions alone: embeddings are scaled to length 1 first."),
-    Term("whitened", "Evened out, so that what varies much inside the seen classes counts little.",
-         ("whitening",)),
-    Term("recipe", "A way for unseen classes: silhouette, gradients and two small networks, whitened "
-         "and joined."),
+    Term("panel", "All metrics of one network on all pairs of test images.", ("panels",)),
+    Term("95 % interval", "A confidence interval: in 95 % of repetitions of the experiment such an "
+         "interval contains the true mean.", ("95 % intervals",)),
+    Term("triplet", "An anchor image, an image of its class and an image of another class.",
+         ("triplets",)),
+    Term("pretraining", "Training on a data set with many labels before the task itself.",
+         ("pretrained",)),
+    Term("foreground mask", "A blurred image of which pixels are not background.",
+         ("foreground masks",)),
+    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths."),
+    Term("whitening", "A linear map after which directions that vary much within classes count less.",
+         ("whitened",)),
+    Term("ensemble", "HOG features, the foreground mask and two small networks, each whitened, joined to "
+         "one vector.", ("ensembles",)),
 )  # fmt: skip
 
 

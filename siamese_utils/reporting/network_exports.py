@@ -53,7 +53,7 @@ def save_networks(plan: StudyPlan) -> pd.DataFrame:
     results = [trainer.train(c) for c in config.initialisations(small_encoder.NUM_INITIALISATIONS)]
     vectors = unseen_classes.embeddings(config, unseen_classes.ENSEMBLE, rows)
     distances = unseen_classes.measure(config, unseen_classes.ENSEMBLE)
-    sizes["recipe"] = _write("recipe", results, distances, vectors, rows, images)
+    sizes["ensemble"] = _write("ensemble", results, distances, vectors, rows, images)
     return pd.DataFrame(sizes).T.rename_axis("network")
 
 

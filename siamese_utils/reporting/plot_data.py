@@ -209,7 +209,7 @@ def by_class_split(outcomes: pd.DataFrame) -> pd.DataFrame:
         outcomes: As `class_splits.outcomes` returns them.
     """
     is_study = outcomes[class_splits.IS_STUDY_SPLIT]
-    series = np.where(is_study, "the study's", "other choices")
+    series = np.where(is_study, "the study's", "other splits")
     parts, ranges = [], []
     for pair_set in TEST_SETS:
         values = outcomes[f"accuracy, {pair_set}"]

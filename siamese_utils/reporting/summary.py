@@ -20,12 +20,6 @@ MARGIN_WORDS = {
     verdicts.REFUTED: "not worse by 1 point or more",
     verdicts.INCONCLUSIVE: "inconclusive",
 }
-# The result on the test B splits, by what `verdicts.compare` returns.
-AGAIN_WORDS = {
-    "better": "the difference is significant on the second twenty splits too",
-    "worse": "on the second twenty splits the ensemble is worse",
-    "unclear": "on the second twenty splits the difference is not significant",
-}
 
 
 def verdict_sentence() -> str:
@@ -41,7 +35,7 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         base: The base model's accuracy in % at threshold 0.5, set -> value.
         dataset: The data set; the comparison with the study needs the study's.
     """
-    lottery, ensemble = results.read_facts("lottery"), results.read_facts("unseen")
+    lottery, new = results.read_facts("lottery"), results.read_facts("new-classes")
     replication = results.read("replication") if dataset.has_study_figures else pd.DataFrame()
     margin = {
         s: MARGIN_WORDS[claims.verdict_on(number)]
@@ -53,8 +47,8 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         f"{base['unseen']:.0f} % on unseen classes. {PIXELS_WORDS[claims.verdict_on('S4')]} "
         f"{lottery['lost']} of {lottery['choices']} other class splits.",
         f"Margin 5 against margin 1: {', '.join(f'{w} on {s} classes' for s, w in margin.items())}.",
-        f"On other class splits the ensemble classifies {ensemble['right']:.0f} % of pairs correctly,"
-        f" the foreground mask {ensemble['outlines_right']:.0f} %;"
-        f" {AGAIN_WORDS[ensemble['again']]}.",
+        f"With {new['labelled']} labelled images of each new class the mean AUC on new classes over "
+        f"{new['splits']} other class splits rises from {new['without_labels']:.2f} to "
+        f"{new['with_labels']:.2f}; raw pixels have {new['pixels']:.2f}.",
     ]
     return [sentence for sentence in sentences if sentence]

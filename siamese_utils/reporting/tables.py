@@ -162,7 +162,9 @@ def probabilities(
     for label, by_seed in tests.items():
         scores = pd.DataFrame([test.scores() for test in by_seed])
         rows[label] = {name: measurement(scores[name]) for name in scores}
-        rows[label]["too sure by"] = rows[label]["confidence"] - rows[label]["accuracy"]
+        rows[label]["confidence minus accuracy"] = (
+            rows[label]["confidence"] - rows[label]["accuracy"]
+        )
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=names)
     return frame.rename_axis(columns="figure")
@@ -177,34 +179,36 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     """
     means = scores.map(lambda value: value.interval.mean)
     seen = means.xs("seen", level="pairs")
-    gaps = scores["too sure by"].xs("seen", level="pairs")
+    gaps = scores["confidence minus accuracy"].xs("seen", level="pairs")
     near = [
         verdicts.judge_value(gap, 0, 0, CALIBRATED_WITHIN) == verdicts.SUPPORTED for gap in gaps
     ]
     # From the first True on, all larger numbers of images give a calibrated probability.
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
-    answer = f"On classes that it was shown, not surely within {points} points on average."
+    answer = f"Not shown to be calibrated within {points} points, even on training classes."
     if calibrated_from.any():
-        fewest = (
-            f", from {calibrated_from.idxmax():,} images on" if len(calibrated_from) > 1 else ""
-        )
-        answer = f"On average yes, within {points} points, on classes that it was shown{fewest}."
+        fewest = f", from {calibrated_from.idxmax():,} images" if len(calibrated_from) > 1 else ""
+        answer = f"Yes for training classes, within {points} points on average{fewest}."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [f"with {n:,} images on {s} classes" for n, s in losses[losses >= CHANCE_LOG_LOSS].index]
-    loss = f"worse than a coin's {', '.join(bad)}" if bad else "nowhere worse than a coin's"
+    loss = (
+        f"worse than that of a constant 50 % {', '.join(bad)}"
+        if bad
+        else "always better than that of a constant 50 %"
+    )
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
-        pairs: f"{row['confidence']:.0f} % sure on average, and right in {row['accuracy']:.0f} %"
+        pairs: f"mean confidence {row['confidence']:.0f} %, accuracy {row['accuracy']:.0f} %"
         for pairs, row in percent.iterrows()
     }
     return [
         answer,
-        f"Fitted to {largest:,} images it is {words['seen']} of its answers on these.",
-        f"On classes that it was not shown it is {words['unseen']}; set anew by {num_pairs} pairs of them,"
+        f"Fitted to {largest:,} images, the verifier has on pairs of training classes: {words['seen']}.",
+        f"On unseen classes: {words['unseen']}; recalibrated with {num_pairs} pairs of these classes:"
         f" {words[verifier_trials.RECALIBRATED]}.",
-        f"Its log-loss is {loss}.",
+        f"The log-loss is {loss}.",
     ]
 
 
@@ -242,7 +246,7 @@ def describe_user_images(
         f"Of 100 pairs of classes that it was trained on the base model judges {base['seen']:.0f}"
         f" rightly, and comparing pixels {pixels['seen']:.0f}.",
         f"Of others ({unseen_names}) it is {base['unseen']:.0f} and {pixels['unseen']:.0f},"
-        f" and by the recipe {accuracy.loc['recipe', 'unseen']:.0f}.",
+        f" and by the ensemble {accuracy.loc['ensemble', 'unseen']:.0f}.",
         f"By validation pairs, of classes trained on, the best way is: {max(aucs, key=aucs.get)}."
         if num_validation >= FEW_IMAGES
         else f"Its {num_validation} validation images are too few to say which way is best.",

@@ -13,7 +13,7 @@ LEFT_OUT = {
     "checksummed_npz",
     "data.fashion_mnist",
     "data.datasets",
-    "training.ablations",
+    "training.new_class_networks",
     "training.config",
     "settings",
 }

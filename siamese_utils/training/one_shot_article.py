@@ -115,7 +115,7 @@ def create_siamese_network(encoder: keras.Model) -> keras.Model:
     return keras.Model(inputs, layers.Lambda(euclidean_distance, output_shape=())(embeddings))
 
 
-def run(seed: int) -> tuple[keras.Model, dict[str, np.ndarray]]:
+def run(seed: int, epochs: int = EPOCHS) -> tuple[keras.Model, dict[str, np.ndarray]]:
     """Pretrain on digits, transfer to 50 pairs of textures, and test on 200 pairs.
 
     Fault: training and test pairs come from one pool of images, and both callbacks watch the loss on
@@ -123,6 +123,7 @@ def run(seed: int) -> tuple[keras.Model, dict[str, np.ndarray]]:
 
     Args:
         seed: Of everything random.
+        epochs: Epochs of both training runs.
 
     Returns:
         The trained encoder, which maps images (batch, 32, 32, 1) to embeddings (batch, 256), and
@@ -142,7 +143,7 @@ def run(seed: int) -> tuple[keras.Model, dict[str, np.ndarray]]:
         keras.utils.to_categorical(target, 10),
         validation_split=0.2,
         batch_size=PRETRAINING_BATCH_SIZE,
-        epochs=EPOCHS,
+        epochs=epochs,
         callbacks=_callbacks(),
         verbose=0,
     )
@@ -160,7 +161,7 @@ def run(seed: int) -> tuple[keras.Model, dict[str, np.ndarray]]:
         training_label,
         validation_data=(test_pairs, test_label),
         batch_size=BATCH_SIZE,
-        epochs=EPOCHS,
+        epochs=epochs,
         callbacks=_callbacks(),
         verbose=0,
     )

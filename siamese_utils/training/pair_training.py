@@ -42,6 +42,8 @@ class TrainingConfig(Config):
         pair_sampling: Pairs are sampled `once`, as in the study, or anew in `each epoch`.
         task: A name in TASKS.
         seen: Classes to train on; None: the data set's own.
+        labelled: Labelled images of each unseen class to train on as well, as in
+            `Split.with_labelled`; None: none.
     """
 
     has_test_pairs: ClassVar[bool] = True
@@ -59,6 +61,7 @@ class TrainingConfig(Config):
     pair_sampling: str = "once"
     task: str = "contrastive"
     seen: tuple[int, ...] | None = None
+    labelled: int | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -90,6 +93,7 @@ class TrainingConfig(Config):
         task = "" if self.task == "contrastive" else f"{self.task}, "
         margin = f"m = {self.margin:g}, " if TASKS[self.task].has_margin else ""
         split = ", another class split" if self.seen else ""
+        split += f", {self.labelled} labelled" if self.labelled else ""
         rate = "" if self.learning_rate == 0.001 else f" {self.learning_rate:g}"
         return f"{self.model}, {task}{margin}{self.optimizer}{rate}, seed {self.seed}{split}"
 
@@ -97,6 +101,7 @@ class TrainingConfig(Config):
     def kind(self) -> str:
         """The row of the table of training runs that this run is counted in."""
         split = ", another class split" if self.seen else ""
+        split += ", labelled images" if self.labelled else ""
         part = f", {number:,} images a class" if (number := self.images_per_class) else ""
         return f"{self.model}, {self.task}{part}{split}"
 
@@ -119,6 +124,12 @@ class TrainingConfig(Config):
         """Return the data set, with its seen classes."""
         return datasets.load(self.dataset, self.images_per_class, self.seen)
 
+    def split(self) -> Split:
+        """Return the split of the images."""
+        dataset = self.load_data()
+        split = dataset.split(self.seed)
+        return split.with_labelled(dataset, self.labelled) if self.labelled else split
+
     def key(self) -> str:
         """Return the name of the result in the cache.
 
@@ -131,7 +142,7 @@ class TrainingConfig(Config):
         parts = fields | {
             "dataset": dataset.name,
             "data": dataset.digest,
-            "split": dataset.split(self.seed).digest,
+            "split": self.split().digest,
             "encoder": encoder.options,
             "optimizer": OPTIMIZERS[self.optimizer],
         }
@@ -145,8 +156,7 @@ class TrainingConfig(Config):
 
     def fit(self, end_epoch: EndEpoch) -> Fitted:
         """Train from fresh weights."""
-        dataset = self.load_data()
-        return fit(self, dataset, dataset.split(self.seed), end_epoch)
+        return fit(self, self.load_data(), self.split(), end_epoch)
 
     def prepare(self, encoder: keras.Model, dataset: Dataset, split: Split) -> PreparedTraining:
         """Return the compiled model of the task, its training steps and validation steps."""

@@ -31,7 +31,8 @@ class Progress:
         """Report the start of the run."""
         if not os.environ.get(settings.PROGRESS_VARIABLE):
             # Jupyter shows standard error in red, and tqdm's widget would load a script.
-            stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+            in_kernel = type(sys.stdout).__module__.startswith("ipykernel")
+            stream = sys.stdout if in_kernel else sys.stderr
             self.bar = tqdm(total=self.num_epochs, desc=self.label, unit="epoch", file=stream)
         self._report("training")
         return self

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NUM_INITIALISATIONS = 2  # networks of the ensemble, which differ in their initial weights
 NUM_EPOCHS = 10  # parts of equal length, after each of which the progress is shown
 LEARNING_RATE = 0.001  # of Adam
+# Fields that do not change which images a run is trained on
+FIELDS_OF_THE_TRAINING = ("start", "loss", "num_synthetic", "class_size", "steps")
 LOSSES = ("supervised contrastive", "contrastive", "softmax")
 
 
@@ -39,6 +41,8 @@ class SmallEncoderConfig(Config):
         images_per_class: Images of each class, at most; None: all.
         seen: Classes to train on; None: the data set's own.
         all_classes: Train on all classes instead, on images that are in no split of the data set.
+        labelled: Labelled images of each unseen class to train on as well, as in
+            `Split.with_labelled`.
         loss: A name in LOSSES.
         num_synthetic: Synthetic classes in a step, new ones each time.
         class_size: Images of each class in a step.
@@ -51,6 +55,7 @@ class SmallEncoderConfig(Config):
     images_per_class: int | None = None
     seen: tuple[int, ...] | None = None
     all_classes: bool = False
+    labelled: int = 0
     loss: str = "supervised contrastive"
     num_synthetic: int = 8
     class_size: int = 11
@@ -75,11 +80,6 @@ class SmallEncoderConfig(Config):
         """Return the same config with so many different initial weights."""
         return [replace(self, start=start) for start in range(number)]
 
-    def upper_bound(self) -> list[SmallEncoderConfig]:
-        """Return the ensemble's configs on all classes; [] if there are no further images."""
-        config = replace(self, all_classes=True, seen=None)
-        return config.initialisations(NUM_INITIALISATIONS) if has_further_images(config) else []
-
     @property
     def label(self) -> str:
         """A short name to show during training."""
@@ -95,7 +95,8 @@ class SmallEncoderConfig(Config):
     @property
     def _name(self) -> str:
         synthetic = f", {self.num_synthetic} synthetic classes" if self.num_synthetic else ""
-        return f"{self.loss}{synthetic}, {self.steps} steps"
+        labelled = f", {self.labelled} labelled images" if self.labelled else ""
+        return f"{self.loss}{synthetic}{labelled}, {self.steps} steps"
 
     def key(self) -> str:
         """Return the name of the result in the cache."""
@@ -130,12 +131,17 @@ def training_data(config: SmallEncoderConfig) -> tuple[np.ndarray, np.ndarray]:
     If it is trained on all classes, these are the images of each class that follow those of the
     data set, as many as the data set has.
     """
-    if not config.all_classes:
-        dataset = config.load_data()
-        rows = dataset.split(config.seed).train
-    else:
+    if config.all_classes:
         dataset, rows = datasets.load(config.dataset), _further_rows(config)
+    else:
+        dataset, rows = config.load_data(), training_rows(config)
     return dataset.images[rows], dataset.labels[rows]
+
+
+def training_rows(config: SmallEncoderConfig) -> np.ndarray:
+    """Return the rows of the config's data set that a run is trained on, if not on all classes."""
+    dataset = config.load_data()
+    return dataset.split(config.seed).with_labelled(dataset, config.labelled).train
 
 
 def has_further_images(config: SmallEncoderConfig) -> bool:
@@ -153,20 +159,14 @@ def _further_rows(config: SmallEncoderConfig) -> np.ndarray:
 
 def data_digest(config: SmallEncoderConfig) -> str:
     """Return the SHA-256 of the images and labels that a run is trained on."""
+    default = SmallEncoderConfig()
     return _digest(
-        config.dataset, config.images_per_class, config.seen, config.seed, config.all_classes
+        replace(config, **{name: getattr(default, name) for name in FIELDS_OF_THE_TRAINING})
     )
 
 
 @functools.cache
-def _digest(
-    dataset: str,
-    images_per_class: int | None,
-    seen: tuple[int, ...] | None,
-    seed: int,
-    all_classes: bool,
-) -> str:
-    config = SmallEncoderConfig(seed, 0, dataset, images_per_class, seen, all_classes)
+def _digest(config: SmallEncoderConfig) -> str:
     digest = hashlib.sha256()
     for array in training_data(config):
         digest.update(np.ascontiguousarray(array))

@@ -16,8 +16,8 @@ import numpy as np
 from siamese_utils import settings
 from siamese_utils.data import datasets
 from siamese_utils.data.dataset import Dataset
-from siamese_utils.training import ablations, small_encoder, trainer, transfer
 from siamese_utils.training import cache as result_cache
+from siamese_utils.training import new_class_networks, small_encoder, trainer, transfer
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.config import Config
 from siamese_utils.training.pair_training import TrainingConfig, min_batch_size
@@ -25,9 +25,10 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 
 MARGINS = (0.5, 1.0, 2.0, 5.0)
+NUMBERS_OF_CLASSES = (2, 4, 6, 8)  # to train on, of ten
 CLAIMED_MARGINS = (1.0, 5.0)  # margins that the study's claims compare
 EXERCISE_MARGIN = 3.0  # margin of the exercise in the chapter base-model
-# Unseen classes of the development splits, on which methods for unseen classes were selected.
+# Unseen classes of the development splits, on which methods for new classes were selected.
 DEVELOPMENT_SPLITS = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # The optimizers of the chapter optimizer-comparison: name -> optimizer, learning rate.
 COMPARED_OPTIMIZERS = {
@@ -116,38 +117,88 @@ class StudyPlan:
         ]
 
     def class_splits(self) -> dict[str, list[SmallEncoderConfig]]:
-        """Return the class splits of the chapter unseen-classes.
+        """Return the class splits of the chapter new-classes.
 
         Returns:
-            Group of splits -> the config of the first encoder of the ensemble on each split. The
-            groups are the development splits (`looked at`), the test A splits (`drawn`) and the
-            test B splits (`drawn again`). The splits of a group have the seeds 0 to 4 in rotation.
+            `development` and `test` -> the config of a small encoder on each split. The test splits
+            are sampled from all other splits. The seeds are 0 to 4 in rotation.
         """
-        classes = self.images.classes
-        num_development, num_test_a, num_test_b = self.profile.num_unseen_splits
-        others = [c for c in combinations(classes, 4) if c not in DEVELOPMENT_SPLITS]
-        sampled = [others[i] for i in np.random.default_rng(1).permutation(len(others))]
+        num_development, num_test = self.profile.num_new_class_splits
         groups = {
-            "looked at": DEVELOPMENT_SPLITS[:num_development],
-            "drawn": sampled[:num_test_a],
-            "drawn again": sampled[num_test_a : num_test_a + num_test_b],
+            "development": DEVELOPMENT_SPLITS[:num_development],
+            "test": self._sample_unseen_classes()[:num_test],
         }
-        config = SmallEncoderConfig(
-            dataset=self.dataset,
-            images_per_class=self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES,
-            steps=self.profile.small_encoder_steps,
-        )
-        return {
-            name: [
-                replace(config, seed=i % 5, seen=tuple(c for c in classes if c not in unseen))
-                for i, unseen in enumerate(group)
-            ]
-            for name, group in groups.items()
-        }
+        return {name: self._split_configs(self.dataset, group) for name, group in groups.items()}
 
-    def ablation_splits(self) -> list[SmallEncoderConfig]:
-        """Return the test A splits of the ablations, as in `class_splits`."""
-        return self.class_splits()["drawn"][: self.profile.num_ablation_splits]
+    def second_class_splits(self) -> list[SmallEncoderConfig]:
+        """Return class splits of digits, the second data set of the chapter new-classes.
+
+        There are none if digits is the first data set.
+        """
+        if self.dataset == "digits":
+            return []
+        sampled = self._sample_unseen_classes()[: self.profile.num_second_splits]
+        return self._split_configs("digits", sampled)
+
+    def class_number_configs(self) -> list[SmallEncoderConfig]:
+        """Return configs of small encoders on 2, 4, 6 and 8 classes, at equal numbers of images.
+
+        Each repetition has a random order of the classes. The last two are never trained on. A step
+        has as many images with any number of classes, and no synthetic classes.
+        """
+        per_class = self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES
+        configs = []
+        for seed in range(self.profile.num_class_number_repetitions):
+            order = np.random.default_rng([seed, 8]).permutation(self.images.classes).tolist()
+            configs += [
+                SmallEncoderConfig(
+                    seed=seed,
+                    dataset=self.dataset,
+                    images_per_class=per_class * 2 // number,
+                    seen=tuple(sorted(order[:number])),
+                    num_synthetic=0,
+                    class_size=96 // number,
+                    steps=self.profile.small_encoder_steps,
+                )
+                for number in NUMBERS_OF_CLASSES
+            ]
+        return configs
+
+    def upper_bounds(self) -> list[SmallEncoderConfig]:
+        """Return the configs of the upper bound of the test splits: one for each seed.
+
+        They train on all classes, on images of no split, ten times as long as the other small
+        encoders. There are none if the data set has no further images.
+        """
+        bounds = []
+        for split in self.class_splits()["test"]:
+            config = replace(
+                split, seen=None, all_classes=True, num_synthetic=0, steps=10 * split.steps
+            )
+            if config not in bounds and small_encoder.has_further_images(config):
+                bounds.append(config)
+        return bounds
+
+    def _sample_unseen_classes(self) -> list[tuple[int, ...]]:
+        """Return the unseen classes of all class splits but the development splits, shuffled."""
+        splits = [c for c in combinations(range(10), 4) if c not in DEVELOPMENT_SPLITS]
+        order = np.random.default_rng(1).permutation(len(splits))
+        # No method was ever evaluated on the splits from the 41st on before this chapter's were frozen.
+        return [splits[i] for i in (*order[40:], *order[:40])]
+
+    def _split_configs(
+        self, dataset: str, unseen: Iterable[tuple[int, ...]]
+    ) -> list[SmallEncoderConfig]:
+        return [
+            SmallEncoderConfig(
+                seed=i % 5,
+                dataset=dataset,
+                images_per_class=self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES,
+                seen=tuple(c for c in range(10) if c not in classes),
+                steps=self.profile.small_encoder_steps,
+            )
+            for i, classes in enumerate(unseen)
+        ]
 
     def ensemble_configs(self) -> list[SmallEncoderConfig]:
         """Return the config of the first encoder of the ensemble for all seeds."""
@@ -160,7 +211,8 @@ class StudyPlan:
 
     def pretrainings(self) -> list[PretrainingConfig]:
         """Return the pretraining configs of the second study for all its seeds."""
-        return [PretrainingConfig(seed) for seed in range(self.profile.transfer_seeds)]
+        epochs, seeds = self.profile.transfer_epochs, range(self.profile.transfer_seeds)
+        return [PretrainingConfig(seed, epochs=epochs) for seed in seeds]
 
     def transfers(self) -> dict[tuple[str, int], list[TransferConfig]]:
         """Return the transfer configs of the repaired article.
@@ -171,8 +223,9 @@ class StudyPlan:
             triplet loss is trained with the article's number of pairs only.
         """
         sources = ("digits", self.dataset) if self.dataset in transfer.SOURCES[1:] else ("digits",)
-        starts = [TransferConfig(source=source) for source in sources]
-        starts.append(TransferConfig(start="scratch"))
+        config = TransferConfig(epochs=self.profile.transfer_epochs)
+        starts = [replace(config, source=source) for source in sources]
+        starts.append(replace(config, start="scratch"))
         transfers = {}
         for num_pairs in self.profile.pair_numbers:
             for task in transfer.TRANSFER_TASKS:
@@ -270,7 +323,7 @@ def _without_number(chapter: str) -> str:
 
 
 # Chapters that train on other class splits, whose runs have no milestones
-OTHER_SPLITS = ("split-lottery", "unseen-classes")
+OTHER_SPLITS = ("split-lottery", "new-classes")
 MIN_CLASSES = 10  # of a data set in these chapters
 
 
@@ -339,14 +392,14 @@ def _embeddings(plan: StudyPlan) -> Iterator[Config]:
     return plan.seeded(*(plan.config(epochs=n) for n in epochs))
 
 
-def _unseen_classes(plan: StudyPlan) -> Iterator[Config]:
+def _new_classes(plan: StudyPlan) -> Iterator[Config]:
     splits = plan.class_splits()
-    for group in splits.values():
-        yield from _initialisations(group)
-    for split in splits["drawn"]:
-        yield from split.upper_bound()
-    for split in plan.ablation_splits():
-        yield from ablations.all_configs(split)
+    for split in splits["test"]:
+        yield from new_class_networks.all_configs(split)
+    for split in [*splits["development"], *plan.second_class_splits()]:
+        yield from new_class_networks.without_labels(split)
+    yield from plan.class_number_configs()
+    yield from plan.upper_bounds()
 
 
 def _your_images(plan: StudyPlan) -> Iterator[Config]:
@@ -364,6 +417,6 @@ CHAPTERS: dict[str, Callable[[StudyPlan], Iterable[Config]]] = {
     "plain-baselines": _plain_baselines,
     "split-lottery": _split_lottery,
     "embeddings": _embeddings,
-    "unseen-classes": _unseen_classes,
+    "new-classes": _new_classes,
     "your-images": _your_images,
 }

@@ -97,7 +97,7 @@ class TransferConfig(Config):
         start: A name in INITIALISATIONS.
         task: A name in TRANSFER_TASKS; the triplets are formed among the images of the pairs.
         seed: Seed of the pairs, the pretraining and the initial weights.
-        epochs: Number of epochs, at most.
+        epochs: Number of epochs, at most, and of those of the pretraining.
         batch_size: Pairs in a step; for triplets, half of the images in a step.
         learning_rate: Initial learning rate of Adam.
         margin: Margin of the loss.
@@ -127,7 +127,7 @@ class TransferConfig(Config):
     @property
     def pretraining(self) -> PretrainingConfig:
         """The pretraining whose weights a pretrained encoder starts from."""
-        return PretrainingConfig(self.seed, source=self.source)
+        return PretrainingConfig(self.seed, epochs=self.epochs, source=self.source)
 
     @property
     def requires(self) -> tuple[Config, ...]:

@@ -21,7 +21,7 @@ from siamese_utils.verifier import SiameseVerifier
 
 PATH = settings.BENCHMARK / "new-classes.csv"
 SPLITS = 5  # random class splits, none of them the study's
-MODELS = ("base", "recipe")
+MODELS = ("base", "ensemble")
 LABELLED = (0, 5, 20, 50)  # images of each new class
 OLD_IMAGES, TEST_IMAGES = 600, 500  # of each class
 

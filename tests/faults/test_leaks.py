@@ -94,7 +94,7 @@ def run_cells(name):
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), scope)
             if "parameters" in cell["metadata"].get("tags", ()):
-                scope |= {"profile": "quick", "dataset": "digits", "seeds": 2}
+                scope |= {"profile": "smoke", "dataset": "digits", "seeds": 2}
 
 
 @pytest.mark.fault(

@@ -17,8 +17,8 @@ from siamese_utils.training import cache
 pytestmark = pytest.mark.slow
 
 
-KILLS = int(os.environ.get("SIAMESE_KILLS", "10"))  # more of them for a longer soak
-OPTIONS = ["--profile", "quick", "--dataset", "digits", "--seeds", "1", "--no-pdf"]
+KILLS = int(os.environ.get("SIAMESE_KILLS", "4"))  # more of them for a longer soak
+OPTIONS = ["--profile", "smoke", "--dataset", "digits", "--seeds", "1", "--no-pdf"]
 OPTIONS += ["--only", "06", "--workers", "1"]
 UNLIKE = {"trainings.jsonl", "report.json"}  # they tell times
 
@@ -61,7 +61,7 @@ def look_at(folder, monkeypatch):
 
 @pytest.mark.processes
 @pytest.mark.fault(
-    "kill -9 of the run at random instants, ten times in CI, more by hand",
+    "kill -9 of the run at random instants, four times in CI, more by hand",
     "nothing stored is torn; the run left alone gives the same results to the bit, and so it does "
     "where only the measuring of what was trained is missing",
 )

@@ -1,0 +1,57 @@
+"""The networks of the chapter new-classes, on one class split and with labelled images of new classes.
+
+Each function takes the config of a small encoder, whose class split and number of labelled images of
+each new class it uses, and returns the configs to train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from siamese_utils.training import small_encoder
+from siamese_utils.training.config import Config
+from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.small_encoder import SmallEncoderConfig
+
+NUMBERS = (
+    20,
+    50,
+)  # labelled images of each new class that the ensemble's networks are trained with
+BASE_NUMBERS = (0, 20)  # and the study's base model
+BASE_EPOCHS = 5  # of the study's base model
+
+
+def retrained(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
+    """Return the ensemble's networks, trained on old classes and labelled images of new ones."""
+    return config.initialisations(small_encoder.NUM_INITIALISATIONS)
+
+
+def without_labels(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
+    """Return the ensemble's networks, trained on old classes only."""
+    return retrained(replace(config, labelled=0))
+
+
+def base_model(config: SmallEncoderConfig) -> Sequence[TrainingConfig]:
+    """Return the study's base model, trained on old classes and labelled images of new ones."""
+    fields = {
+        name: getattr(config, name) for name in ("seed", "dataset", "images_per_class", "seen")
+    }
+    return [TrainingConfig(epochs=BASE_EPOCHS, labelled=config.labelled or None, **fields)]
+
+
+def all_configs(split: SmallEncoderConfig) -> list[Config]:
+    """Return the configs of all networks that are trained on a class split."""
+    configs: list[Config] = []
+    for number in available(split, (0, *NUMBERS)):
+        configs += retrained(replace(split, labelled=number))
+    for number in available(split, BASE_NUMBERS):
+        configs += base_model(replace(split, labelled=number))
+    return configs
+
+
+def available(split: SmallEncoderConfig, numbers: Sequence[int]) -> list[int]:
+    """Return the numbers of labelled images for which each new class of a split has enough."""
+    dataset = split.load_data()
+    size = dataset.split(split.seed).pool_size(dataset)
+    return [number for number in numbers if number <= size]
