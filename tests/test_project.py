@@ -148,6 +148,21 @@ def test_the_readme_finding_on_new_classes_is_that_of_the_benchmark():
     assert f"The AUC on the old classes goes {old}" in readme
 
 
+def test_the_readme_finding_on_labels_is_that_of_the_report():
+    table = pd.read_csv(io.StringIO(committed("reports/results/new-classes.csv")))
+    mean = table.groupby(["method", "labelled"])["AUC, new classes"].mean()
+    readme = committed("README.md")
+    assert (
+        f"Over {table['split'].nunique()} other class splits, the mean AUC on new classes is "
+        f"{mean['raw pixels', 0]:.2f} for raw pixels and {mean['ensemble, unchanged', 0]:.2f} for an "
+        "ensemble without labels"
+    ) in readme
+    assert (
+        f"it is {mean['ensemble, whitening refitted', 20]:.2f} if the ensemble's whitening is "
+        f"refitted, which takes a second, and {mean['ensemble, retrained', 20]:.2f} if its networks"
+    ) in readme
+
+
 def test_no_committed_result_holds_a_number_as_text():
     committed("reports/results/panel-of-drawn.csv")  # skips a report from before there was one
     names = subprocess.run(
