@@ -202,7 +202,9 @@ def test_with_all_in_the_store_tensorflow_is_loaded_by_pages_that_show_a_network
     folders = {settings.PRECISION_VARIABLE: facts["precision"].removeprefix("mixed_")}
     folders[settings.CACHE_VARIABLE] = str(whole_run.store)
     folders[settings.REPORT_RESULTS_VARIABLE] = str(whole_run.report / "results")
-    paths = [str(c.path) for c in chapters.list_chapters() if c.number not in ("02", "03", "04", "07")]
+    paths = [
+        str(c.path) for c in chapters.list_chapters() if c.number not in ("02", "03", "04", "07")
+    ]
     done = subprocess.run(
         [sys.executable, "-c", RUN_AS_SCRIPTS, str(tmp_path), *paths],
         env={**os.environ, **build.COMMON_ENVIRONMENT, **folders},
