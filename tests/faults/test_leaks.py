@@ -73,7 +73,7 @@ def test_the_ensemble_uses_no_unseen_image(store, replace_test_images):
         unseen_classes._embed_cached.cache_clear()
         images, labels = small_encoder.training_data(SMALL)
         result = trainer.train(SMALL)
-        return result, ensemble.fit(images, labels, [unseen_classes._network(SMALL)])
+        return result, ensemble.fit(images, labels, [unseen_classes.network(SMALL)])
 
     result, whitenings = fit()
     replace_test_images()
@@ -94,7 +94,7 @@ def run_cells(name):
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), scope)
             if "parameters" in cell["metadata"].get("tags", ()):
-                scope |= {"profile": "smoke", "dataset": "digits", "seeds": 2}
+                scope |= {"profile": "quick", "dataset": "digits", "seeds": 2}
 
 
 @pytest.mark.fault(
