@@ -83,6 +83,14 @@ def store(tmp_path, monkeypatch):
     return tmp_path / "store"
 
 
+@pytest.fixture(scope="module")
+def module_store(tmp_path_factory):
+    """One store of trainings for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(settings.CACHE_VARIABLE, str(tmp_path_factory.mktemp("store")))
+        yield
+
+
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """An empty folder of results."""

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from siamese_utils import settings
 from siamese_utils.data import datasets
 from siamese_utils.data.dataset import Dataset, slice_classes
 from siamese_utils.evaluation import baselines, new_classes, unseen_classes
@@ -20,12 +19,7 @@ CONFIG = SmallEncoderConfig(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def module_store(tmp_path_factory):
-    """One store of trainings for all tests of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(settings.CACHE_VARIABLE, str(tmp_path_factory.mktemp("store")))
-        yield
+pytestmark = pytest.mark.usefixtures("module_store")
 
 
 def forget():

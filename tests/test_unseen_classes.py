@@ -9,7 +9,7 @@ from skimage.feature import hog
 
 from siamese_utils import settings
 from siamese_utils.data import datasets
-from siamese_utils.evaluation import baselines, ensemble, unseen_classes
+from siamese_utils.evaluation import baselines, ensemble, new_classes, unseen_classes
 from siamese_utils.training import small_encoder, trainer
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
@@ -18,12 +18,7 @@ CONFIG = SmallEncoderConfig(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def module_store(tmp_path_factory):
-    """One store of trainings for all tests of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(settings.CACHE_VARIABLE, str(tmp_path_factory.mktemp("store")))
-        yield
+pytestmark = pytest.mark.usefixtures("module_store")
 
 
 @pytest.fixture
@@ -47,7 +42,8 @@ def test_hog_features_are_those_of_scikit_image(digits):
 def test_the_subtracted_mean_is_that_of_the_class_means():
     images, labels = small_encoder.training_data(CONFIG)
     means = [baselines.pixels(images[labels == c]).mean(axis=0) for c in np.unique(labels)]
-    centred = unseen_classes.mean_subtracted(baselines.pixels, images, labels)(images[:2])
+    rows = np.arange(len(images))
+    centred = new_classes.subtract_mean(baselines.pixels(images), rows, labels)[:2]
     np.testing.assert_allclose(centred, baselines.pixels(images[:2]) - np.mean(means, axis=0))
 
 

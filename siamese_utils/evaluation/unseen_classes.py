@@ -1,8 +1,7 @@
 """Methods to compare images of unseen classes, and their evaluation on class splits.
 
 A method is fitted on the training images of the seen classes of a split. It then embeds images of
-any class, which are compared by cosine similarity. Only the upper bound is fitted on images of unseen
-classes.
+any class, which are compared by cosine similarity.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 HOG_VERSION = f"scikit-image {version('scikit-image')}"  # computes the HOG features
 # (training images, their labels, networks trained on them) -> fitted embedding function
 FitMethod = Callable[[np.ndarray, np.ndarray, Sequence[Embed]], Embed]
-# (embedding function, training images, their labels) -> transformed embedding function
-Transform = Callable[[Embed, np.ndarray, np.ndarray], Embed]
 # split -> configs of the networks to train on it
 Trainings = Callable[[SmallEncoderConfig], Sequence[Config]]
 
@@ -41,12 +38,6 @@ class Method:
 
     fit: FitMethod
     trainings: Trainings = lambda _: ()
-
-
-def mean_subtracted(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Subtract the mean of the class means of the training images from the embeddings."""
-    mean = ensemble.class_means(embed(images), labels).mean(axis=0)
-    return lambda others: embed(others) - mean
 
 
 def _all_networks(split: SmallEncoderConfig) -> Sequence[Config]:

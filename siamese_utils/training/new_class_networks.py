@@ -14,11 +14,9 @@ from siamese_utils.training.config import Config
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
-NUMBERS = (
-    20,
-    50,
-)  # labelled images of each new class that the ensemble's networks are trained with
-BASE_NUMBERS = (0, 20)  # and the study's base model
+# Labelled images of each new class that the ensemble's networks and the base model are trained with.
+NUMBERS = (20, 50)
+BASE_NUMBERS = (0, 20)
 BASE_EPOCHS = 5  # of the study's base model
 
 
