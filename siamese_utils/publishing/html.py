@@ -123,7 +123,7 @@ class MathRenderer(IPythonRenderer):
         return converter.convert(body)
 
     def block_math(self, body: str) -> str:
-        """Return a formula on a line of its own as MathML."""
+        """Return a displayed formula as MathML."""
         return converter.convert(body.strip(), display="block")
 
 
@@ -240,7 +240,7 @@ def _notebook_download(notebook: Path) -> dict[str, str] | None:
 def _move_answer_up(notebook: NotebookNode) -> None:
     """Move the output of the cell tagged `answer` below title and question; hide its code.
 
-    The rest of the first cell is dropped: it addresses those who run the notebook.
+    The rest of the first cell is dropped: it addresses users who run the notebook.
     """
     notebook.cells[0].source = "\n".join(notebook.cells[0].source.splitlines()[:3])
     for cell in list(notebook.cells):

@@ -36,7 +36,7 @@ class TrainingResult:
         record: The config, the circumstances and the duration of the run.
         history: One value per epoch for each measure.
         weights: Weights of the encoder, in Keras's order; [] if they are not stored.
-        distances: Set name -> (pairs,) float32, if the run has pairs of its own.
+        distances: Set name -> (pairs,) float32, if the run has its own pairs.
     """
 
     record: dict[str, Any]

@@ -30,7 +30,7 @@ class Fitted:
     Attributes:
         encoder: The trained encoder.
         history: One value per epoch for each measure.
-        distances: Set name -> (pairs,) float32, if the run has pairs of its own.
+        distances: Set name -> (pairs,) float32, if the run has its own pairs.
         record: More facts to store with the run.
         keeps_weights: Whether the weights are stored.
     """

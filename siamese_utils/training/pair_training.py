@@ -39,7 +39,7 @@ class TrainingConfig(Config):
         precision: `float32`, `mixed_bfloat16`, or `auto`: what suits this machine.
         dataset: A name that `datasets.load` takes.
         images_per_class: Images of each class, at most; None: all.
-        pair_sampling: Pairs are sampled `once`, as in the study, or anew in `each epoch`.
+        pair_sampling: Pairs are sampled `once`, as in the study, or again in `each epoch`.
         task: A name in TASKS.
         seen: Classes to train on; None: the data set's own.
         labelled: Labelled images of each unseen class to train on as well, as in

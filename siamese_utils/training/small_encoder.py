@@ -77,7 +77,7 @@ class SmallEncoderConfig(Config):
         return NUM_EPOCHS
 
     def initialisations(self, number: int) -> list[SmallEncoderConfig]:
-        """Return the same config with so many different initial weights."""
+        """Return the same config with different initial weights, this number of times."""
         return [replace(self, start=start) for start in range(number)]
 
     @property
