@@ -247,6 +247,7 @@ CHANGES = [
     {"epochs": 3},
     {"seed": 1},
     {"precision": "mixed_bfloat16"},
+    {"labelled": 20},
 ]
 
 

@@ -84,6 +84,7 @@ CHANGES = {
     "epochs": 3,
     "batch_size": 64,
     "precision": "mixed_bfloat16",
+    "labelled": 20,
 }
 
 
