@@ -515,7 +515,7 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
     ]
     assert table["verdict"].tolist() == ["refuted", "supported", "supported"]
     [row] = claims.table(claims.OURS, with_study=False).to_dict("records")
-    assert row["statement"].target == "08-plain-baselines.ipynb#claim-S4"
+    assert row["statement"].target == "08-baselines.ipynb#claim-S4"
     assert "2019" not in row
     assert "2019" not in claims.table(claims.STUDY, with_study=False)
     assert "2019" not in claims.table(claims.OURS, with_study=True)

@@ -234,7 +234,7 @@ def test_an_answer_to_an_exercise_waits_to_be_opened(open_page):
 
 @needs_browser
 def test_a_long_table_is_folded_behind_its_caption_and_printed(open_page):
-    page = open_page("08-plain-baselines.html")
+    page = open_page("08-baselines.html")
     box = page.locator("details.folded").first
     rows = int(re.fullmatch(r"The (\d+) rows", box.locator("summary").inner_text())[1])
     assert rows == box.locator("tbody tr").count() > 10
@@ -321,7 +321,7 @@ def test_a_figure_can_be_enlarged_and_goes_back(open_page):
 
 @needs_browser
 def test_on_a_phone_the_first_column_stays_and_what_scrolls_says_so(open_page):
-    page = open_page("08-plain-baselines.html", viewport={"width": 360, "height": 740})
+    page = open_page("08-baselines.html", viewport={"width": 360, "height": 740})
     box = page.locator("div.table.scrolls").first
     cell = box.locator("tbody td").first
     left = cell.bounding_box()["x"]

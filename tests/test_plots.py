@@ -71,7 +71,6 @@ AREAS = pd.DataFrame(
     [("coat", "coat", NAN), ("coat", "shoe", 0.9), ("shoe", "coat", 0.9), ("shoe", "shoe", NAN)],
     columns=["x", "y", "value"],
 )
-DRAWS = frame_of([("seen", "others", v) for v in (3, 1, 2)] + [("seen", "the study's", 5)], "x")
 IMAGES_OF_PAIR = np.random.default_rng(1).integers(0, 255, (2, 8, 8, 1), dtype=np.uint8)
 TOWERS = {
     "near": {"images": IMAGES_OF_PAIR, "embeddings": [[0, 1, 2], [0, 1, 1]], "distance": 1.0},
@@ -87,7 +86,6 @@ DRAWN = {
     "dots": lambda: plots.dots(MEANS),
     "histograms": lambda: plots.histograms(SHARES, thresholds={"0.5": 0.5}),
     "heat_map": lambda: plots.heat_map(AREAS, label="AUC"),
-    "class_splits": lambda: plots.class_splits(DRAWS),
     "embedding_maps": lambda: plots.embedding_maps(
         PLACES, pictures=np.repeat(IMAGES[0], 10, axis=0)
     ),
@@ -119,9 +117,7 @@ STACKED = [plot for plot in plots.WITH_NARROW_VARIANT if plot is not plots.two_t
 
 @pytest.mark.parametrize("plot", STACKED, ids=lambda plot: plot.__name__)
 def test_on_a_phone_subplots_stand_below_each_other(plot):
-    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES, "class_splits": DRAWS}[
-        plot.__name__
-    ]
+    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES}[plot.__name__]
     options = {"thresholds": {"0.5": 0.5}} if plot is plots.histograms else {}
     parts = [data.assign(subplot=name) for name in ("first", "second")]
     wide, narrow = (plot(pd.concat(parts), narrow=n, **options) for n in (False, True))
@@ -304,15 +300,6 @@ def test_a_heat_map_names_its_cells():
     assert bar.get_ylabel() == "AUC"
 
 
-def test_a_lottery_has_a_circle_for_each_training():
-    [ax] = plots.class_splits(DRAWS, x="accuracy").axes
-    others, own = (line.get_xydata() for line in ax.get_lines())
-    assert others[:, 0].tolist() == [1, 2, 3]
-    assert (np.diff(others[:, 1]) > 0).all()  # none hides another
-    assert own.tolist() == [[5, 1]]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["others", "the study's"]
-
-
 def test_maps_have_dots_of_each_class_and_some_pictures():
     pictures = np.repeat(IMAGES[0], 10, axis=0)
     figure = plots.embedding_maps(PLACES, pictures=pictures, every=10)
@@ -376,7 +363,6 @@ def test_what_a_frame_shows_in_words():
     assert plots.describe_data(MEANS) == (
         "seen, base: 0.9; all, base: 0.7; seen, raw pixels: 0.5; seen, base, 2019: 0.95."
     )
-    assert plots.describe_data(DRAWS) == "seen, others: 2; seen, the study's: 5."
     pairs = {"coat and shoe": 0.9, "coat and shirt": 0.7, "shoe and shirt": 0.8}
     rows = [(*name.split(" and ")[::way], v) for way in (1, -1) for name, v in pairs.items()]
     assert plots.describe_data(pd.DataFrame(rows, columns=["x", "y", "value"])) == (

@@ -389,7 +389,7 @@ def test_a_cell_that_takes_too_long_is_ended(make_chapter, tmp_path):
 
 @pytest.mark.fault("papermill is run directly with a mistyped parameter", "the first cell ends it")
 def test_a_notebook_refuses_a_parameter_that_it_does_not_have(tmp_path):
-    source, target = settings.NOTEBOOKS / "12-how-fast.ipynb", tmp_path / "executed.ipynb"
+    source, target = settings.NOTEBOOKS / "12-how-it-was-made.ipynb", tmp_path / "executed.ipynb"
     with pytest.raises(PapermillExecutionError, match="no parameter sedes; this notebook has data"):
         papermill.execute_notebook(source, target, {"sedes": 5}, cwd=source.parent)
 

@@ -34,7 +34,7 @@ def report(results, monkeypatch, digits):
     monkeypatch.setattr(claims, "display", lambda _: None)
 
     def make(pixels):
-        result_files.save_facts("lottery", choices=20, lost=12)
+        result_files.save_facts("class-splits", splits=20, lost=12)
         facts = {"labelled": 20, "splits": 20, "pixels": 0.801}
         result_files.save_facts("new-classes", without_labels=0.913, with_labels=0.951, **facts)
         claims.judge("S4", measurement(pixels), digits)

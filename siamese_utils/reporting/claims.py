@@ -23,8 +23,8 @@ SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
 TEXTURES = "the article's textures"
 OVER_TEST_SPLITS = "test class splits"
 MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
-TRANSFER, BASELINES = "07-one-shot-transfer", "08-plain-baselines"
-NEW_CLASSES = "11-new-classes"
+TRANSFER, BASELINES = "07-one-shot-transfer", "08-baselines"
+NEW_CLASSES = "09-new-classes"
 
 
 @dataclass(frozen=True)

@@ -199,29 +199,6 @@ def heat_map(frame: pd.DataFrame, *, label: str, marked: Sequence[str] = ()) -> 
 
 
 @styled
-def class_splits(frame: pd.DataFrame, *, x: str = "", narrow: bool = False) -> Figure:
-    """Plot the sorted values of training runs, one row of markers for each series.
-
-    Args:
-        frame: Points whose x is the value of a training run; two series at most.
-        x: Label of the x axis.
-        narrow: Whether to draw for a phone.
-    """
-    names = list(dict.fromkeys(frame["series"]))
-    figure, axes = _create_figure(_num_subplots(frame), 2.2, narrow)
-    for ax, (title, part) in zip(axes, _by_subplot(frame), strict=True):
-        styles = zip((BLUE, VERMILION), "oD", strict=True)
-        for y, (name, (color, marker)) in enumerate(zip(names, styles, strict=False)):
-            values = np.sort(part.loc[part["series"] == name, "x"])
-            spread = np.linspace(-0.28, 0.28, len(values)) if len(values) > 1 else np.zeros(1)
-            ax.plot(values, y + spread, marker, ms=3.5, color=color, mfc="none")
-        ax.set(title=title, xlabel=x, ylim=(-0.6, len(names) - 0.4))
-        ax.set_yticks(range(len(names)), names)
-        ax.tick_params(labelleft=_is_left(ax))
-    return figure
-
-
-@styled
 def embedding_maps(
     frame: pd.DataFrame, *, pictures: np.ndarray | None = None, every: int = 20
 ) -> Figure:
@@ -363,7 +340,7 @@ def split_diagram(sizes: Mapping[str, int], *, files: Mapping[str, int]) -> Figu
     return figure
 
 
-WITH_NARROW_VARIANT = lines, dots, histograms, class_splits, two_towers  # have `narrow`
+WITH_NARROW_VARIANT = lines, dots, histograms, two_towers  # have `narrow`
 
 
 def to_ink(images: np.ndarray) -> np.ndarray:
