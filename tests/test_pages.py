@@ -355,7 +355,7 @@ def test_every_claim_leads_to_its_own_place(open_page):
 @needs_browser
 def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
     page = open_page("index.html")
-    page.keyboard.press("/")
+    page.locator("#search").focus()
     page.keyboard.type("tuned thresh")
     found = page.locator("#found a")
     found.first.wait_for()
@@ -370,28 +370,11 @@ def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**/06-optimizer-comparison.html#claim-5*")
-    page.keyboard.press("/")
+    page.locator("#search").focus()
     page.keyboard.type("margin")
     assert Axe().run(page, options={"runOnly": RULES["light"]}).violations_count == 0
     page.keyboard.press("Escape")
     assert page.locator("#found a").count() == 0
-
-
-@needs_browser
-def test_the_key_of_the_search_can_be_switched_off(open_page):
-    page = open_page("index.html")
-    focused = "document.activeElement.id"
-    page.get_by_role("button", name="Key /").click()
-    page.keyboard.press("/")
-    assert page.evaluate(focused) == "key"
-    page.reload()
-    page.keyboard.press("/")
-    assert page.evaluate(focused) == ""
-    page.get_by_role("button", name="Key /").click()
-    page.keyboard.press("Control+/")
-    assert page.evaluate(focused) == "key"
-    page.keyboard.press("/")
-    assert page.evaluate(focused) == "search"
 
 
 @needs_browser

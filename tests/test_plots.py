@@ -290,6 +290,22 @@ def test_histograms_show_shares_and_thresholds():
     assert ax.get_yscale() == "log"
 
 
+def test_dots_have_the_colour_of_their_group_and_a_line_at_the_reference():
+    groups = {name: f"group of {name}" for name in dict.fromkeys(MEANS["series"])}
+    groups = {name: group for name, group in groups.items() if not name.endswith(", 2019")}
+    reference = MEANS["series"].iloc[0]
+    figure = plots.dots(MEANS, groups=groups, reference=reference, at=0.0)
+    ax = figure.axes[0]
+    upright = [line.get_xdata()[0] for line in ax.get_lines() if len(set(line.get_xdata())) == 1]
+    assert {0.0, MEANS["x"].iloc[0]} <= set(upright)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(groups.values())
+    colours = {bars[0].get_color() for bars in ax.containers}
+    assert len(colours) == len(
+        {row.series for row in MEANS.itertuples() if row.subplot == MEANS["subplot"].iloc[0]}
+        - {n for n in MEANS["series"] if n.endswith(", 2019")}
+    )
+
+
 def test_a_heat_map_names_its_cells():
     ax, bar = plots.heat_map(AREAS, label="AUC", marked=["shoe"]).axes
     assert [text.get_text() for text in ax.texts] == ["0.90"] * 2  # none of a class with itself

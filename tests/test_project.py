@@ -187,8 +187,6 @@ def test_the_committed_report_is_a_full_one_of_these_notebooks():
     assert {
         *pages,
         "report.pdf",
-        "handout.pdf",
-        "slides.pdf",
         "search.js",
         "figures",
         "notebooks",

@@ -95,16 +95,3 @@ def test_with_the_studys_figures_they_say_what_replicates(report, digits):
         "95 % prediction interval for one more run."
     )
     assert second.startswith("The base model classifies 96 %")
-
-
-def test_the_lead_lists_the_studys_claims_by_verdict(report, digits):
-    report(CLEAR)
-    claims.judge("1a", measurement(-CLEAR), digits)
-    claims.judge("2a", measurement(CLEAR), digits)
-    claims.judge("6b", measurement(CLEAR), digits)  # a detail, which the summary leaves out
-    assert summary.verdict_sentence() == (
-        "Supported: a smaller gap between training and test, margin 5 worse on seen classes. "
-        "Threshold effect: margin 5 worse on all classes. "
-        "Refuted: overfitting of the base model. "
-        "Inconclusive: margin 5 worse on unseen classes."
-    )

@@ -16,7 +16,7 @@ from siamese_utils.evaluation import verdicts
 from siamese_utils.evaluation.intervals import DECIMALS, Interval, Measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.reporting import results
-from siamese_utils.reporting.show import LinkCell
+from siamese_utils.reporting.show import LinkCell, VerdictCell, pill
 
 STUDY, SECOND_STUDY, OURS = "the study", "the second study", "ours"
 SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
@@ -289,19 +289,19 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         row |= {"measured": saved["figure"], "ours": ours}
         row |= {"pairs": ", ".join(filter(None, (claim.pair_set, claim.counting)))}
-        rows.append(row | {"verdict": saved["verdict"]})
+        rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
 
-def topics_by_verdict() -> dict[str, list[str]]:
-    """Return verdict -> the topics of the study's claims that have it, for the listed claims."""
+def by_verdict() -> dict[str, list[Claim]]:
+    """Return verdict -> the study's claims that have it, of those that the summary lists."""
     judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
     listed = _listed(STUDY, judged.index)
     groups = {
-        verdict: [claim.topic for claim in listed if judged[claim.number] == verdict]
+        verdict: [claim for claim in listed if judged[claim.number] == verdict]
         for verdict in verdicts.VERDICTS
     }
-    return {verdict: topics for verdict, topics in groups.items() if topics}
+    return {verdict: claims for verdict, claims in groups.items() if claims}
 
 
 def _listed(by: str, judged: Collection[str]) -> list[Claim]:
@@ -309,31 +309,16 @@ def _listed(by: str, judged: Collection[str]) -> list[Claim]:
     return [c for c in CLAIMS.values() if c.by == by and c.in_summary and c.number in judged]
 
 
-# The marks differ in shape, so that they can be distinguished without colour.
-MARKS = {
-    verdicts.SUPPORTED: "●",
-    verdicts.REFUTED: "✕",
-    verdicts.THRESHOLD_EFFECT: "◆",
-    verdicts.INCONCLUSIVE: "○",
-}
-
-
-def show_verdict_strip() -> None:
-    """Display one mark per listed claim, linked to the evidence, and a key to the marks."""
-    judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
-    parts = []
-    for origin in (STUDY, SECOND_STUDY, OURS):
-        marks = []
-        for claim in _listed(origin, judged.index):
-            verdict = judged[claim.number]
-            words = html.escape(f"Claim {claim.number}: {verdict}. {claim.statement}.")
-            marks.append(
-                f'<a class="mark" data-verdict="{verdict}" title="{words}" aria-label="{words}"'
-                f' href="{claim.chapter}.ipynb#{claim.anchor}">{MARKS[verdict]}</a>'
-            )
-        parts.append(f"<span>{origin} {' '.join(marks)}</span>")
-    key = " ".join(f"<span>{mark} {verdict}</span>" for verdict, mark in MARKS.items())
-    display(HTML(f'<p class="verdicts">{" ".join(parts)}</p><p class="verdicts key">{key}</p>'))
+def show_verdicts() -> None:
+    """Display the study's claims by verdict: a pill, and the topics, linked to the evidence."""
+    rows = []
+    for verdict, listed in by_verdict().items():
+        links = ", ".join(
+            f'<a href="{claim.chapter}.ipynb#{claim.anchor}">{html.escape(claim.topic)}</a>'
+            for claim in listed
+        )
+        rows.append(f"<li>{pill(verdict)} {links}</li>")
+    display(HTML(f'<ul class="verdicts">{"".join(rows)}</ul>'))
 
 
 class _Evidence(NamedTuple):
@@ -438,8 +423,8 @@ def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies
         f"{published} Pairs: {counted}; {seeds} {'seed' if seeds == 1 else 'repetitions'}."
     )
     return (
-        f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}: {verdict}.'
-        f"</strong> {html.escape(claim.statement)}.</p><p>{html.escape(words)}</p></div>"
+        f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}:'
+        f"</strong> {pill(verdict)} {html.escape(claim.statement)}.</p><p>{html.escape(words)}</p></div>"
     )
 
 

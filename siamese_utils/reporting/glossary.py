@@ -38,9 +38,9 @@ TERMS = (
          "of the two embeddings.", ("Siamese networks",)),
     Term("encoder", "The part of a network that turns an image into an embedding.", ("encoders",)),
     Term("embedding", "The vector that an encoder computes for an image.", ("embeddings",)),
-    Term("positive pair", "Two images of one class; the label y is 0, as in the study.",
+    Term("positive pair", "Two images of one class; the label y is 0.",
          ("positive pairs", "same pair", "same pairs")),
-    Term("negative pair", "Two images of different classes; the label y is 1, as in the study.",
+    Term("negative pair", "Two images of different classes; the label y is 1.",
          ("negative pairs", "different pair", "different pairs")),
     Term("distance", "The Euclidean distance of two embeddings, 0 or more.", ("distances",)),
     Term("contrastive loss", "A loss that pulls positive pairs together, and pushes negative pairs apart "

@@ -22,12 +22,6 @@ MARGIN_WORDS = {
 }
 
 
-def verdict_sentence() -> str:
-    """Return which of the study's claims have which verdict."""
-    groups = claims.topics_by_verdict()
-    return " ".join(f"{verdict.capitalize()}: {', '.join(t)}." for verdict, t in groups.items())
-
-
 def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
     """Return the main findings as sentences.
 
