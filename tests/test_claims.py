@@ -578,7 +578,7 @@ def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
 def test_one_seed_has_a_place_in_the_table(results, shown, digits):
     claims.judge("B1", measurement([0.25], signed=True), digits)
     [row] = claims.table(claims.SECOND_STUDY, False).to_dict("records")
-    assert row["verdict"] .text == "inconclusive"
+    assert row["verdict"].text == "inconclusive"
     assert f"{row['ours']}" == "+0.250"
 
 
