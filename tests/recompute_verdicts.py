@@ -105,7 +105,7 @@ def recompute(folder):
     run = json.loads(report.read_text(encoding="utf-8")) if report.exists() else of_2019
     found = {}
     for number, of_claim in rows.groupby("claim", sort=False):
-        by_figure = dict(list(values[values["claim"] == number].groupby("figure")))
+        by_figure = dict(list(values[values["claim"] == number].groupby("metric")))
         found[number] = verdict_on(of_claim, by_figure)
         if of_claim["rule"].iloc[0] == "value" and any(run[key] != of_2019[key] for key in of_2019):
             found[number] = INCONCLUSIVE

@@ -79,7 +79,7 @@ def test_every_claim_is_whole():
             # training pairs are the study's; of test images all pairs are counted
             sampled = claim.pair_set == "train"
             kind = "pairs" if sampled else "classes"
-            assert claim.figure.startswith(f"accuracy on {claim.pair_set} {kind}, ")
+            assert claim.metric.startswith(f"accuracy on {claim.pair_set} {kind}, ")
             assert claim.counting == (claims.SAMPLED if sampled else claims.ALL_PAIRS)
             # a point of accuracy; the study itself found less in 2d: 95.99 to 96.18
             assert claim.smallest_effect == (0 if number == "2d" else 1)
@@ -91,7 +91,7 @@ def test_every_claim_is_whole():
         assert bool(claim.published) == bool(claim.topic) == (claim.by == claims.STUDY)
         assert claim.statement
         assert not claim.statement.endswith(".")
-        assert claim.figure
+        assert claim.metric
         assert claim.pair_set
     assert len({claim.anchor for claim in CLAIMS.values()}) == len(CLAIMS)
     topics = [claim.topic for claim in CLAIMS.values() if claim.topic]
@@ -147,7 +147,7 @@ def test_a_claim_about_a_sign_by_hand(results, shown, digits, values, verdict, r
     found = measurement(values, signed=True)
     assert claims.judge("B1", found, digits) == claims.verdict_on("B1") == verdict
     [page] = shown
-    assert html.escape(f"{CLAIMS['B1'].figure}: {found:±}. {reason}") in page
+    assert html.escape(f"{CLAIMS['B1'].metric}: {found:±}. {reason}") in page
 
 
 def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results, shown, digits):
@@ -255,7 +255,7 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
     rows = result_files.read("claims")
     assert len(rows) == sum(map(len, figures.values()))
     if number == "6a":
-        assert rows["figure"].tolist() == [f"{n}, {p}" for n in figures for p in ("first", "last")]
+        assert rows["metric"].tolist() == [f"{n}, {p}" for n in figures for p in ("first", "last")]
         accepted = rows[["accepted_low", "accepted_high"]].to_numpy()
         for first, last in (accepted[i : i + 2] for i in range(0, len(rows), 2)):
             assert first.tolist() == pytest.approx([0.075, 0.085])
@@ -311,7 +311,7 @@ def test_other_figures_stand_beside(results, shown, digits):
     assert found == "supported"
     assert "; won at half: 3.00 ± 0.00 points; lost at fixed: 4.00 ± 0.00 points." in shown[0]
     rows = result_files.read("claims")
-    assert rows["figure"].tolist() == [CLAIMS["S1"].figure, "won at half", "lost at fixed"]
+    assert rows["metric"].tolist() == [CLAIMS["S1"].metric, "won at half", "lost at fixed"]
     assert rows["role"].tolist() == ["difference", "also", "also"]
 
 
@@ -322,12 +322,12 @@ def test_a_claim_judged_twice_stands_once_with_the_later_verdict(results, shown,
     claims.judge("1c", {"c": [measurement([0.034, 0.035, 0.036])]}, as_in_2019)
     rows = result_files.read("claims")
     assert rows["claim"].tolist() == ["1c", "B1", "B1"]
-    assert rows["figure"].tolist() == ["c", CLAIMS["B1"].figure, "beside"]
+    assert rows["metric"].tolist() == ["c", CLAIMS["B1"].metric, "beside"]
     assert rows["verdict"].tolist() == ["supported"] * 3
     assert len(claims.table(claims.SECOND_STUDY, False)) == 1
 
 
-COLUMNS = ["claim", "verdict", "figure", "rule", "role", "sign", "smallest_effect"]
+COLUMNS = ["claim", "verdict", "metric", "rule", "role", "sign", "smallest_effect"]
 COLUMNS += ["accepted_low", "accepted_high"]
 
 
@@ -367,14 +367,14 @@ def test_the_values_behind_a_verdict_are_kept(results, shown, digits):
     claims.judge("S4", measurement([9.0]), digits)
     claims.judge("S4", found, digits, alone=measurement([1 / 3, 0.5]))
     table = result_files.read("claim-values")
-    assert table.columns.tolist() == ["claim", "figure", "seed", "group", "value"]
+    assert table.columns.tolist() == ["claim", "metric", "seed", "group", "value"]
     assert set(table["claim"]) == {"S4"}
-    own = table[table["figure"] == CLAIMS["S4"].figure]
+    own = table[table["metric"] == CLAIMS["S4"].metric]
     every, grouped = own[own["group"].isna()], own[own["group"].notna()]
     assert every[["seed", "value"]].to_numpy().tolist() == [[0, 0.1], [1, 0.2]]
     kept = grouped[["seed", "group", "value"]].astype(float).to_numpy().tolist()
     assert kept == [[s, g, found.groups[s, g]] for s in (0, 1) for g in (0, 1, 2)]
-    beside = table[table["figure"] == "alone"]
+    beside = table[table["metric"] == "alone"]
     assert beside["value"].tolist() == [1 / 3, 0.5]  # to the last digit
     assert beside["group"].isna().all()
 
@@ -570,7 +570,7 @@ def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
     value, difference = claims.table(claims.STUDY, with_study=True).to_dict("records")
     assert value["measured"] == "loss"
     assert f"{value['ours']}" == "0.035 ± 0.002"
-    assert difference["measured"] == f"{CLAIMS['2b'].figure}, at 0.5"
+    assert difference["measured"] == f"{CLAIMS['2b'].metric}, at 0.5"
     assert f"{difference['ours']}".startswith("+2.00 (+1.")
     assert difference["ours"].unit == "points"
 

@@ -534,13 +534,13 @@ def test_the_panel_shows_what_is_known(shown):
     panel_of_one = pd.Series(
         {(s, name): both(values) for s in TEST_SETS
          for name, values in (("AUC", [0.5, 0.5]), ("EER", [60, 60]), ("ECE", [NAN, NAN]))}
-    ).rename_axis(["set", "figure"])  # fmt: skip
+    ).rename_axis(["set", "metric"])  # fmt: skip
     figures.metrics_table(panel_of_one, "base model")
     [(page, _)] = shown
     assert isinstance(page, HTML)
     soup = BeautifulSoup(page.data, "html.parser")
     assert soup.caption.text.startswith("The panel of the base model.")
-    assert [cell.text for cell in soup.thead("th")] == ["figure", *TEST_SETS]
+    assert [cell.text for cell in soup.thead("th")] == ["metric", *TEST_SETS]
     rows = [[cell.text for cell in row("td")] for row in soup.tbody("tr")]
     assert rows == [["AUC", *["0.500 ± 0.000"] * 3], ["EER", *["60.000 ± 0.000"] * 3]]
 

@@ -215,7 +215,7 @@ FIGURES = (
         }
     )
     .rename_axis("encoder")
-    .rename_axis(["set", "figure"], axis="columns")
+    .rename_axis(["set", "metric"], axis="columns")
 )
 
 

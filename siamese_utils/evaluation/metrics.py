@@ -177,7 +177,7 @@ def _scaled_metrics(curve: RocCurve, tuned: float, margin: float | None) -> dict
 
 
 def _to_series(measured: dict[tuple[str, str], Measurement]) -> pd.Series:
-    return pd.Series(measured, dtype=object).rename_axis(["set", "figure"])
+    return pd.Series(measured, dtype=object).rename_axis(["set", "metric"])
 
 
 def _to_frame(rows: dict[str, pd.Series]) -> pd.DataFrame:

@@ -262,7 +262,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=["method", "labelled"])
-    return frame.rename_axis(columns="figure")
+    return frame.rename_axis(columns="metric")
 
 
 def auc_table(summary: pd.DataFrame, metric: str = AUC_NEW) -> pd.DataFrame:

@@ -35,7 +35,7 @@ class Claim:
         number: The claim's number in this report, such as "1a".
         statement: The claim as a sentence without a full stop.
         chapter: The notebook that holds the evidence, without its suffix.
-        figure: The metric that is measured.
+        metric: The metric that is measured.
         pair_set: The pairs on which the metric is measured: `train`, `validation`, `seen`, `all`,
             `unseen`, or another description if they are not pairs of the study's class split.
         counting: Which pairs are counted: SAMPLED, ALL_PAIRS, or "" if no pairs are.
@@ -57,7 +57,7 @@ class Claim:
     number: str
     statement: str
     chapter: str
-    figure: str
+    metric: str
     pair_set: str
     counting: str = ""
     rule: str = "sign"
@@ -81,12 +81,12 @@ def _threshold_claim(
 ) -> Claim:
     """Return a claim about a difference in accuracy at threshold 0.5, from all test pairs."""
     fields = {"counting": ALL_PAIRS, "smallest_effect": 1.0} | fields
-    figure = f"accuracy on {pair_set} {'pairs' if pair_set == 'train' else 'classes'}, {difference}"
+    metric = f"accuracy on {pair_set} {'pairs' if pair_set == 'train' else 'classes'}, {difference}"
     return Claim(
         number,
         statement,
         chapter,
-        figure,
+        metric,
         pair_set,
         rule="threshold",
         **fields,
@@ -287,7 +287,7 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         ours = Interval(*interval, signed=claim.rule != "value")
         row = {"claim": claim.number, "statement": link}
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
-        row |= {"measured": saved["figure"], "ours": ours}
+        row |= {"measured": saved["metric"], "ours": ours}
         row |= {"pairs": ", ".join(filter(None, (claim.pair_set, claim.counting)))}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
@@ -342,7 +342,7 @@ class _Evidence(NamedTuple):
 
 def _judge_sign(claim: Claim, evidence: Measurement) -> tuple[str, list[_Evidence]]:
     verdict = verdicts.judge(evidence, claim.sign, claim.smallest_effect)
-    return verdict, [_Evidence(claim.figure, "difference", evidence)]
+    return verdict, [_Evidence(claim.metric, "difference", evidence)]
 
 
 def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evidence]]:
@@ -351,7 +351,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
     auc = differences["AUC"]
     verdict = verdicts.judge_threshold(fixed, tuned, claim.sign, claim.smallest_effect)
     return verdict, [
-        _Evidence(f"{claim.figure}, at 0.5", "fixed", fixed),
+        _Evidence(f"{claim.metric}, at 0.5", "fixed", fixed),
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
     ]
@@ -361,7 +361,7 @@ def _judge_value(
     claim: Claim, evidence: Measurement | Mapping[str, Sequence[Measurement]]
 ) -> tuple[str, list[_Evidence]]:
     if isinstance(evidence, Measurement):
-        evidence = {claim.figure: [evidence]}
+        evidence = {claim.metric: [evidence]}
     candidate_verdicts, evidences = set(), []
     for name, values in evidence.items():
         # A candidate is as good as its worst value, and the claim as its best candidate.
@@ -386,7 +386,7 @@ _JUDGES = {"sign": _judge_sign, "threshold": _judge_threshold, "value": _judge_v
 def _save(claim: Claim, verdict: str, evidences: Sequence[_Evidence]) -> None:
     """Write a claim to claims.csv and claim-values.csv of this run's results."""
     metrics = pd.Series({e.name: e.value for e in evidences}, dtype=object)
-    rows = results.to_rows(metrics.rename_axis("figure")).assign(
+    rows = results.to_rows(metrics.rename_axis("metric")).assign(
         claim=claim.number,
         verdict=verdict,
         rule=claim.rule,
@@ -396,13 +396,13 @@ def _save(claim: Claim, verdict: str, evidences: Sequence[_Evidence]) -> None:
         accepted_low=[e.low for e in evidences],
         accepted_high=[e.high for e in evidences],
     )
-    columns = ["claim", "verdict", "figure", "rule", "role", "sign", "smallest_effect"]
+    columns = ["claim", "verdict", "metric", "rule", "role", "sign", "smallest_effect"]
     columns += ["accepted_low", "accepted_high", *results.INTERVAL_COLUMNS]
     results.add(rows[columns], "claims", "claim")
     values = pd.concat(
-        [results.values_of(e.value).assign(claim=claim.number, figure=e.name) for e in evidences]
+        [results.values_of(e.value).assign(claim=claim.number, metric=e.name) for e in evidences]
     )
-    results.add(values[["claim", "figure", "seed", "group", "value"]], "claim-values", "claim")
+    results.add(values[["claim", "metric", "seed", "group", "value"]], "claim-values", "claim")
 
 
 def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies: bool) -> str:
