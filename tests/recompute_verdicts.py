@@ -83,12 +83,12 @@ def verdict_on(rows, values):
     if rule == "value":
         candidates = {}
         for row in rows[rows["role"] == "value"].itertuples():
-            name = row.figure.removesuffix(", first").removesuffix(", last")
-            verdict = by_range(interval(values[row.figure]), (row.accepted_low, row.accepted_high))
+            name = row.metric.removesuffix(", first").removesuffix(", last")
+            verdict = by_range(interval(values[row.metric]), (row.accepted_low, row.accepted_high))
             candidates.setdefault(name, []).append(verdict)
         worst = [min(of, key=WORST_FIRST.index) for of in candidates.values()]
         return max(worst, key=WORST_FIRST.index)
-    of = {row.role: values[row.figure] for row in rows.itertuples()}
+    of = {row.role: values[row.metric] for row in rows.itertuples()}
     if rule == "sign":
         return by_sign(interval(of["difference"]), sign, smallest_effect)
     verdict = by_sign(interval(of["fixed"]), sign, smallest_effect)
