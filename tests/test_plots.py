@@ -490,7 +490,7 @@ def test_two_towers_say_what_they_show(shown, digits):
     pairs = {"same": {"rows": rows, "embeddings": [[0, 1], [1, 1]], "distance": 1.0}}
     figures.two_towers(pairs, digits, "A pair.")
     assert "3 and 3: distance 1.00." in shown[0][1]["image/svg+xml"]["alt"]
-    assert "the same kind" in shown[0][0].data
+    assert "one class" in shown[0][0].data
 
 
 def test_descriptions_and_options_of_shared_figures(shown, measured, digits):

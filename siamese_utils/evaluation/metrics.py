@@ -112,7 +112,7 @@ def auc_differences(auc: pd.DataFrame, method: str, label: str, units: str) -> p
         }
         for other in auc.columns.drop(method)
     }
-    return pd.DataFrame(rows).T.rename_axis("way")
+    return pd.DataFrame(rows).T.rename_axis("method")
 
 
 def auc_by_class_pair(distances: Sequence[PairDistances], dataset: Dataset) -> pd.DataFrame:
