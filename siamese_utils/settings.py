@@ -32,6 +32,7 @@ class Profile:
         milestones: Epochs after which a longer training run is also evaluated.
         images_per_class: Images of each class at most; None: all.
         num_new_class_splits: Development and test splits of classes.
+        num_study_network_splits: Test splits on which the study's networks are trained.
         num_second_splits: Class splits of the second data set on that page.
         num_class_number_repetitions: Repetitions of the comparison of numbers of classes.
         small_encoder_steps: Training steps of a small encoder.
@@ -48,6 +49,7 @@ class Profile:
     milestones: tuple[int, ...]
     images_per_class: int | None
     num_new_class_splits: tuple[int, int]
+    num_study_network_splits: int
     num_second_splits: int
     num_class_number_repetitions: int
     small_encoder_steps: int
@@ -66,8 +68,9 @@ PROFILES = {
         milestones=(1, 2, 5, 10),
         images_per_class=None,
         num_new_class_splits=(5, 10),
+        num_study_network_splits=5,
         num_second_splits=5,
-        num_class_number_repetitions=10,
+        num_class_number_repetitions=5,
         small_encoder_steps=100,
         verifier_sizes=(120, 300, 1000, 10_000),
         transfer_seeds=5,
@@ -82,6 +85,7 @@ PROFILES = {
         milestones=(1, 2),
         images_per_class=300,
         num_new_class_splits=(1, 2),
+        num_study_network_splits=2,
         num_second_splits=2,
         num_class_number_repetitions=2,
         small_encoder_steps=30,

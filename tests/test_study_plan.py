@@ -154,9 +154,10 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     # with 20 and, if 08 has not trained it, 0; on the others the ensemble's alone
     development, test = plan.profile.num_new_class_splits
     numbers = 4 * plan.profile.num_class_number_repetitions
-    base = 1 if new_class_networks.BASE_EPOCHS in plan.epoch_numbers else 2
+    trained = new_class_networks.BASE_EPOCHS in plan.epoch_numbers
+    known = plan.profile.num_study_network_splits if trained else 0
     assert len(pending["09-new-classes"]) == (
-        test * (3 * 2 + base) + development * 2 + numbers + len(plan.upper_bounds())
+        test * (3 * 2 + 2) - known + development * 2 + numbers + len(plan.upper_bounds())
     )
     # on each test split the base model, and twice without half of its seen classes; the complex model
     # with two margins; and, if it is no milestone, the base model as it is compared with these. On the
@@ -164,10 +165,11 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     also = 0 if plan.profile.short_epochs in plan.epoch_numbers else 1
     halves = {
         (start.seen, start.seed)
-        for split in plan.class_splits()["test"]
+        for split in plan.study_network_splits()
         for start in new_class_networks.leave_seen_classes_out(split)
     }
-    assert len(pending["08-baselines"]) == test * (3 + also) + len(halves) + 2 * plan.seeds
+    num_splits = plan.profile.num_study_network_splits
+    assert len(pending["08-baselines"]) == num_splits * (3 + also) + len(halves) + 2 * plan.seeds
 
 
 def test_pending_configs_are_those_that_are_trained(plan, trained):
@@ -396,7 +398,8 @@ def test_a_plan_of_clothes_also_transfers_from_clothes(profile, fashion_mnist, s
 
 def test_the_study_networks_are_trained_on_the_test_splits(plan):
     configs = plan.study_network_configs()
-    splits = plan.class_splits()["test"]
+    splits = plan.study_network_splits()
+    assert splits == plan.class_splits()["test"][: plan.profile.num_study_network_splits]
     assert len(set(configs)) == len(configs)
     assert {c.images_per_class for c in configs} == {splits[0].images_per_class}
     for split in splits:

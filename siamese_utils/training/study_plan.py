@@ -103,15 +103,19 @@ class StudyPlan:
         }
         return {name: self._split_configs(self.dataset, group) for name, group in groups.items()}
 
+    def study_network_splits(self) -> list[SmallEncoderConfig]:
+        """Return the first test splits, on which the study's networks are trained."""
+        return self.class_splits()["test"][: self.profile.num_study_network_splits]
+
     def study_network_configs(self) -> list[TrainingConfig]:
-        """Return the configs of the study's networks on the test splits.
+        """Return the configs of the study's networks on the first test splits.
 
         The base model is trained as long as on the study's split, and its milestones are evaluated as
         well. It is also trained without half of the seen classes, to choose the number of epochs.
         """
         study_network, profile = new_class_networks.study_network, self.profile
         configs = []
-        for split in self.class_splits()["test"]:
+        for split in self.study_network_splits():
             for start in (split, *new_class_networks.leave_seen_classes_out(split)):
                 configs += [study_network(start, n) for n in self.epoch_numbers]
             for fields in new_class_networks.STUDY_NETWORKS.values():
