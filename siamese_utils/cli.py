@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from siamese_utils import checksummed_npz, cli_utils
+from siamese_utils import checksummed_npz, cli_utils, model_selection
 from siamese_utils.cli_utils import OneLineParser, exit_with
 from siamese_utils.data import image_files, user_images
 from siamese_utils.training import cache
@@ -81,9 +81,10 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=(*ENCODERS, ENSEMBLE, *UNTRAINED),
-        default="base",
-        help=f"the study's networks are {', '.join(ENCODERS)} (default base); {ENSEMBLE} is an "
+        choices=model_selection.CHOICES,
+        default=model_selection.AUTO,
+        help=f"{model_selection.AUTO} (default) measures {', '.join(model_selection.MODELS)} on held-out "
+        f"classes and keeps the best; the study's networks are {', '.join(ENCODERS)}; {ENSEMBLE} is an "
         "ensemble for classes that are not in the training images; "
         f"{' and '.join(UNTRAINED)} are not trained",
     )
@@ -118,17 +119,42 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     user_images.check_class_sizes(options.folder, Counter(labels.tolist()))
     _describe(files, options.folder)
     parameters = {name: getattr(options, name) for name in PARAMETERS}
+    compared: dict[str, float | None] = {}
+    if options.model == model_selection.AUTO:
+        compared = _compare_models(files.images, labels, parameters)
+        parameters["model"] = (
+            model_selection.best_model(compared) if compared else model_selection.FALLBACK
+        )
     verifier = SiameseVerifier(**parameters).fit(files.images, labels)
     verifier.reading_ = files.reading
     verifier.save(options.save)
     return {
-        "model": str(options.save),
+        "saved": str(options.save),
+        "model": parameters["model"],
+        "AUC on held-out classes": compared,
         "images": len(files.paths),
         "classes": len(set(labels.tolist())),
         "channels": files.images.shape[3],
         "skipped": {str(path): reason for path, reason in files.skipped.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def _compare_models(
+    images: np.ndarray, labels: np.ndarray, parameters: dict[str, Any]
+) -> dict[str, float | None]:
+    """Return the AUC of each model on held-out classes; {} if there are too few classes."""
+    others = {name: value for name, value in parameters.items() if name != "model"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the calibration, which is not used here
+        try:
+            return model_selection.compare_models(images, labels, **others)
+        except ValueError as error:
+            print(
+                f"{NAME}: {error}; the model is {model_selection.FALLBACK}, or choose one with --model",
+                file=sys.stderr,
+            )
+            return {}
 
 
 def add_classes(options: argparse.Namespace) -> dict[str, Any]:
@@ -265,9 +291,16 @@ def _print_result(result: dict[str, Any], as_json: bool) -> None:
     for name, value in result.items():
         if name == "nearest":
             print("\n".join(f"{entry['distance']:.4f}  {entry['image']}" for entry in value))
+        elif isinstance(value, dict):
+            if name != "skipped" and value:  # the summary of the images lists what was skipped
+                print(f"{name}:")
+                for key, number in value.items():
+                    print(
+                        f"  {key:<16} {'cannot take these images' if number is None else f'{number:.3f}'}"
+                    )
         elif isinstance(value, list):
             print(f"{name}: {', '.join(value) or 'none'}")
-        elif name != "skipped":  # the summary of the images lists them
+        else:
             print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 ENSEMBLE = "ensemble"  # model name of `evaluation.ensemble`
 UNTRAINED = {"raw pixels": baselines.pixels, "foreground mask": baselines.foreground_mask}
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
+MIN_FOREGROUND = 13  # of 255; on an inverted background, smaller values are noise
 MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
 ADDED_EPOCHS = 5  # of the study's networks, when classes are added
 FEW_IMAGES = 30  # held-out images; with fewer, the probability is unreliable
@@ -99,6 +100,8 @@ class SiameseVerifier(BaseEstimator):
         shape_: (height, width, channels) of the images.
         classes_: The names of the classes, as text.
         memory_: Some of the training images.
+        background_: The background of the training images, `black` or `white`; images on white are
+            inverted for models that expect a background of 0.
         reading_: How the training images were read from files; None if they were not.
         precision_: Keras dtype policy of the study's encoder.
         fitted_: The parameters at the time of `fit`.
@@ -416,6 +419,8 @@ class SiameseVerifier(BaseEstimator):
         verifier.classes_, verifier.memory_ = values["classes"], memory
         verifier.probability_ = PlattScaling(**values["probability"])
         verifier.threshold_ = values["threshold"]
+        verifier.background_ = values["background"]
+        check_choice("background", verifier.background_, ("black", "white"))
         verifier.reading_ = Reading(**values["reading"]) if values["reading"] else None
         if not np.isfinite([*asdict(verifier.probability_).values(), verifier.threshold_]).all():
             raise ValueError("the probability or the threshold is not finite")
@@ -447,7 +452,10 @@ class SiameseVerifier(BaseEstimator):
             epochs: Epochs of the study's networks.
             weights: Initial weights of each network; None: random ones.
         """
-        images, labels = dataset.images[split.train], dataset.labels[split.train]
+        if weights is None:
+            self.background_ = find_background(dataset.images)
+        images = self._on_black(dataset.images[split.train], self.model)
+        labels = dataset.labels[split.train]
         networks, whitenings, precision = [], [], "float32"
         if self.model == ENSEMBLE:
             first = SmallEncoderConfig(seed=self.seed)
@@ -501,6 +509,7 @@ class SiameseVerifier(BaseEstimator):
             "precision": self.precision_,
             "probability": asdict(self.probability_),
             "threshold": self.threshold_,
+            "background": self.background_,
             "reading": asdict(self.reading_) if self.reading_ else None,
         }
 
@@ -527,6 +536,7 @@ class SiameseVerifier(BaseEstimator):
 
     def _embed(self, images: np.ndarray) -> np.ndarray:
         """Return the embeddings of a batch of images, (images, dimensions)."""
+        images = self._on_black(images, self.fitted_["model"])
         networks = _as_functions(self.encoders_)
         if self.whitenings_:
             embed = baselines.to_unit_length(ensemble.embed_with(networks, self.whitenings_))
@@ -535,6 +545,13 @@ class SiameseVerifier(BaseEstimator):
         else:
             embed = baselines.to_unit_length(UNTRAINED[self.fitted_["model"]])
         return embed(images)
+
+    def _on_black(self, images: np.ndarray, model: str) -> np.ndarray:
+        """Return images on a black background for a model that expects it, otherwise unchanged."""
+        if self.background_ == "black" or model in ENCODERS:
+            return images
+        inverted = 255 - images
+        return np.where(inverted < MIN_FOREGROUND, 0, inverted)
 
     def _calibrate_on(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Set probability and threshold by the pairs of held-out images."""
@@ -612,6 +629,17 @@ class SiameseVerifier(BaseEstimator):
         raise ValueError(
             f"{name} must be one image of shape {expected}, or a batch of them, not {images.shape}"
         )
+
+
+def find_background(images: np.ndarray) -> str:
+    """Return whether most border pixels are nearer to `black` or to `white`.
+
+    Args:
+        images: (images, height, width, channels) uint8.
+    """
+    rows, columns = images[:, [0, -1]], images[:, :, [0, -1]]
+    border = np.concatenate([rows.ravel(), columns.ravel()])
+    return "white" if np.median(border) > 127 else "black"
 
 
 def _as_dataset(images: np.ndarray, labels: np.ndarray, names: Sequence[object]) -> Dataset:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from siamese_utils import cli, verifier
+from siamese_utils import cli, model_selection, verifier
 
 SIAMESE = [
     sys.executable,
@@ -51,7 +51,8 @@ def pictures(digits, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(pictures):
     model = pictures / "model"
-    done = run_siamese("fit", pictures / "shown", "--save", model, "--epochs", 3, "--json")
+    options = ("--model", "base", "--epochs", 3, "--json")
+    done = run_siamese("fit", pictures / "shown", "--save", model, *options)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert (facts["images"], facts["classes"], facts["channels"]) == (600, 10, 1)
@@ -163,12 +164,35 @@ def test_models_without_training_can_be_fitted(pictures, tmp_path, answer):
     assert figures["AUC"] > 0.7
 
 
+def test_the_best_model_on_held_out_classes_is_fitted(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(model_selection, "MODELS", ("foreground mask", "raw pixels"))
+    assert cli.run(["fit", str(pictures / "shown"), "--save", str(tmp_path / "best")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("AUC on held-out classes:")
+    names = [line.rsplit(maxsplit=1)[0].strip() for line in lines[start + 1 : start + 3]]
+    values = [float(line.rsplit(maxsplit=1)[1]) for line in lines[start + 1 : start + 3]]
+    assert sorted(names) == ["foreground mask", "raw pixels"]
+    assert values == sorted(values, reverse=True)
+    assert f"model: {names[0]}" in lines
+    assert verifier.SiameseVerifier.load(tmp_path / "best").model == names[0]
+
+
+def test_with_few_classes_no_model_is_compared(pictures, tmp_path, capsys):
+    few = tmp_path / "few"
+    for number in range(2):
+        shutil.copytree(pictures / "shown" / f"digit {number + 1}", few / f"{number}")
+    assert cli.run(["fit", str(few), "--save", str(tmp_path / "m"), "--epochs", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "2 classes are too few to compare models" in printed.err
+    assert "model: base" in printed.out.splitlines()
+
+
 def test_a_training_run_that_diverges_saves_nothing(pictures, tmp_path, monkeypatch, capsys):
     def diverge(config, dataset, split, end_epoch, weights):
         end_epoch({"loss": float("nan")}, None)
 
     monkeypatch.setattr(verifier.pair_training, "fit", diverge)
-    options = ["fit", str(pictures / "shown"), "--save", str(tmp_path / "m")]
+    options = ["fit", str(pictures / "shown"), "--save", str(tmp_path / "m"), "--model", "base"]
     assert cli.run(options) == 1
     last_line = capsys.readouterr().err.splitlines()[-1]
     assert last_line == "siamese: base, m = 1, rmsprop, seed 0: the loss is not finite"
