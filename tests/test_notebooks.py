@@ -28,6 +28,7 @@ LAYERS = [
     "reporting",
     "publishing",
     "verifier",
+    "model_selection",
     "cli",
 ]
 WITH_TENSORFLOW = {
