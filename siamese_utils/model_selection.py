@@ -12,6 +12,7 @@ from siamese_utils.training.encoders import ENCODERS
 from siamese_utils.verifier import ENSEMBLE, UNTRAINED, SiameseVerifier
 
 AUTO = "auto"  # name of the choice by `compare_models`
+CHOICES = (AUTO, *ENCODERS, ENSEMBLE, *UNTRAINED)  # of `siamese fit --model`
 MODELS = (*UNTRAINED, "base", ENSEMBLE)
 FALLBACK = "base"  # if there are too few classes to compare models
 NUM_FOLDS = 3
@@ -73,6 +74,3 @@ def best_model(scores: dict[str, float | None]) -> str:
         scores: As `compare_models` returns it.
     """
     return max(scores, key=lambda model: scores[model] or 0)
-
-
-CHOICES = (AUTO, *ENCODERS, ENSEMBLE, *UNTRAINED)  # of `siamese fit --model`

@@ -482,7 +482,7 @@ def _draw_series(
 
 
 def _draw_legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
-    """Draw one legend for all axes below the figure, with at most so many columns."""
+    """Draw one legend for all axes below the figure, with at most this number of columns."""
     entries: dict[str, object] = {}
     for ax in axes:
         handles, names = ax.get_legend_handles_labels()

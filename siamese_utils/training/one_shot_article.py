@@ -60,7 +60,7 @@ def euclidean_distance(vectors: Sequence[Tensor]) -> Tensor:
 
     Fault: without an epsilon the gradient at distance 0 is not a number. In the loss below this
     reaches the weights only if a negative pair has two equal embeddings: for a positive pair
-    TensorFlow multiplies it by 0 beforehand.
+    TensorFlow multiplies it by 0 before that.
     """
     a, b = vectors
     return ops.sqrt(ops.sum(ops.square(a - b), axis=1))

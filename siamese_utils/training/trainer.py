@@ -39,7 +39,7 @@ def train(config: Config, milestones: Sequence[int] = ()) -> TrainingResult:
     Args:
         config: What to train.
         milestones: Numbers of epochs. A long run passes through shorter ones: the same config with
-            so many epochs is stored on the way, as if it had been trained by itself.
+            fewer epochs is stored on the way, as if it had been trained by itself.
 
     Returns:
         The result.
