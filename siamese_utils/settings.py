@@ -31,11 +31,8 @@ class Profile:
         short_epochs: Epochs of comparisons that are not in the study's tables.
         milestones: Epochs after which a longer training run is also evaluated.
         images_per_class: Images of each class at most; None: all.
-        num_class_splits: Random class splits in the split lottery.
-        study_split_seeds: Seeds of the study's own class split in the split lottery.
-        num_fully_trained: Random class splits that are also trained for `epochs`.
-        class_split_epochs: Epochs in the split lottery.
-        num_new_class_splits: Development and test splits of the page on new classes.
+        num_new_class_splits: Development and test splits of classes.
+        num_study_network_splits: Test splits on which the study's networks are trained.
         num_second_splits: Class splits of the second data set on that page.
         num_class_number_repetitions: Repetitions of the comparison of numbers of classes.
         small_encoder_steps: Training steps of a small encoder.
@@ -51,11 +48,8 @@ class Profile:
     short_epochs: int
     milestones: tuple[int, ...]
     images_per_class: int | None
-    num_class_splits: int
-    study_split_seeds: int
-    num_fully_trained: int
-    class_split_epochs: int
     num_new_class_splits: tuple[int, int]
+    num_study_network_splits: int
     num_second_splits: int
     num_class_number_repetitions: int
     small_encoder_steps: int
@@ -73,13 +67,10 @@ PROFILES = {
         short_epochs=5,
         milestones=(1, 2, 5, 10),
         images_per_class=None,
-        num_class_splits=20,
-        study_split_seeds=6,
-        num_fully_trained=5,
-        class_split_epochs=5,
         num_new_class_splits=(5, 10),
+        num_study_network_splits=5,
         num_second_splits=5,
-        num_class_number_repetitions=10,
+        num_class_number_repetitions=5,
         small_encoder_steps=100,
         verifier_sizes=(120, 300, 1000, 10_000),
         transfer_seeds=5,
@@ -93,11 +84,8 @@ PROFILES = {
         short_epochs=2,
         milestones=(1, 2),
         images_per_class=300,
-        num_class_splits=4,
-        study_split_seeds=2,
-        num_fully_trained=1,
-        class_split_epochs=2,
         num_new_class_splits=(1, 2),
+        num_study_network_splits=2,
         num_second_splits=2,
         num_class_number_repetitions=2,
         small_encoder_steps=30,
@@ -112,7 +100,6 @@ PROFILES["smoke"] = replace(
     PROFILES["quick"],
     name="smoke",
     images_per_class=100,
-    num_class_splits=3,
     small_encoder_steps=10,
     verifier_sizes=(120,),
     transfer_epochs=1,

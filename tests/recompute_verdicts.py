@@ -83,12 +83,12 @@ def verdict_on(rows, values):
     if rule == "value":
         candidates = {}
         for row in rows[rows["role"] == "value"].itertuples():
-            name = row.figure.removesuffix(", first").removesuffix(", last")
-            verdict = by_range(interval(values[row.figure]), (row.accepted_low, row.accepted_high))
+            name = row.metric.removesuffix(", first").removesuffix(", last")
+            verdict = by_range(interval(values[row.metric]), (row.accepted_low, row.accepted_high))
             candidates.setdefault(name, []).append(verdict)
         worst = [min(of, key=WORST_FIRST.index) for of in candidates.values()]
         return max(worst, key=WORST_FIRST.index)
-    of = {row.role: values[row.figure] for row in rows.itertuples()}
+    of = {row.role: values[row.metric] for row in rows.itertuples()}
     if rule == "sign":
         return by_sign(interval(of["difference"]), sign, smallest_effect)
     verdict = by_sign(interval(of["fixed"]), sign, smallest_effect)
@@ -105,7 +105,7 @@ def recompute(folder):
     run = json.loads(report.read_text(encoding="utf-8")) if report.exists() else of_2019
     found = {}
     for number, of_claim in rows.groupby("claim", sort=False):
-        by_figure = dict(list(values[values["claim"] == number].groupby("figure")))
+        by_figure = dict(list(values[values["claim"] == number].groupby("metric")))
         found[number] = verdict_on(of_claim, by_figure)
         if of_claim["rule"].iloc[0] == "value" and any(run[key] != of_2019[key] for key in of_2019):
             found[number] = INCONCLUSIVE

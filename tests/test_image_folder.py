@@ -229,7 +229,7 @@ def test_a_report_on_images_of_the_user(pets, tmp_path, store, start):
     page = (output / "index.html").read_text(encoding="utf-8")
     assert re.search("On your images .*\\(\\$e\\$l, _cat\\)", page, re.DOTALL)
     assert "data set pets" in page
-    for words in ("handout.pdf", str(settings.ROOT), str(tmp_path)):
+    for words in (str(settings.ROOT), str(tmp_path)):
         assert words not in page
     assert page.count("$e$l") > 10
     assert not re.search("Glyph|Warning", page)

@@ -234,7 +234,7 @@ def test_an_answer_to_an_exercise_waits_to_be_opened(open_page):
 
 @needs_browser
 def test_a_long_table_is_folded_behind_its_caption_and_printed(open_page):
-    page = open_page("08-plain-baselines.html")
+    page = open_page("08-baselines.html")
     box = page.locator("details.folded").first
     rows = int(re.fullmatch(r"The (\d+) rows", box.locator("summary").inner_text())[1])
     assert rows == box.locator("tbody tr").count() > 10
@@ -321,7 +321,7 @@ def test_a_figure_can_be_enlarged_and_goes_back(open_page):
 
 @needs_browser
 def test_on_a_phone_the_first_column_stays_and_what_scrolls_says_so(open_page):
-    page = open_page("08-plain-baselines.html", viewport={"width": 360, "height": 740})
+    page = open_page("08-baselines.html", viewport={"width": 360, "height": 740})
     box = page.locator("div.table.scrolls").first
     cell = box.locator("tbody td").first
     left = cell.bounding_box()["x"]
@@ -355,7 +355,7 @@ def test_every_claim_leads_to_its_own_place(open_page):
 @needs_browser
 def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
     page = open_page("index.html")
-    page.keyboard.press("/")
+    page.locator("#search").focus()
     page.keyboard.type("tuned thresh")
     found = page.locator("#found a")
     found.first.wait_for()
@@ -370,28 +370,11 @@ def test_the_search_finds_a_place_on_another_page_by_keyboard(open_page):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**/06-optimizer-comparison.html#claim-5*")
-    page.keyboard.press("/")
+    page.locator("#search").focus()
     page.keyboard.type("margin")
     assert Axe().run(page, options={"runOnly": RULES["light"]}).violations_count == 0
     page.keyboard.press("Escape")
     assert page.locator("#found a").count() == 0
-
-
-@needs_browser
-def test_the_key_of_the_search_can_be_switched_off(open_page):
-    page = open_page("index.html")
-    focused = "document.activeElement.id"
-    page.get_by_role("button", name="Key /").click()
-    page.keyboard.press("/")
-    assert page.evaluate(focused) == "key"
-    page.reload()
-    page.keyboard.press("/")
-    assert page.evaluate(focused) == ""
-    page.get_by_role("button", name="Key /").click()
-    page.keyboard.press("Control+/")
-    assert page.evaluate(focused) == "key"
-    page.keyboard.press("/")
-    assert page.evaluate(focused) == "search"
 
 
 @needs_browser

@@ -71,7 +71,6 @@ AREAS = pd.DataFrame(
     [("coat", "coat", NAN), ("coat", "shoe", 0.9), ("shoe", "coat", 0.9), ("shoe", "shoe", NAN)],
     columns=["x", "y", "value"],
 )
-DRAWS = frame_of([("seen", "others", v) for v in (3, 1, 2)] + [("seen", "the study's", 5)], "x")
 IMAGES_OF_PAIR = np.random.default_rng(1).integers(0, 255, (2, 8, 8, 1), dtype=np.uint8)
 TOWERS = {
     "near": {"images": IMAGES_OF_PAIR, "embeddings": [[0, 1, 2], [0, 1, 1]], "distance": 1.0},
@@ -87,7 +86,6 @@ DRAWN = {
     "dots": lambda: plots.dots(MEANS),
     "histograms": lambda: plots.histograms(SHARES, thresholds={"0.5": 0.5}),
     "heat_map": lambda: plots.heat_map(AREAS, label="AUC"),
-    "class_splits": lambda: plots.class_splits(DRAWS),
     "embedding_maps": lambda: plots.embedding_maps(
         PLACES, pictures=np.repeat(IMAGES[0], 10, axis=0)
     ),
@@ -119,9 +117,7 @@ STACKED = [plot for plot in plots.WITH_NARROW_VARIANT if plot is not plots.two_t
 
 @pytest.mark.parametrize("plot", STACKED, ids=lambda plot: plot.__name__)
 def test_on_a_phone_subplots_stand_below_each_other(plot):
-    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES, "class_splits": DRAWS}[
-        plot.__name__
-    ]
+    data = {"lines": SEEDS, "dots": MEANS, "histograms": SHARES}[plot.__name__]
     options = {"thresholds": {"0.5": 0.5}} if plot is plots.histograms else {}
     parts = [data.assign(subplot=name) for name in ("first", "second")]
     wide, narrow = (plot(pd.concat(parts), narrow=n, **options) for n in (False, True))
@@ -294,6 +290,22 @@ def test_histograms_show_shares_and_thresholds():
     assert ax.get_yscale() == "log"
 
 
+def test_dots_have_the_colour_of_their_group_and_a_line_at_the_reference():
+    groups = {name: f"group of {name}" for name in dict.fromkeys(MEANS["series"])}
+    groups = {name: group for name, group in groups.items() if not name.endswith(", 2019")}
+    reference = MEANS["series"].iloc[0]
+    figure = plots.dots(MEANS, groups=groups, reference=reference, at=0.0)
+    ax = figure.axes[0]
+    upright = [line.get_xdata()[0] for line in ax.get_lines() if len(set(line.get_xdata())) == 1]
+    assert {0.0, MEANS["x"].iloc[0]} <= set(upright)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(groups.values())
+    colours = {bars[0].get_color() for bars in ax.containers}
+    assert len(colours) == len(
+        {row.series for row in MEANS.itertuples() if row.subplot == MEANS["subplot"].iloc[0]}
+        - {n for n in MEANS["series"] if n.endswith(", 2019")}
+    )
+
+
 def test_a_heat_map_names_its_cells():
     ax, bar = plots.heat_map(AREAS, label="AUC", marked=["shoe"]).axes
     assert [text.get_text() for text in ax.texts] == ["0.90"] * 2  # none of a class with itself
@@ -302,15 +314,6 @@ def test_a_heat_map_names_its_cells():
     assert [tick.get_style() for tick in ticks] == ["normal", "italic"]
     assert [tick.get_color() for tick in ax.get_yticklabels()] == [plots.BLUE, plots.VERMILION]
     assert bar.get_ylabel() == "AUC"
-
-
-def test_a_lottery_has_a_circle_for_each_training():
-    [ax] = plots.class_splits(DRAWS, x="accuracy").axes
-    others, own = (line.get_xydata() for line in ax.get_lines())
-    assert others[:, 0].tolist() == [1, 2, 3]
-    assert (np.diff(others[:, 1]) > 0).all()  # none hides another
-    assert own.tolist() == [[5, 1]]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["others", "the study's"]
 
 
 def test_maps_have_dots_of_each_class_and_some_pictures():
@@ -376,7 +379,6 @@ def test_what_a_frame_shows_in_words():
     assert plots.describe_data(MEANS) == (
         "seen, base: 0.9; all, base: 0.7; seen, raw pixels: 0.5; seen, base, 2019: 0.95."
     )
-    assert plots.describe_data(DRAWS) == "seen, others: 2; seen, the study's: 5."
     pairs = {"coat and shoe": 0.9, "coat and shirt": 0.7, "shoe and shirt": 0.8}
     rows = [(*name.split(" and ")[::way], v) for way in (1, -1) for name, v in pairs.items()]
     assert plots.describe_data(pd.DataFrame(rows, columns=["x", "y", "value"])) == (
@@ -488,7 +490,7 @@ def test_two_towers_say_what_they_show(shown, digits):
     pairs = {"same": {"rows": rows, "embeddings": [[0, 1], [1, 1]], "distance": 1.0}}
     figures.two_towers(pairs, digits, "A pair.")
     assert "3 and 3: distance 1.00." in shown[0][1]["image/svg+xml"]["alt"]
-    assert "the same kind" in shown[0][0].data
+    assert "one class" in shown[0][0].data
 
 
 def test_descriptions_and_options_of_shared_figures(shown, measured, digits):
@@ -532,13 +534,13 @@ def test_the_panel_shows_what_is_known(shown):
     panel_of_one = pd.Series(
         {(s, name): both(values) for s in TEST_SETS
          for name, values in (("AUC", [0.5, 0.5]), ("EER", [60, 60]), ("ECE", [NAN, NAN]))}
-    ).rename_axis(["set", "figure"])  # fmt: skip
+    ).rename_axis(["set", "metric"])  # fmt: skip
     figures.metrics_table(panel_of_one, "base model")
     [(page, _)] = shown
     assert isinstance(page, HTML)
     soup = BeautifulSoup(page.data, "html.parser")
     assert soup.caption.text.startswith("The panel of the base model.")
-    assert [cell.text for cell in soup.thead("th")] == ["figure", *TEST_SETS]
+    assert [cell.text for cell in soup.thead("th")] == ["metric", *TEST_SETS]
     rows = [[cell.text for cell in row("td")] for row in soup.tbody("tr")]
     assert rows == [["AUC", *["0.500 ± 0.000"] * 3], ["EER", *["60.000 ± 0.000"] * 3]]
 

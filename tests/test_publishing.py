@@ -149,7 +149,7 @@ def test_what_others_put_into_a_notebook_is_shown_too(make_chapter, tmp_path):
     ids = re.findall(r'\sid="([^"]+)"', path.read_text())
     assert len(ids) == len(set(ids))
     assert [name for name, _ in body.headings] == ["code-1", "twice", "twice-2"]
-    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="")
+    pdf.render_pdf([body], tmp_path, banner="", subtitle="")
 
 
 @pytest.mark.fault("a link of a notebook would run code at a click", "it becomes text")
@@ -260,14 +260,14 @@ def test_the_pdf_is_whole(make_chapter, tmp_path):
     sections = "## One\n\n[Below](#two): $$L = D^2$$\n\n## Two"  # a link to no label fails
     chapter = make_chapter(v4.new_markdown_cell(sections), SAMPLE)
     body = html.render_body(chapter, run(chapter, tmp_path), {})
-    pdf.render_pdfs([body], tmp_path, ["report.pdf"], banner="", subtitle="quick")
+    pdf.render_pdf([body], tmp_path, banner="", subtitle="quick")
     content = (tmp_path / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
     time.sleep(1.1)  # of a time stamp a second would show
     again = tmp_path / "again"
     again.mkdir()
-    pdf.render_pdfs([body], again, ["report.pdf"], banner="", subtitle="quick")
+    pdf.render_pdf([body], again, banner="", subtitle="quick")
     assert (again / "report.pdf").read_bytes() == content
 
 
@@ -277,7 +277,7 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     typeset = []
     monkeypatch.setattr(pdf, "_typeset", lambda _, content, *__: typeset.append(content))
-    pdf.render_pdfs([body], tmp_path, ["report.pdf"], "", "")
+    pdf.render_pdf([body], tmp_path, "", "")
     soup = BeautifulSoup(typeset[0], "html.parser")
     titles = [heading.text for heading in soup.find_all(["h1", "h2", "h3"])]
     assert titles == [
@@ -289,48 +289,12 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     assert "show.text" not in soup.text
 
 
-def test_the_handout_has_the_answer_and_the_first_table(make_chapter, tmp_path, monkeypatch):
-    answer = 'from siamese_utils.reporting import show; show.text("**Yes**, see [there](#x).")'
-    chapter = make_chapter(
-        v4.new_markdown_cell("## One"), SAMPLE, answer, tags=[(), (), ("answer",)]
-    )
-    body = html.render_body(chapter, run(chapter, tmp_path), {})
-    typeset = []
-    real = pdf._to_typst
-    monkeypatch.setattr(pdf, "_to_typst", lambda text: typeset.append(text) or real(text))
-    pdf.render_pdfs([body], tmp_path, ["handout.pdf"], banner="Mind.", subtitle="quick")
-    assert (tmp_path / "handout.pdf").read_bytes().startswith(b"%PDF-")
-    [text] = typeset
-    assert "<strong>Yes</strong>, see there." in text
-    assert "Table 7.1." in text
-    assert "Table 7.2." not in text
-    assert "<figure" not in text
-
-
-def test_a_slide_has_question_figure_and_answer(make_chapter, tmp_path, monkeypatch):
-    answer = 'from siamese_utils.reporting import show; show.text("**Yes**, see [there](#x).")'
-    cells = (v4.new_markdown_cell("## One\n\nSee [@hou2019]."), SAMPLE, answer)
-    chapter = make_chapter(*cells, tags=[(), (), ("answer",)])
-    body = html.render_body(chapter, run(chapter, tmp_path), {})
-    typeset = []
-    real = pdf._to_typst
-    monkeypatch.setattr(pdf, "_to_typst", lambda text: typeset.append(text) or real(text))
-    pdf.render_pdfs([body, body], tmp_path, ["slides.pdf"], banner="", subtitle="quick")
-    assert (tmp_path / "slides.pdf").read_bytes().startswith(b"%PDF-")
-    [text] = typeset
-    soup = BeautifulSoup(text, "html.parser")
-    assert [title.get_text() for title in soup("h1")] == ["7  A title"] * 2
-    assert [picture["src"] for picture in soup("img")] == ["figures/figure-7-1.svg"] * 2
-    assert "see there." in text
-    assert not soup("h2")
-
-
 def test_a_page_with_citations_becomes_a_pdf(make_chapter, tmp_path):
     chapter = make_chapter(v4.new_markdown_cell("## One\n\nSee [@hou2019; @hadsell2006]."))
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     assert ("references", "References") in body.headings
     other = replace(body, chapter=replace(chapter, path=tmp_path / "08-other.ipynb"))
-    pdf.render_pdfs([body, other], tmp_path, ["report.pdf"], banner="", subtitle="quick")
+    pdf.render_pdf([body, other], tmp_path, banner="", subtitle="quick")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
@@ -389,7 +353,7 @@ def test_a_cell_that_takes_too_long_is_ended(make_chapter, tmp_path):
 
 @pytest.mark.fault("papermill is run directly with a mistyped parameter", "the first cell ends it")
 def test_a_notebook_refuses_a_parameter_that_it_does_not_have(tmp_path):
-    source, target = settings.NOTEBOOKS / "12-how-fast.ipynb", tmp_path / "executed.ipynb"
+    source, target = settings.NOTEBOOKS / "12-how-it-was-made.ipynb", tmp_path / "executed.ipynb"
     with pytest.raises(PapermillExecutionError, match="no parameter sedes; this notebook has data"):
         papermill.execute_notebook(source, target, {"sedes": 5}, cwd=source.parent)
 

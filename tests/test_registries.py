@@ -148,7 +148,7 @@ def project(tmp_path):
 def read_metrics(report):
     """The metrics of the first network on all pairs: (set, metric) -> mean."""
     table = pd.read_csv(report / "results" / "panel.csv")
-    return table.set_index(["set", "figure"])["mean"]
+    return table.set_index(["set", "metric"])["mean"]
 
 
 def test_an_encoder_is_added_in_one_place(project):

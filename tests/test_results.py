@@ -54,7 +54,7 @@ SHAPES = {
     "a series": pd.Series({"a": measurement(SAMPLE, "%"), "b": measurement([0.5])}).rename_axis(
         "of"
     ),
-    "two names": pd.Series({("a", "b"): measurement(SAMPLE) - 1.0}).rename_axis(["set", "figure"]),
+    "two names": pd.Series({("a", "b"): measurement(SAMPLE) - 1.0}).rename_axis(["set", "metric"]),
     "a frame": pd.DataFrame(
         {"seen": [measurement(SAMPLE)], "all": [measurement([-2, -1])]}, ["base"]
     ),
@@ -97,11 +97,11 @@ def test_figures_are_read_with_their_index(results):
         {("seen", "AUC"): {"a": measurement([0.5]), "b": measurement([0.75])}}
         | {("all", "AUC"): {"a": measurement([0.25]), "b": measurement([1.0])}}
     )
-    result_files.save(panel.rename_axis("encoder").rename_axis(["set", "figure"], axis=1), "panel")
+    result_files.save(panel.rename_axis("encoder").rename_axis(["set", "metric"], axis=1), "panel")
     figures = result_files.read_measurements("panel")
-    assert figures.index.names == ["encoder", "set", "figure"]
+    assert figures.index.names == ["encoder", "set", "metric"]
     assert figures["b", "seen", "AUC"].mean == 0.75
-    assert figures.xs("AUC", level="figure").unstack("set").loc["a", "all"].mean == 0.25
+    assert figures.xs("AUC", level="metric").unstack("set").loc["a", "all"].mean == 0.25
     assert result_files.read_measurements("panel", results)["b", "all", "AUC"].mean == 1.0
 
 
@@ -156,7 +156,7 @@ def test_the_values_behind_a_figure_are_saved_to_the_last_digit(results):
 def test_columns_without_figures_become_index_columns(results):
     result_files.save(SHAPES["beside words"].rename_axis("set"), "sample")
     [row] = result_files.read("sample").to_dict("records")
-    assert [row["near"], row["2019"], row["figure"], row["mean"]] == ["yes", 3.5, "ours", 1.5]
+    assert [row["near"], row["2019"], row["metric"], row["mean"]] == ["yes", 3.5, "ours", 1.5]
 
 
 def test_plain_tables_are_read_as_they_were_saved(results):
@@ -174,7 +174,7 @@ def test_reading_a_missing_table_raises_an_error(results):
 def test_added_figures_replace_those_with_the_same_index(results):
     def panel_of(encoder, value):
         figures = pd.Series({("seen", "accuracy, 0.5"): measurement([value, value], "%")})
-        return pd.DataFrame({encoder: figures.rename_axis(["set", "figure"])}).T.rename_axis(
+        return pd.DataFrame({encoder: figures.rename_axis(["set", "metric"])}).T.rename_axis(
             "encoder"
         )
 
@@ -418,12 +418,12 @@ def test_the_values_behind_the_intervals_of_the_summary_are_saved(results, digit
         ("seen", "EER"): Measurement(np.array([20.0, 30.0])),
     }
     frame = pd.DataFrame({"base": measured}, dtype=object).T.rename_axis("encoder")
-    frame.columns = frame.columns.set_names(["set", "figure"])
+    frame.columns = frame.columns.set_names(["set", "metric"])
     for name in ("base", "other", "base"):  # what is measured again is written once
         result_files.add(frame.set_axis([name]).rename_axis("encoder"), "panel")
     saved = result_files.read("panel-values")
-    assert saved.columns.tolist() == ["encoder", "set", "figure", "seed", "group", "value"]
-    assert set(saved["figure"]) == {"AUC"}
+    assert saved.columns.tolist() == ["encoder", "set", "metric", "seed", "group", "value"]
+    assert set(saved["metric"]) == {"AUC"}
     assert len(saved) == 2 * 6
     base = saved[saved["encoder"] == "base"]
     assert base[base["group"].isna()]["value"].tolist() == [0.7, 0.9]

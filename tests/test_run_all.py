@@ -117,7 +117,7 @@ def test_accuracy_csv_holds_what_the_store_holds(report, whole_run, monkeypatch)
 
 
 def test_the_lines_for_those_who_check_arrive_at_a_number_of_the_report(report):
-    page = BeautifulSoup((report / "14-how-it-was-made.html").read_text(), "html.parser")
+    page = BeautifulSoup((report / "12-how-it-was-made.html").read_text(), "html.parser")
     [lines] = [
         code.get_text() for code in page("pre") if code.get_text().startswith("import numpy")
     ]

@@ -35,7 +35,6 @@ FIRST_STUDY = {
     "05-margin-study": 2 + 2,
     "06-optimizer-comparison": 2 + 2,
     "07-one-shot-transfer": 1,
-    "08-plain-baselines": 1 + 1,
 }
 
 
@@ -69,7 +68,7 @@ def configs_in_notebooks(plan):
         "07-one-shot-transfer": [
             *(base, complex_, wide, plan.short_config(), plan.short_config(task="triplet"))
         ],
-        "08-plain-baselines": [
+        "08-baselines": [
             *(base, complex_, plan.short_config(task="softmax"), plan.short_adadelta())
         ],
         "10-embeddings": [
@@ -136,7 +135,7 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     of_first_study = {
         notebook: [c for c in configs if isinstance(c, TrainingConfig)]
         for notebook, configs in pending.items()
-        if notebook not in ("09-split-lottery", "11-new-classes")
+        if notebook not in ("08-baselines", "09-new-classes")
     }
     numbers = {
         notebook: len(configs) / plan.seeds
@@ -152,20 +151,25 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     # the ensemble on the study's split, with two networks
     assert sum(isinstance(c, SmallEncoderConfig) for c in one_shot) == 2 * plan.seeds
     # on each test split the ensemble's two networks with 0, 20 and 50 labelled images, and the base model
-    # with 0 and 20; on the others the ensemble's alone
+    # with 20 and, if 08 has not trained it, 0; on the others the ensemble's alone
     development, test = plan.profile.num_new_class_splits
     numbers = 4 * plan.profile.num_class_number_repetitions
-    assert len(pending["11-new-classes"]) == (
-        test * (3 * 2 + 2) + development * 2 + numbers + len(plan.upper_bounds())
+    trained = new_class_networks.BASE_EPOCHS in plan.epoch_numbers
+    known = plan.profile.num_study_network_splits if trained else 0
+    assert len(pending["09-new-classes"]) == (
+        test * (3 * 2 + 2) - known + development * 2 + numbers + len(plan.upper_bounds())
     )
-    lottery = (
-        plan.profile.num_class_splits
-        + plan.profile.study_split_seeds
-        + plan.profile.num_fully_trained
-    )
-    # in the quick profile two seeds of the study's own split are milestones of the base model
-    milestones = 2 if plan.profile.name == "quick" else 0
-    assert len(pending["09-split-lottery"]) == lottery - milestones
+    # on each test split the base model, and twice without half of its seen classes; the complex model
+    # with two margins; and, if it is no milestone, the base model as it is compared with these. On the
+    # study's split the classifier and the base model by Adadelta.
+    also = 0 if plan.profile.short_epochs in plan.epoch_numbers else 1
+    halves = {
+        (start.seen, start.seed)
+        for split in plan.study_network_splits()
+        for start in new_class_networks.leave_seen_classes_out(split)
+    }
+    num_splits = plan.profile.num_study_network_splits
+    assert len(pending["08-baselines"]) == num_splits * (3 + also) + len(halves) + 2 * plan.seeds
 
 
 def test_pending_configs_are_those_that_are_trained(plan, trained):
@@ -186,10 +190,7 @@ def test_pending_configs_are_those_that_are_trained(plan, trained):
             assert [pair_training.config_of(result) for result in results] == resolved(
                 replace(config, seed=seed) for seed in range(plan.seeds)
             )
-    for config in [
-        *(config for part in plan.class_split_configs() for config in part),
-        *plan.fully_trained_configs(),
-    ]:
+    for config in plan.study_network_configs():
         trainer.train(config)
     splits = plan.class_splits()
     for config in [
@@ -336,7 +337,7 @@ def test_the_studys_tables_are_trained_in_full_and_comparisons_are_short(plan):
     assert plan.short_config().epochs == plan.profile.short_epochs < plan.profile.epochs
     assert plan.short_config() == plan.config(epochs=plan.profile.short_epochs)
     assert plan.profile.short_epochs in plan.profile.milestones  # of longer trainings
-    assert plan.short_adadelta() in plan.configs("08-plain-baselines")
+    assert plan.short_adadelta() in plan.configs("08-baselines")
     assert plan.short_adadelta() == plan.short_config(optimizer="adadelta", learning_rate=0.001)
     all_configs = [config for notebook in NOTEBOOKS for config in plan.configs(notebook)]
     for table in published_results.TEST_ACCURACY.itertuples():
@@ -395,31 +396,28 @@ def test_a_plan_of_clothes_also_transfers_from_clothes(profile, fashion_mnist, s
         assert set(config.requires) <= set(configs[:i])
 
 
-def test_the_class_splits_have_six_seen_classes_and_none_is_used_twice(plan):
-    others, own = plan.class_split_configs()
-    assert len(others) == plan.profile.num_class_splits
-    assert len({config.seen for config in others}) == len(others)
-    assert {len(config.seen) for config in others} == {6}
-    assert plan.images.seen not in {config.seen for config in others}
-    assert [config.seed for config in others] == list(range(len(others)))
-    assert [(config.seen, config.seed) for config in own] == [
-        (None, seed) for seed in range(plan.profile.study_split_seeds)
-    ]
-    assert plan.class_split_configs() == (others, own)
-    # beside the split and the seed, all of them are the same
-    assert len({replace(config, seen=None, seed=0) for config in (*others, *own)}) == 1
-
-
-def test_some_class_splits_are_trained_as_the_study_trains(plan):
-    chosen, (others, _) = plan.fully_trained_configs(), plan.class_split_configs()
-    assert len(chosen) == plan.profile.num_fully_trained
-    assert {config.seen for config in chosen} < {config.seen for config in others}
-    # the first ones drawn, not those that come first in the order of the classes
-    drawn = np.random.default_rng(0).choice(209, plan.profile.num_class_splits, replace=False)
-    places = sorted(drawn).index(drawn[0])
-    assert chosen[0].seen == others[places].seen
-    assert {replace(config, seen=None, seed=0) for config in chosen} == {plan.config()}
-    assert [config.seed for config in chosen] == list(range(len(chosen)))
+def test_the_study_networks_are_trained_on_the_test_splits(plan):
+    configs = plan.study_network_configs()
+    splits = plan.study_network_splits()
+    assert splits == plan.class_splits()["test"][: plan.profile.num_study_network_splits]
+    assert len(set(configs)) == len(configs)
+    assert {c.images_per_class for c in configs} == {splits[0].images_per_class}
+    for split in splits:
+        of_split = [c for c in configs if c.seen == split.seen]
+        assert {c.seed for c in of_split} == {split.seed}
+        trained = {(c.model, c.margin, c.epochs) for c in of_split}
+        short = plan.profile.short_epochs
+        assert trained == {
+            *(("base", 1.0, n) for n in (*plan.profile.milestones, plan.profile.epochs, short)),
+            *(("complex", margin, short) for margin in (1.0, 5.0)),
+        }
+        # The two halves of the seen classes are left out in turn.
+        halves = {c.seen for c in configs if set(c.seen) < set(split.seen)}
+        assert {len(half) for half in halves} == {3}
+        assert any(set(a) | set(b) == set(split.seen) for a in halves for b in halves)
+        longest = plan.profile.epochs
+        [base] = [c for c in of_split if (c.model, c.epochs) == ("base", longest)]
+        assert set(plan.milestones(base)) >= {*plan.profile.milestones, plan.profile.epochs}
 
 
 def test_many_classes_need_a_larger_batch(plan, monkeypatch):
@@ -457,8 +455,8 @@ def test_chapters_on_class_splits_need_ten_classes(monkeypatch, digits):
     monkeypatch.setattr(study_plan.datasets, "load", lambda *_: few)
     plan = study_plan.StudyPlan(settings.get_profile("quick"), "digits")
     plan.check("03-base-model")
-    with pytest.raises(ValueError, match="09-split-lottery needs a data set of 10 classes"):
-        plan.check("09-split-lottery")
+    with pytest.raises(ValueError, match="08-baselines needs a data set of 10 classes"):
+        plan.check("08-baselines")
 
 
 def test_numbers_of_classes_are_compared_at_equal_numbers_of_images(plan):

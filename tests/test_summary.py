@@ -34,7 +34,7 @@ def report(results, monkeypatch, digits):
     monkeypatch.setattr(claims, "display", lambda _: None)
 
     def make(pixels):
-        result_files.save_facts("lottery", choices=20, lost=12)
+        result_files.save_facts("class-splits", splits=20, lost=12)
         facts = {"labelled": 20, "splits": 20, "pixels": 0.801}
         result_files.save_facts("new-classes", without_labels=0.913, with_labels=0.951, **facts)
         claims.judge("S4", measurement(pixels), digits)
@@ -95,16 +95,3 @@ def test_with_the_studys_figures_they_say_what_replicates(report, digits):
         "95 % prediction interval for one more run."
     )
     assert second.startswith("The base model classifies 96 %")
-
-
-def test_the_lead_lists_the_studys_claims_by_verdict(report, digits):
-    report(CLEAR)
-    claims.judge("1a", measurement(-CLEAR), digits)
-    claims.judge("2a", measurement(CLEAR), digits)
-    claims.judge("6b", measurement(CLEAR), digits)  # a detail, which the summary leaves out
-    assert summary.verdict_sentence() == (
-        "Supported: a smaller gap between training and test, margin 5 worse on seen classes. "
-        "Threshold effect: margin 5 worse on all classes. "
-        "Refuted: overfitting of the base model. "
-        "Inconclusive: margin 5 worse on unseen classes."
-    )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from siamese_utils.data.dataset import SETS, TEST_SETS
-from siamese_utils.evaluation import class_splits, verifier_trials
+from siamese_utils.evaluation import verifier_trials
 from siamese_utils.evaluation.intervals import measurement
 from siamese_utils.evaluation.metrics import sampled_metrics
 from siamese_utils.evaluation.pair_distances import PairDistances
@@ -215,7 +215,7 @@ FIGURES = (
         }
     )
     .rename_axis("encoder")
-    .rename_axis(["set", "figure"], axis="columns")
+    .rename_axis(["set", "metric"], axis="columns")
 )
 
 
@@ -352,17 +352,6 @@ def test_where_each_line_is_highest():
     assert found.columns.tolist() == ["seen", "all"]  # as they are drawn
     assert found.loc["b"].tolist() == [1, 2]
     assert found.loc["a"].tolist() == [0.5, 2]  # the first of equals
-
-
-def test_the_lottery_becomes_points_by_choice():
-    found = pd.DataFrame({class_splits.IS_STUDY_SPLIT: [True, True, False, False]})
-    for shift, pair_set in enumerate(TEST_SETS):
-        found[f"accuracy, {pair_set}"] = np.array([60.0, 62.0, 70.0, 50.0]) + shift
-    frame = plot_data.by_class_split(found)
-    assert frame.columns.tolist() == ["subplot", "series", "x"]
-    assert frame.loc[frame["series"] == "the study's", "x"].tolist() == [60, 62, 61, 63, 62, 64]
-    assert len(frame) == 3 * 4
-    assert "all: 51.0 to 71.0, the study's 62.0;" in frame.attrs["alt"]
 
 
 def test_spectra_become_points_by_direction():

@@ -1,1 +1,1 @@
-"""From embeddings to figures of merit with their intervals."""
+"""From embeddings to metrics with their intervals."""

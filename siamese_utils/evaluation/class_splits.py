@@ -1,180 +1,190 @@
-"""Results by class split: how much they vary with the choice of seen classes, and with the seed."""
+"""The study's networks on many class splits, and the number of epochs to train them for.
 
-import math
-from collections.abc import Sequence
+All networks are evaluated on the same test images as the methods of `new_classes`, by the AUC over
+all pairs of images of new classes, and of old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
-from siamese_utils.data import pairs
-from siamese_utils.data.dataset import TEST_SETS
-from siamese_utils.evaluation import baselines, pair_distances
-from siamese_utils.evaluation.intervals import CONFIDENCE, Interval, Measurement, measurement
-from siamese_utils.evaluation.roc_curve import RocCurve
-from siamese_utils.evaluation.verdicts import ROUNDING
-from siamese_utils.training import pair_training
-from siamese_utils.training.cache import TrainingResult
-from siamese_utils.training.tasks import STUDY_THRESHOLD
+from siamese_utils.data.dataset import slice_classes
+from siamese_utils.evaluation import baselines, new_classes, pair_histogram, unseen_classes
+from siamese_utils.evaluation.baselines import Embed
+from siamese_utils.evaluation.new_classes import AUC_NEW, AUC_OLD, MAX_TEST_IMAGES
+from siamese_utils.training import cache, new_class_networks, pair_training, trainer
+from siamese_utils.training.encoders import code_of
+from siamese_utils.training.pair_training import TrainingConfig
+from siamese_utils.training.small_encoder import SmallEncoderConfig
 
-# Columns of the table that `outcomes` returns.
-IS_STUDY_SPLIT, UNSEEN_CLASSES = "study's split", "unseen classes"
-NETWORK_AUC, PIXELS_AUC = "AUC, unseen", "AUC of pixels, unseen"
-METRICS = tuple(f"{name}, {test_set}" for name in ("accuracy", "AUC") for test_set in TEST_SETS)
-# A column of the table that `fully_trained` returns.
-TRAINED = "trained in full"
+DISTANCES = ("Euclidean", "cosine")
+UNTRAINED = "untrained base model"
+# Methods of `new_classes.METHODS` that the networks are compared with.
+BASELINES = (new_classes.PIXELS, new_classes.MASK, new_classes.FIXED_FEATURES)
 
 
-def outcomes(results: Sequence[TrainingResult]) -> pd.DataFrame:
-    """Evaluate training runs on pairs that are sampled as in the study.
-
-    Returns:
-        A row per run. Columns: the names of its unseen classes, whether its class split is the
-        study's, the accuracy in % at threshold 0.5 and the AUC on each test set, and the AUC of the
-        cosine similarity of raw pixels on the unseen pairs.
-    """
-    return pd.DataFrame([_outcome(result) for result in results])
-
-
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Summarise each metric on the study's class split and on the other splits.
+def outcomes(splits: Iterable[SmallEncoderConfig], epochs: int) -> pd.DataFrame:
+    """Evaluate the study's networks and baselines on class splits.
 
     Args:
-        table: As `outcomes` returns it.
+        splits: Configs without labelled images, whose class splits are used.
+        epochs: Epochs of the networks.
 
     Returns:
-        A row per metric. The last column counts the other splits below the study's mean.
+        A row for each split and method. Columns: `split` (the names of the new classes), `method`,
+        and the AUC on new and on old classes.
     """
-    rows = {}
-    for metric, (study, others) in _by_split(table).items():
-        unit = _unit(metric)
-        rows[metric] = {
-            "study's split": measurement(study, unit),
-            "other splits": measurement(others, unit),
-            "lowest of them": _single_value(others.min(), unit),
-            "highest": _single_value(others.max(), unit),
-            "below the study's": int((others < study.mean() - ROUNDING).sum()),
+    rows = []
+    for split in splits:
+        found = {
+            name: new_classes.evaluate(split, new_classes.METHODS[name], name) for name in BASELINES
         }
-    return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
+        base = new_class_networks.study_network(split, epochs)
+        for distance, values in _evaluate(base, split, trained=False).items():
+            found[f"{UNTRAINED}, {distance}"] = values
+        for name, fields in new_class_networks.STUDY_NETWORKS.items():
+            config = new_class_networks.study_network(split, epochs, **fields)
+            for distance, values in _evaluate(config, split).items():
+                found[f"{name}, {distance}"] = values
+        for method, values in found.items():
+            aucs = {metric: values[metric] for metric in (AUC_NEW, AUC_OLD)}
+            rows.append({"split": _name(split), "method": method} | aucs)
+    return pd.DataFrame(rows)
 
 
-def standard_deviations(table: pd.DataFrame) -> pd.DataFrame:
-    """Compare the standard deviation over class splits with that over seeds, for each metric.
+def by_epochs(splits: Iterable[SmallEncoderConfig], epochs: Sequence[int]) -> pd.DataFrame:
+    """Evaluate the base model before training and after numbers of epochs.
 
     Args:
-        table: As `outcomes` returns it.
+        splits: Configs without labelled images, whose class splits are used.
+        epochs: Numbers of epochs.
 
     Returns:
-        A row per metric: both standard deviations, their ratio, and the ends of the ratio's 95 %
-        interval, for which the variance over seeds is taken to be equal on every split.
+        A row for each split, number of epochs (0 first) and distance. Columns: `split`, `epochs`,
+        `distance`, and the AUC on new and on old classes.
     """
-    rows = {}
-    for metric, (study, others) in _by_split(table).items():
-        unit = "points" if _unit(metric) else ""
-        ratio, low, high = ratio_of_standard_deviations(others, study)
-        rows[metric] = {
-            "SD of splits": _single_value(others.std(), unit),
-            "SD of seeds": _single_value(study.std(), unit),
-            "ratio": ratio,
-            "at least": low,
-            "at most": high,
-        }
-    return pd.DataFrame(rows).T.rename_axis("figure").infer_objects()
+    rows = []
+    for split in splits:
+        for number in (0, *epochs):
+            config = new_class_networks.study_network(split, number or min(epochs))
+            for distance, values in _evaluate(config, split, trained=number > 0).items():
+                row = {"split": _name(split), "epochs": number, "distance": distance}
+                rows.append(row | values)
+    return pd.DataFrame(rows)
 
 
-def ratio_of_standard_deviations(
-    first: Sequence[float], second: Sequence[float]
-) -> tuple[float, float, float]:
-    """Compute the ratio of two standard deviations and the ends of its 95 % interval.
+def left_out_auc(splits: Iterable[SmallEncoderConfig], epochs: Sequence[int]) -> pd.DataFrame:
+    """Compute the AUC on seen classes that a network was not trained on.
 
-    The interval is that of Fisher's F test, for independent and normally distributed values.
-    """
-    ratio = float(np.std(first, ddof=1) / np.std(second, ddof=1))
-    quantiles = [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2]
-    low, high = ratio / np.sqrt(special.fdtri(len(first) - 1, len(second) - 1, quantiles))
-    return ratio, float(low), float(high)
-
-
-def ranking(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank the class splits other than the study's by the network's AUC, lowest first."""
-    columns = ["accuracy, unseen", NETWORK_AUC, PIXELS_AUC]
-    others = table[~table[IS_STUDY_SPLIT]].sort_values(NETWORK_AUC)
-    ranked = others.set_index(UNSEEN_CLASSES)[columns]
-    return ranked.apply(lambda column: [_single_value(v, _unit(column.name)) for v in column])
-
-
-def against_pixels(table: pd.DataFrame) -> tuple[int, Interval, Measurement]:
-    """Compare raw pixels with the network on the unseen classes of the other class splits.
+    No test image and no new class takes part: half of the seen classes are left out of training, and
+    their training images are compared by Euclidean distance. Then the other half is left out.
 
     Args:
-        table: As `outcomes` returns it.
+        splits: Configs without labelled images, whose class splits are used.
+        epochs: Numbers of epochs.
 
     Returns:
-        The number of splits on which pixels have the higher AUC, the share of these splits in % with
-        its exact 95 % interval, and the difference in AUC over the splits, pixels minus network.
+        A row for each split, half and number of epochs (0 first). Columns: `split`, `half`, `epochs`
+        and `AUC`.
     """
-    from scipy.stats import binomtest
+    rows = []
+    for split in splits:
+        dataset = split.load_data()
+        train = dataset.split(split.seed).train
+        for half, start in enumerate(new_class_networks.leave_seen_classes_out(split)):
+            left_out = tuple(c for c in dataset.seen if c not in start.seen)
+            images = train[np.isin(dataset.labels[train], left_out)]
+            images = slice_classes(images, dataset.labels, 0, MAX_TEST_IMAGES)
+            for number in (0, *epochs):
+                config = new_class_networks.study_network(start, number or min(epochs))
+                aucs = _measure_cached(config, number > 0, images, {"AUC": left_out})
+                row = {"split": _name(split), "half": half, "epochs": number}
+                rows.append(row | aucs["Euclidean"])
+    return pd.DataFrame(rows)
 
-    others = table[~table[IS_STUDY_SPLIT]]
-    lost = int((others[PIXELS_AUC] > others[NETWORK_AUC] + ROUNDING).sum())
-    share = binomtest(lost, len(others)).proportion_ci(CONFIDENCE)
-    percent = 100 * lost / len(others), 100 * share.low, 100 * share.high
-    difference = measurement(others[PIXELS_AUC]) - measurement(others[NETWORK_AUC])
-    return lost, Interval(*percent, seeds=len(others), unit="%"), difference
+
+def choose_epochs(left_out: pd.DataFrame) -> pd.Series:
+    """Return the number of epochs with the highest mean AUC on left-out seen classes, by split.
+
+    Args:
+        left_out: As `left_out_auc` returns it.
+    """
+    means = left_out.groupby(["split", "epochs"], sort=False)["AUC"].mean().unstack("epochs")
+    return means.idxmax(axis=1).rename("epochs")
 
 
-def fully_trained(results: Sequence[TrainingResult]) -> pd.DataFrame:
-    """Compute the AUC of trained networks and of untrained methods on all unseen pairs.
+def _name(split: SmallEncoderConfig) -> str:
+    dataset = split.load_data()
+    return ", ".join(dataset.names_of(dataset.unseen))
+
+
+def _evaluate(
+    config: TrainingConfig, split: SmallEncoderConfig, trained: bool = True
+) -> dict[str, dict[str, float]]:
+    """Return the AUC of a network on new and old classes: distance -> metric -> value."""
+    dataset = split.load_data()
+    classes = {AUC_NEW: dataset.unseen, AUC_OLD: dataset.seen}
+    return _measure_cached(config, trained, new_classes.test_rows(split), classes)
+
+
+def _measure_cached(
+    config: TrainingConfig,
+    trained: bool,
+    rows: np.ndarray,
+    classes: dict[str, tuple[int, ...]],
+) -> dict[str, dict[str, float]]:
+    """Return the AUC over all pairs of images, from the cache if it is there.
+
+    Args:
+        config: The config of the network.
+        trained: Whether it is trained, or has its initial weights.
+        rows: The images.
+        classes: Metric -> the classes whose images are compared.
 
     Returns:
-        A row per training run, named by its unseen classes; a column per method.
+        Distance -> metric -> value.
     """
-    rows = {}
-    for result in results:
-        config = pair_training.config_of(result)
-        dataset, seeds = config.load_data(), [config.seed]
-        methods = {
-            TRAINED: pair_distances.of_trained([result]),
-            "the same, untrained": pair_distances.of_untrained(dataset, seeds, cosine=True),
-            "raw pixels": pair_distances.of_baseline("raw pixels", dataset, seeds, cosine=True),
-            "foreground mask": pair_distances.of_baseline(
-                "foreground mask", dataset, seeds, cosine=True
-            ),
-        }
-        rows[", ".join(dataset.names_of(dataset.unseen))] = {
-            name: distances.curve(dataset.unseen).auc for name, [distances] in methods.items()
-        }
-    return pd.DataFrame(rows).T.rename_axis(UNSEEN_CLASSES)
-
-
-def _outcome(result: TrainingResult) -> dict[str, object]:
-    config = pair_training.config_of(result)
-    dataset = config.load_data()
-    [distances] = pair_distances.of_trained([result])
-    curves = {test_set: distances.sampled_curve(test_set) for test_set in TEST_SETS}
-    split = dataset.split(config.seed)
-    sampled = pair_distances.sample_test_pairs(dataset, split, config.seed)["unseen"]
-    pixels = baselines.to_unit_length(baselines.pixels)(dataset.images)
-    pixels_curve = RocCurve.from_pairs(pairs.distances(pixels, sampled), sampled.different)
+    code = ["evaluation.class_splits._measure", "training.trainer.embed"]
+    if trained:
+        network = trainer.train(config).digest
+    else:
+        network = f"untrained {config.model} {config.seed}"
+        code += [*code_of(config.model), "training.trainer.seed_everything"]
+    parts = {
+        "network": network,
+        "data": config.load_data().digest,
+        "rows": rows.tolist(),
+        "classes": [list(group) for group in classes.values()],
+    }
+    arrays = cache.cached(
+        parts, code, lambda: {"AUC": np.array(_measure(config, trained, rows, classes.values()))}
+    )
     return {
-        UNSEEN_CLASSES: ", ".join(dataset.names_of(dataset.unseen)),
-        IS_STUDY_SPLIT: config.seen is None,
-        **{f"accuracy, {s}": 100 * c.accuracy(STUDY_THRESHOLD) for s, c in curves.items()},
-        **{f"AUC, {s}": curve.auc for s, curve in curves.items()},
-        PIXELS_AUC: pixels_curve.auc,
+        distance: dict(zip(classes, values, strict=True))
+        for distance, values in zip(DISTANCES, arrays["AUC"].tolist(), strict=True)
     }
 
 
-def _by_split(table: pd.DataFrame) -> dict[str, tuple[pd.Series, pd.Series]]:
-    """Return the values of each metric: on the study's class split, and on the others."""
-    study, others = table[table[IS_STUDY_SPLIT]], table[~table[IS_STUDY_SPLIT]]
-    return {metric: (study[metric], others[metric]) for metric in METRICS}
+def _measure(
+    config: TrainingConfig, trained: bool, rows: np.ndarray, classes: Iterable[tuple[int, ...]]
+) -> list[list[float]]:
+    dataset = config.load_data()
+    images, labels = dataset.images[rows], dataset.labels[rows]
+    embed = unseen_classes.network(config) if trained else _untrained(config)
+    values = []
+    for one in (embed, baselines.to_unit_length(embed)):  # in the order of DISTANCES
+        embeddings = one(images)
+        width = pair_histogram.choose_bin_width(embeddings)
+        pairs = pair_histogram.count_pairs(embeddings, labels, width)
+        values.append([pairs.curve_of_classes(group).auc for group in classes])
+    return values
 
 
-def _unit(metric: str) -> str:
-    return "%" if metric.startswith("accuracy") else ""
-
-
-def _single_value(value: float, unit: str) -> Interval:
-    """Return a value without an interval, so that tables print it as they print means."""
-    return Interval(float(value), math.nan, math.nan, 0, unit)
+def _untrained(config: TrainingConfig) -> Embed:
+    """Return the embedding function of a network with its initial weights."""
+    shape = config.load_data().images.shape[1:]
+    encoder = pair_training.build_untrained_encoder(config.model, config.seed, shape)
+    return lambda images: trainer.embed(encoder, images)

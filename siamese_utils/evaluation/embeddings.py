@@ -146,7 +146,7 @@ def collapse(
                 name: measurement([values[name] for values in metrics]) for name in metrics[0]
             }
     frame = pd.DataFrame(rows).T.rename_axis(["set", "epochs trained"])
-    return frame.rename_axis(columns="figure")
+    return frame.rename_axis(columns="metric")
 
 
 def _describe(

@@ -112,7 +112,7 @@ def auc_differences(auc: pd.DataFrame, method: str, label: str, units: str) -> p
         }
         for other in auc.columns.drop(method)
     }
-    return pd.DataFrame(rows).T.rename_axis("way")
+    return pd.DataFrame(rows).T.rename_axis("method")
 
 
 def auc_by_class_pair(distances: Sequence[PairDistances], dataset: Dataset) -> pd.DataFrame:
@@ -177,7 +177,7 @@ def _scaled_metrics(curve: RocCurve, tuned: float, margin: float | None) -> dict
 
 
 def _to_series(measured: dict[tuple[str, str], Measurement]) -> pd.Series:
-    return pd.Series(measured, dtype=object).rename_axis(["set", "figure"])
+    return pd.Series(measured, dtype=object).rename_axis(["set", "metric"])
 
 
 def _to_frame(rows: dict[str, pd.Series]) -> pd.DataFrame:

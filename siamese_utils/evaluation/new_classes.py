@@ -174,7 +174,7 @@ def _evaluate(config: SmallEncoderConfig, method: Method) -> list[float]:
     dataset = config.load_data()
     split = dataset.split(config.seed).with_labelled(dataset, config.labelled)
     rows = {
-        "test": slice_classes(split.all, dataset.labels, 0, MAX_TEST_IMAGES),
+        "test": test_rows(config),
         "validation": split.validation,
         "labelled": split.train[np.isin(dataset.labels[split.train], dataset.unseen)],
     }
@@ -197,6 +197,13 @@ def _evaluate(config: SmallEncoderConfig, method: Method) -> list[float]:
         nearest = KNeighborsClassifier(1).fit(embeddings["labelled"], labels["labelled"])
         values[NEAREST] = 100 * nearest.score(embeddings["test"][is_new], labels["test"][is_new])
     return list(values.values())
+
+
+def test_rows(config: SmallEncoderConfig) -> np.ndarray:
+    """Return the images that all methods are evaluated on, with any number of labelled images."""
+    dataset = config.load_data()
+    split = dataset.split(config.seed).with_labelled(dataset, config.labelled)
+    return slice_classes(split.all, dataset.labels, 0, MAX_TEST_IMAGES)
 
 
 def embed_all(config: SmallEncoderConfig, method: Method) -> np.ndarray:
@@ -255,7 +262,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=["method", "labelled"])
-    return frame.rename_axis(columns="figure")
+    return frame.rename_axis(columns="metric")
 
 
 def auc_table(summary: pd.DataFrame, metric: str = AUC_NEW) -> pd.DataFrame:

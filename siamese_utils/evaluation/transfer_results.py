@@ -65,7 +65,7 @@ def metrics_table(plan: StudyPlan) -> pd.DataFrame:
     for name in UNTRAINED_METHODS:
         values = metrics([by_method[name] for by_method in untrained])
         rows |= {(name, number): values for number in plan.profile.pair_numbers}
-    return pd.DataFrame(rows).T.rename_axis(index=["encoder", "pairs"], columns="figure")
+    return pd.DataFrame(rows).T.rename_axis(index=["encoder", "pairs"], columns="metric")
 
 
 def metrics(distances: Sequence[Arrays]) -> pd.Series:

@@ -215,7 +215,7 @@ def _render(
             sentences = "; ".join(check.sentence for check in failed)
             notes.append(f"Failed checks ({len(failed)}): {sentences}.")
         try:
-            pdf.render_pdfs(bodies, staging, options.pdfs, " ".join(notes).strip(), subtitle)
+            pdf.render_pdf(bodies, staging, " ".join(notes).strip(), subtitle)
         except PdfError as error:
             failure = error
             for name in options.pdfs:  # all PDFs or none

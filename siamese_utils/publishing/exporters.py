@@ -64,7 +64,7 @@ class PDFExporter(Exporter):
         nb, resources = super().from_notebook_node(nb, resources, **kwargs)
         body = html.render_body(_chapter(nb, resources), nb, pages={})
         with tempfile.TemporaryDirectory() as folder:
-            pdf.render_pdfs([body], Path(folder), ["report.pdf"], banner="", subtitle="")
+            pdf.render_pdf([body], Path(folder), banner="", subtitle="")
             return (Path(folder) / "report.pdf").read_bytes(), resources
 
 

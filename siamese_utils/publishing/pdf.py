@@ -1,11 +1,9 @@
-"""PDFs of the report: pages as HTML, converted by pandoc and typeset by Typst, without TeX."""
+"""The PDF of the report: pages as HTML, converted by pandoc and typeset by Typst, without TeX."""
 
 import base64
 import json
 import re
 import tempfile
-from collections.abc import Sequence
-from copy import copy
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,11 +16,8 @@ LINE_LENGTH = 110  # characters of table text that fit on a line
 MAX_UNBROKEN_LINES = 30  # a table with more lines of text may break across pages
 # Appended to the caption of a table that may break; it survives pandoc and has no width.
 BREAKABLE_MARK = "\u2060"
-SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"|(?!)')
-FRONT_FIGURE = 60  # % of a slide's width: width of a figure in an answer
-SLIDE_FIGURE = 36  # % of a slide's width: largest height of the slide's figure
+FILE = "report.pdf"
 PDF_STANDARD = "a-2b"  # PDF/A, for archives
-Composed = tuple[str, dict[str, str]]  # HTML, and further inputs of its Typst template
 
 
 class PdfError(Exception):
@@ -46,78 +41,36 @@ def check() -> None:
         ) from None
 
 
-def render_pdfs(
-    bodies: list[Body], folder: Path, names: Sequence[str], banner: str, subtitle: str
-) -> None:
-    """Write PDFs of the report.
+def render_pdf(bodies: list[Body], folder: Path, banner: str, subtitle: str) -> None:
+    """Write the PDF of the report.
 
     Args:
         bodies: The chapters in order; the first one gives title and question.
-        folder: Where the PDFs are written.
-        names: Keys of DOCUMENTS.
+        folder: Where the PDF is written.
         banner: A note on the front page; empty for none.
         subtitle: Shown below the title.
 
     Raises:
-        PdfError: pandoc or Typst cannot make one of the PDFs.
+        PdfError: pandoc or Typst cannot make the PDF.
     """
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         soups = [_prepare_chapter(body, scratch) for body in bodies]
+        html, has_findings = _compose(bodies, soups, scratch)
         front = bodies[0].chapter
         inputs = {"title": front.title, "question": front.question}
-        inputs |= {"banner": banner, "subtitle": subtitle}
-        for name, compose in DOCUMENTS.items():
-            if name in names:
-                html, more = compose(bodies, soups, scratch)
-                _typeset(name, html, inputs | more, scratch, folder / name)
+        inputs |= {"banner": banner, "subtitle": subtitle, "findings": has_findings}
+        _typeset(html, inputs, scratch, folder / FILE)
 
 
-def _slides(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
-    """Compose a slide for each body: question, first figure, answer."""
-    return "\n".join(map(_slide, soups, bodies)), {}
-
-
-def _slide(soup: BeautifulSoup, body: Body) -> str:
-    """Return the HTML of a slide; `soup` is what `_prepare_chapter` returns."""
-    answer, head = soup.find(class_="answer"), [soup.h1, soup.h1.find_next_sibling("p")]
-    parts = [_without_links(part) for part in head if part]
-    # A plot of data is preferred to a figure of images.
-    index = next((i for i, drawing in enumerate(body.drawings) if drawing.data), 0)
-    if body.drawings and not body.chapter.is_front:
-        picture = copy(soup.select('img[src^="figures/"]')[index])
-        width, height = map(float, SIZE.search(body.drawings[index].svg).groups())
-        picture["width"] = f"{min(100, SLIDE_FIGURE * width / height):.0f}%"
-        parts.append(picture)
-    if answer:
-        answer = _without_links(answer)
-        for caption in answer.select("figcaption"):
-            caption.decompose()
-        for picture in answer.select("img"):
-            picture["width"] = f"{FRONT_FIGURE}%"
-        parts.append(answer)
-    return "\n".join(map(str, parts))
-
-
-def _handout(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
-    """Compose one page: the first body's answer and its first table."""
-    parts = [soups[0].find(class_="answer"), soups[0].find("table")]
-    return "\n".join(str(_without_links(part)) for part in parts if part), {}
-
-
-def _without_links(part: Tag) -> Tag:
-    """Return a copy without links, for a document that lacks their targets."""
-    part = copy(part)
-    for link in part("a"):
-        link.unwrap()
-    return part
-
-
-def _report(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Composed:
+def _compose(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> tuple[str, str]:
     """Compose one document of all bodies, without the code of their cells. Changes the soups.
 
     The front page has the first body's answer. The document ends with the answers to the exercises
     and the code listings.
+
+    Returns:
+        The document as HTML, and "yes" if the first body has an answer.
     """
     _link_chapters(soups, {body.chapter.page: body.chapter.name for body in bodies})
     ends = [_move_solutions(soups), _move_listings(soups)]
@@ -126,24 +79,20 @@ def _report(bodies: list[Body], soups: list[BeautifulSoup], scratch: Path) -> Co
         findings.extract()
         soups[0].find("h1").find_next("p").extract()  # the question, which the front page repeats
     (scratch / "findings.typ").write_text(_to_typst(str(findings or "")), encoding="utf-8")
-    return "\n".join(map(str, [*soups, *ends])), {"findings": "yes" if findings else ""}
+    return "\n".join(map(str, [*soups, *ends])), "yes" if findings else ""
 
 
-# file name -> function that composes the document; the last one changes the chapters
-DOCUMENTS = {"slides.pdf": _slides, "handout.pdf": _handout, "report.pdf": _report}
-
-
-def _typeset(name: str, html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
-    """Typeset HTML as a PDF, with the template of that name and the images in `scratch`."""
+def _typeset(html: str, inputs: dict[str, str], scratch: Path, target: Path) -> None:
+    """Typeset HTML as a PDF, with the images in `scratch`."""
     import typst
 
-    template = Path(name).with_suffix(".typ")
-    paths = (TEMPLATES / "style.typ", TEMPLATES / template)
+    paths = (TEMPLATES / "style.typ", TEMPLATES / "report.typ")
     head = "".join(path.read_text(encoding="utf-8") for path in paths)
-    (scratch / template).write_text(head + _to_typst(html), encoding="utf-8")
+    source = scratch / "report.typ"
+    source.write_text(head + _to_typst(html), encoding="utf-8")
     try:
         pdf = typst.compile(
-            str(scratch / template),
+            str(source),
             pdf_standards=PDF_STANDARD,
             timestamp=0,  # so that the same results give the same file
             sys_inputs=inputs,
@@ -194,6 +143,8 @@ def _prepare_chapter(body: Body, scratch: Path) -> BeautifulSoup:
         element.decompose()
     for term in soup.select("a.term"):
         term.unwrap()
+    for pill in soup.select(".pill"):
+        pill.name = "strong"
     for drawing in body.drawings:
         drawing.write(scratch / "figures")
     for image in soup.select('img[src^="figures/"]'):

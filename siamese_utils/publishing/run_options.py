@@ -65,9 +65,8 @@ class RunOptions:
 
     @property
     def pdfs(self) -> list[str]:
-        """The file names of the PDFs; a partial report has no handout and no slides."""
-        documents = ["report.pdf"] if self.is_partial else list(pdf.DOCUMENTS)
-        return documents if self.with_pdf else []
+        """The file name of the PDF, if one is made."""
+        return [pdf.FILE] if self.with_pdf else []
 
     @property
     def file_names(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""From figures to tables, claims and plots: what a notebook shows."""
+"""From metrics to tables, claims and plots: what a notebook shows."""

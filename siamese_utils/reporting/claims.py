@@ -16,15 +16,15 @@ from siamese_utils.evaluation import verdicts
 from siamese_utils.evaluation.intervals import DECIMALS, Interval, Measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.reporting import results
-from siamese_utils.reporting.show import LinkCell
+from siamese_utils.reporting.show import LinkCell, VerdictCell, pill
 
 STUDY, SECOND_STUDY, OURS = "the study", "the second study", "ours"
 SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
 TEXTURES = "the article's textures"
 OVER_TEST_SPLITS = "test class splits"
 MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
-TRANSFER, BASELINES = "07-one-shot-transfer", "08-plain-baselines"
-NEW_CLASSES = "11-new-classes"
+TRANSFER, BASELINES = "07-one-shot-transfer", "08-baselines"
+NEW_CLASSES = "09-new-classes"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Claim:
         number: The claim's number in this report, such as "1a".
         statement: The claim as a sentence without a full stop.
         chapter: The notebook that holds the evidence, without its suffix.
-        figure: The metric that is measured.
+        metric: The metric that is measured.
         pair_set: The pairs on which the metric is measured: `train`, `validation`, `seen`, `all`,
             `unseen`, or another description if they are not pairs of the study's class split.
         counting: Which pairs are counted: SAMPLED, ALL_PAIRS, or "" if no pairs are.
@@ -57,7 +57,7 @@ class Claim:
     number: str
     statement: str
     chapter: str
-    figure: str
+    metric: str
     pair_set: str
     counting: str = ""
     rule: str = "sign"
@@ -81,12 +81,12 @@ def _threshold_claim(
 ) -> Claim:
     """Return a claim about a difference in accuracy at threshold 0.5, from all test pairs."""
     fields = {"counting": ALL_PAIRS, "smallest_effect": 1.0} | fields
-    figure = f"accuracy on {pair_set} {'pairs' if pair_set == 'train' else 'classes'}, {difference}"
+    metric = f"accuracy on {pair_set} {'pairs' if pair_set == 'train' else 'classes'}, {difference}"
     return Claim(
         number,
         statement,
         chapter,
-        figure,
+        metric,
         pair_set,
         rule="threshold",
         **fields,
@@ -287,21 +287,21 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         ours = Interval(*interval, signed=claim.rule != "value")
         row = {"claim": claim.number, "statement": link}
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
-        row |= {"measured": saved["figure"], "ours": ours}
+        row |= {"measured": saved["metric"], "ours": ours}
         row |= {"pairs": ", ".join(filter(None, (claim.pair_set, claim.counting)))}
-        rows.append(row | {"verdict": saved["verdict"]})
+        rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
 
-def topics_by_verdict() -> dict[str, list[str]]:
-    """Return verdict -> the topics of the study's claims that have it, for the listed claims."""
+def by_verdict() -> dict[str, list[Claim]]:
+    """Return verdict -> the study's claims that have it, of those that the summary lists."""
     judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
     listed = _listed(STUDY, judged.index)
     groups = {
-        verdict: [claim.topic for claim in listed if judged[claim.number] == verdict]
+        verdict: [claim for claim in listed if judged[claim.number] == verdict]
         for verdict in verdicts.VERDICTS
     }
-    return {verdict: topics for verdict, topics in groups.items() if topics}
+    return {verdict: claims for verdict, claims in groups.items() if claims}
 
 
 def _listed(by: str, judged: Collection[str]) -> list[Claim]:
@@ -309,31 +309,16 @@ def _listed(by: str, judged: Collection[str]) -> list[Claim]:
     return [c for c in CLAIMS.values() if c.by == by and c.in_summary and c.number in judged]
 
 
-# The marks differ in shape, so that they can be distinguished without colour.
-MARKS = {
-    verdicts.SUPPORTED: "●",
-    verdicts.REFUTED: "✕",
-    verdicts.THRESHOLD_EFFECT: "◆",
-    verdicts.INCONCLUSIVE: "○",
-}
-
-
-def show_verdict_strip() -> None:
-    """Display one mark per listed claim, linked to the evidence, and a key to the marks."""
-    judged = results.read("claims").drop_duplicates("claim").set_index("claim")["verdict"]
-    parts = []
-    for origin in (STUDY, SECOND_STUDY, OURS):
-        marks = []
-        for claim in _listed(origin, judged.index):
-            verdict = judged[claim.number]
-            words = html.escape(f"Claim {claim.number}: {verdict}. {claim.statement}.")
-            marks.append(
-                f'<a class="mark" data-verdict="{verdict}" title="{words}" aria-label="{words}"'
-                f' href="{claim.chapter}.ipynb#{claim.anchor}">{MARKS[verdict]}</a>'
-            )
-        parts.append(f"<span>{origin} {' '.join(marks)}</span>")
-    key = " ".join(f"<span>{mark} {verdict}</span>" for verdict, mark in MARKS.items())
-    display(HTML(f'<p class="verdicts">{" ".join(parts)}</p><p class="verdicts key">{key}</p>'))
+def show_verdicts() -> None:
+    """Display the study's claims by verdict: a pill, and the topics, linked to the evidence."""
+    rows = []
+    for verdict, listed in by_verdict().items():
+        links = ", ".join(
+            f'<a href="{claim.chapter}.ipynb#{claim.anchor}">{html.escape(claim.topic)}</a>'
+            for claim in listed
+        )
+        rows.append(f"<li>{pill(verdict)} {links}</li>")
+    display(HTML(f'<ul class="verdicts">{"".join(rows)}</ul>'))
 
 
 class _Evidence(NamedTuple):
@@ -357,7 +342,7 @@ class _Evidence(NamedTuple):
 
 def _judge_sign(claim: Claim, evidence: Measurement) -> tuple[str, list[_Evidence]]:
     verdict = verdicts.judge(evidence, claim.sign, claim.smallest_effect)
-    return verdict, [_Evidence(claim.figure, "difference", evidence)]
+    return verdict, [_Evidence(claim.metric, "difference", evidence)]
 
 
 def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evidence]]:
@@ -366,7 +351,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
     auc = differences["AUC"]
     verdict = verdicts.judge_threshold(fixed, tuned, claim.sign, claim.smallest_effect)
     return verdict, [
-        _Evidence(f"{claim.figure}, at 0.5", "fixed", fixed),
+        _Evidence(f"{claim.metric}, at 0.5", "fixed", fixed),
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
     ]
@@ -376,7 +361,7 @@ def _judge_value(
     claim: Claim, evidence: Measurement | Mapping[str, Sequence[Measurement]]
 ) -> tuple[str, list[_Evidence]]:
     if isinstance(evidence, Measurement):
-        evidence = {claim.figure: [evidence]}
+        evidence = {claim.metric: [evidence]}
     candidate_verdicts, evidences = set(), []
     for name, values in evidence.items():
         # A candidate is as good as its worst value, and the claim as its best candidate.
@@ -401,7 +386,7 @@ _JUDGES = {"sign": _judge_sign, "threshold": _judge_threshold, "value": _judge_v
 def _save(claim: Claim, verdict: str, evidences: Sequence[_Evidence]) -> None:
     """Write a claim to claims.csv and claim-values.csv of this run's results."""
     metrics = pd.Series({e.name: e.value for e in evidences}, dtype=object)
-    rows = results.to_rows(metrics.rename_axis("figure")).assign(
+    rows = results.to_rows(metrics.rename_axis("metric")).assign(
         claim=claim.number,
         verdict=verdict,
         rule=claim.rule,
@@ -411,13 +396,13 @@ def _save(claim: Claim, verdict: str, evidences: Sequence[_Evidence]) -> None:
         accepted_low=[e.low for e in evidences],
         accepted_high=[e.high for e in evidences],
     )
-    columns = ["claim", "verdict", "figure", "rule", "role", "sign", "smallest_effect"]
+    columns = ["claim", "verdict", "metric", "rule", "role", "sign", "smallest_effect"]
     columns += ["accepted_low", "accepted_high", *results.INTERVAL_COLUMNS]
     results.add(rows[columns], "claims", "claim")
     values = pd.concat(
-        [results.values_of(e.value).assign(claim=claim.number, figure=e.name) for e in evidences]
+        [results.values_of(e.value).assign(claim=claim.number, metric=e.name) for e in evidences]
     )
-    results.add(values[["claim", "figure", "seed", "group", "value"]], "claim-values", "claim")
+    results.add(values[["claim", "metric", "seed", "group", "value"]], "claim-values", "claim")
 
 
 def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies: bool) -> str:
@@ -438,8 +423,8 @@ def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies
         f"{published} Pairs: {counted}; {seeds} {'seed' if seeds == 1 else 'repetitions'}."
     )
     return (
-        f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}: {verdict}.'
-        f"</strong> {html.escape(claim.statement)}.</p><p>{html.escape(words)}</p></div>"
+        f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}:'
+        f"</strong> {pill(verdict)} {html.escape(claim.statement)}.</p><p>{html.escape(words)}</p></div>"
     )
 
 

@@ -29,7 +29,7 @@ from siamese_utils.training.tasks import TASKS
 
 def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption: str) -> None:
     """Show how a network compares two pairs, as `embeddings.typical_pairs` returns them."""
-    answers = {"same": "the same kind", "different": "different kinds"}
+    answers = {"same": "one class", "different": "two classes"}
     drawn, sentences = {}, []
     for label, answer in answers.items():
         if label in pairs:
@@ -53,8 +53,9 @@ def roc(distances: Mapping[str, Sequence[PairDistances]]) -> None:
     show.figure(
         plots.lines,
         plot_data.roc({name: by_seed[0] for name, by_seed in distances.items()}),
-        "ROC curves, seed 0: the share of different pairs called different, against that of same pairs.",
-        x="same pairs called different",
+        "ROC curves, seed 0: the share of negative pairs above the threshold against that of positive pairs.",
+        x="positive pairs above the threshold",
+        y="negative pairs above",
         diagonal=True,
     )
 

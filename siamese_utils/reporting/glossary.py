@@ -54,33 +54,39 @@ TERMS = (
     Term("seen classes", "The classes that a network is trained on.", ("seen class",)),
     Term("unseen classes", "Classes of which there are no training images.", ("unseen class",)),
     Term("class split", "A choice of seen and unseen classes.", ("class splits",)),
-    Term("split", "The assignment of images to training, validation and test.", ("splits",)),
-    Term("seed", "A repetition with its own split, pairs and initial weights.", ("seeds",)),
+    Term("split", "The assignment of images to training, validation and test."),
+    Term("seed", "The random seed of a repetition. It fixes the split, the pairs and the initial weights.", ("seeds",)),
     Term("epoch", "One pass over all training pairs.", ("epochs",)),
     Term("AUC", "The area under the ROC curve: the probability that a negative pair has a larger distance "
          "than a positive pair. 0.5 is chance, 1 perfect; no threshold is needed."),
     Term("ROC curve", "The share of negative pairs classified as negative against the share of positive "
          "pairs classified as negative, for all thresholds.", ("ROC curves",)),
-    Term("EER", "The equal error rate: the error rate at the threshold where as many positive as negative "
-         "pairs are misclassified.", ("equal error rate",)),
-    Term("ECE", "The expected calibration error: the mean difference between predicted probability and "
-         "observed frequency.", ("expected calibration error",)),
+    Term("EER", "The equal error rate: the error rate at the threshold where positive and negative "
+         "pairs have the same error rate.", ("equal error rate",)),
+    Term("ECE", "The expected calibration error: the mean absolute difference between "
+         "predicted probability and observed frequency, over bins of predictions.", ("expected calibration error",)),
     Term("verifier", "A model that gives the probability that two images show one class.",
          ("verifiers",)),
-    Term("panel", "All metrics of one network on all pairs of test images.", ("panels",)),
+    Term("HOG", "Histograms of oriented gradients: image features that count edge directions in cells "
+         "of the image."),
+    Term("log-loss", "Minus the mean logarithm of the probability that was predicted for what was true; "
+         "lower is better."),
+    Term("Brier score", "The mean squared difference between predicted probability and outcome; lower is "
+         "better."),
+    Term("panel", "The table of all metrics of one network on all pairs of test images.", ("panels",)),
     Term("95 % interval", "A confidence interval: in 95 % of repetitions of the experiment such an "
          "interval contains the true mean.", ("95 % intervals",)),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",
          ("triplets",)),
     Term("pretraining", "Training on a data set with many labels before the task itself.",
          ("pretrained",)),
-    Term("foreground mask", "A blurred image of which pixels are not background.",
+    Term("foreground mask", "A blurred binary mask of the foreground pixels.",
          ("foreground masks",)),
     Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths."),
-    Term("whitening", "A linear map after which directions that vary much within classes count less.",
+    Term("whitening", "A linear map that normalises the covariance within classes.",
          ("whitened",)),
-    Term("ensemble", "HOG features, the foreground mask and two small networks, each whitened, joined to "
-         "one vector.", ("ensembles",)),
+    Term("ensemble", "A concatenation of HOG features, the foreground mask and the embeddings of two small "
+         "networks, each whitened.", ("ensembles",)),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from siamese_utils.data.dataset import TEST_SETS, Dataset
-from siamese_utils.evaluation import class_splits, geometry
+from siamese_utils.evaluation import geometry
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.reporting import results
 from siamese_utils.training.cache import TrainingResult
@@ -200,25 +200,6 @@ def with_best_thresholds(curves: Curves) -> pd.DataFrame:
     best = [f"{', '.join(filter(None, n))}: {x[y.argmax()]:.2f}" for n, (x, y) in curves.items()]
     alt = f"Thresholds of highest accuracy, in margins: {'; '.join(best)}."
     return with_alt(points(curves), alt)
-
-
-def by_class_split(outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracies at threshold 0.5 as points: a subplot for each test set.
-
-    Args:
-        outcomes: As `class_splits.outcomes` returns them.
-    """
-    is_study = outcomes[class_splits.IS_STUDY_SPLIT]
-    series = np.where(is_study, "the study's", "other splits")
-    parts, ranges = [], []
-    for pair_set in TEST_SETS:
-        values = outcomes[f"accuracy, {pair_set}"]
-        parts.append(pd.DataFrame({"subplot": pair_set, "series": series, "x": values}))
-        study, others = values[is_study], values[~is_study]
-        words = f"{others.min():.1f} to {others.max():.1f}, the study's {study.mean():.1f}"
-        ranges.append(f"{pair_set}: {words}")
-    frame = pd.concat(parts, ignore_index=True)
-    return with_alt(frame, f"Range over the choices, and mean of the study's. {'; '.join(ranges)}.")
 
 
 def best_thresholds(curves: pd.DataFrame) -> pd.DataFrame:

@@ -58,6 +58,7 @@ MAX_LABEL = 34  # characters of a line of a label
 MAX_LETTERS = 118  # characters of a legend's row at full width
 LINE = 22  # characters of a line of a row label in a narrow figure
 
+GROUP_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)  # of groups of series
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 MARKERS = "os^DvP*Xph"
 
@@ -112,22 +113,37 @@ def lines(
 
 @styled
 def dots(
-    frame: pd.DataFrame, *, x: str = "", one_scale: bool = False, narrow: bool = False
+    frame: pd.DataFrame,
+    *,
+    x: str = "",
+    one_scale: bool = False,
+    groups: Mapping[str, str] | None = None,
+    reference: str = "",
+    at: float | None = None,
+    narrow: bool = False,
 ) -> Figure:
-    """Plot means with 95 % intervals in rows; the study's values are open diamonds.
+    """Plot means with their intervals: a row for each series, a subplot for each part.
 
     Args:
         frame: Points whose x is the mean. A series is a row; the study's values have its name and
             ", 2019".
         x: Label of the x axis.
         one_scale: Whether all subplots share the x axis.
+        groups: Series -> group, which has its own colour and an entry in the legend; None: all series
+            have one colour.
+        reference: A series whose mean is drawn as a vertical line.
+        at: Position of another vertical line, such as 0 for differences.
         narrow: Whether to draw for a phone.
     """
     names = list(dict.fromkeys(name.removesuffix(", 2019") for name in frame["series"]))[::-1]
+    colours = dict(zip(dict.fromkeys((groups or {}).values()), GROUP_COLOURS, strict=False))
     figure, axes = _create_figure(_num_subplots(frame), 0.9 + 0.35 * len(names), narrow)
     for ax in axes[1:] if one_scale else ():
         ax.sharex(axes[0])
     for ax, (title, part) in zip(axes, _by_subplot(frame), strict=True):
+        for line in (at, *part.loc[part["series"] == reference, "x"]):
+            if line is not None:
+                ax.axvline(line, color=GREY, lw=1, zorder=0)
         for point in part.itertuples():
             y = names.index(point.series.removesuffix(", 2019"))
             if point.series.endswith(", 2019"):
@@ -136,12 +152,17 @@ def dots(
             bar = None
             if not np.isnan(point.low):
                 bar = [[point.x - point.low], [point.high - point.x]]
-            ax.errorbar(point.x, y, xerr=bar, fmt="o", color=BLUE, capsize=4, ms=5)
+            colour = colours[groups[point.series]] if groups else BLUE
+            ax.errorbar(point.x, y, xerr=bar, fmt="o", color=colour, capsize=4, ms=5)
         ax.set(title=title, xlabel=x, ylim=(-0.6, len(names) - 0.4))
         ax.set_yticks(
             range(len(names)), [textwrap.fill(name, LINE) if narrow else name for name in names]
         )
         ax.tick_params(labelleft=_is_left(ax))
+    for group, colour in colours.items():
+        axes[0].plot([], [], "o", color=colour, label=group)
+    if colours:
+        _draw_legend(figure, axes)
     return figure
 
 
@@ -195,29 +216,6 @@ def heat_map(frame: pd.DataFrame, *, label: str, marked: Sequence[str] = ()) -> 
     for tick in (*ax.get_xticklabels(), *ax.get_yticklabels()):
         tick.set(**_name_style(tick.get_text() in marked))
     figure.colorbar(image, label=label, shrink=0.8)
-    return figure
-
-
-@styled
-def class_splits(frame: pd.DataFrame, *, x: str = "", narrow: bool = False) -> Figure:
-    """Plot the sorted values of training runs, one row of markers for each series.
-
-    Args:
-        frame: Points whose x is the value of a training run; two series at most.
-        x: Label of the x axis.
-        narrow: Whether to draw for a phone.
-    """
-    names = list(dict.fromkeys(frame["series"]))
-    figure, axes = _create_figure(_num_subplots(frame), 2.2, narrow)
-    for ax, (title, part) in zip(axes, _by_subplot(frame), strict=True):
-        styles = zip((BLUE, VERMILION), "oD", strict=True)
-        for y, (name, (color, marker)) in enumerate(zip(names, styles, strict=False)):
-            values = np.sort(part.loc[part["series"] == name, "x"])
-            spread = np.linspace(-0.28, 0.28, len(values)) if len(values) > 1 else np.zeros(1)
-            ax.plot(values, y + spread, marker, ms=3.5, color=color, mfc="none")
-        ax.set(title=title, xlabel=x, ylim=(-0.6, len(names) - 0.4))
-        ax.set_yticks(range(len(names)), names)
-        ax.tick_params(labelleft=_is_left(ax))
     return figure
 
 
@@ -363,7 +361,7 @@ def split_diagram(sizes: Mapping[str, int], *, files: Mapping[str, int]) -> Figu
     return figure
 
 
-WITH_NARROW_VARIANT = lines, dots, histograms, class_splits, two_towers  # have `narrow`
+WITH_NARROW_VARIANT = lines, dots, histograms, two_towers  # have `narrow`
 
 
 def to_ink(images: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def _value_rows(table: pd.DataFrame, metrics: Collection[str]) -> pd.DataFrame:
         for row, values in (
             (row, values_of(value))
             for row, value in zip(labels.to_dict("records"), cells, strict=True)
-            if row["figure"] in metrics
+            if row["metric"] in metrics
         )
     ]
     return pd.concat(parts, ignore_index=True)
@@ -282,7 +282,7 @@ def _as_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
         plain = [not _is_measured(table.iloc[:, i]) for i in range(table.shape[1])]
         if any(plain) and not all(plain):
             table = table.set_index(list(table.columns[plain]), append=named)
-            table = table.rename_axis(columns="figure")
+            table = table.rename_axis(columns="metric")
     if _is_measured(table):
         return to_rows(table)
     return table.reset_index() if named else table

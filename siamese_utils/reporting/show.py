@@ -40,6 +40,16 @@ class LinkCell(NamedTuple):
     target: str
 
 
+class VerdictCell(NamedTuple):
+    """A table cell with a verdict, shown as a pill.
+
+    Attributes:
+        text: A name in `verdicts.VERDICTS`.
+    """
+
+    text: str
+
+
 class AnchorCell(NamedTuple):
     """A table cell that is the target of links.
 
@@ -250,6 +260,11 @@ def answer(verdict: str, *sentences: str) -> None:
     text(" ".join([f"**{verdict}**", *filter(None, sentences)]))
 
 
+def pill(verdict: str) -> str:
+    """Return a verdict as HTML, with the colour that it has on all pages."""
+    return f'<span class="pill" data-verdict="{verdict}">{verdict}</span>'
+
+
 def source(name: str) -> None:
     """Display the source code of a function or class of the package.
 
@@ -293,7 +308,8 @@ def _is_text(column: pd.Series) -> bool:
     """Return whether a column is aligned left: it holds words, and not only printed numbers."""
     if all(isinstance(value, str) and PRINTED_NUMBER.fullmatch(value) for value in column):
         return False
-    return all(isinstance(value, str | LinkCell | AnchorCell | list) for value in column)
+    words = str | LinkCell | AnchorCell | VerdictCell | list
+    return all(isinstance(value, words) for value in column)
 
 
 def _text(value: object) -> str:
@@ -315,7 +331,9 @@ def _cell(value: object, side: str) -> str:
     if isinstance(value, AnchorCell):
         return f'<td id="{value.anchor}" style="text-align:{side}">{html.escape(value.text)}</td>'
     content = html.escape(_text(value))
-    if isinstance(value, LinkCell):
+    if isinstance(value, VerdictCell):
+        content = pill(value.text)
+    elif isinstance(value, LinkCell):
         content = f'<a href="{html.escape(value.target)}">{html.escape(value.text)}</a>'
     elif getattr(value, "signed", False) and verdicts.compare(value) != "unclear":
         content = f"<strong>{content}</strong>"

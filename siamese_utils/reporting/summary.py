@@ -22,12 +22,6 @@ MARGIN_WORDS = {
 }
 
 
-def verdict_sentence() -> str:
-    """Return which of the study's claims have which verdict."""
-    groups = claims.topics_by_verdict()
-    return " ".join(f"{verdict.capitalize()}: {', '.join(t)}." for verdict, t in groups.items())
-
-
 def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
     """Return the main findings as sentences.
 
@@ -35,7 +29,7 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         base: The base model's accuracy in % at threshold 0.5, set -> value.
         dataset: The data set; the comparison with the study needs the study's.
     """
-    lottery, new = results.read_facts("lottery"), results.read_facts("new-classes")
+    splits, new = results.read_facts("class-splits"), results.read_facts("new-classes")
     replication = results.read("replication") if dataset.has_study_figures else pd.DataFrame()
     margin = {
         s: MARGIN_WORDS[claims.verdict_on(number)]
@@ -45,7 +39,7 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         describe_replication(replication),
         f"The base model classifies {base['seen']:.0f} % of pairs correctly on training classes and "
         f"{base['unseen']:.0f} % on unseen classes. {PIXELS_WORDS[claims.verdict_on('S4')]} "
-        f"{lottery['lost']} of {lottery['choices']} other class splits.",
+        f"{splits['lost']} of {splits['splits']} other class splits.",
         f"Margin 5 against margin 1: {', '.join(f'{w} on {s} classes' for s, w in margin.items())}.",
         f"With {new['labelled']} labelled images of each new class the mean AUC on new classes over "
         f"{new['splits']} other class splits rises from {new['without_labels']:.2f} to "

@@ -167,7 +167,7 @@ def probabilities(
         )
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=names)
-    return frame.rename_axis(columns="figure")
+    return frame.rename_axis(columns="metric")
 
 
 def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:

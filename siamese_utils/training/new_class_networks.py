@@ -1,4 +1,4 @@
-"""The networks of the chapter new-classes, on one class split and with labelled images of new classes.
+"""The networks that are trained on many class splits, and with labelled images of new classes.
 
 Each function takes the config of a small encoder, whose class split and number of labelled images of
 each new class it uses, and returns the configs to train.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from siamese_utils.training import small_encoder
 from siamese_utils.training.config import Config
@@ -18,6 +19,12 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 NUMBERS = (20, 50)
 BASE_NUMBERS = (0, 20)
 BASE_EPOCHS = 5  # of the study's base model
+# The study's networks that are compared on many class splits: name -> fields of the config.
+STUDY_NETWORKS: dict[str, dict[str, Any]] = {
+    "base model": {},
+    "complex model": {"model": "complex"},
+    "complex model, margin 5": {"model": "complex", "margin": 5.0},
+}
 
 
 def retrained(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
@@ -32,10 +39,30 @@ def without_labels(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
 
 def base_model(config: SmallEncoderConfig) -> Sequence[TrainingConfig]:
     """Return the study's base model, trained on old classes and labelled images of new ones."""
-    fields = {
-        name: getattr(config, name) for name in ("seed", "dataset", "images_per_class", "seen")
+    return [study_network(config, BASE_EPOCHS, labelled=config.labelled or None)]
+
+
+def study_network(split: SmallEncoderConfig, epochs: int, **fields: Any) -> TrainingConfig:
+    """Return the config of a network of the study on a class split.
+
+    Args:
+        split: The class split, its images and its seed.
+        epochs: Epochs to train for.
+        fields: Other fields that differ from the base model's.
+    """
+    shared = {
+        name: getattr(split, name) for name in ("seed", "dataset", "images_per_class", "seen")
     }
-    return [TrainingConfig(epochs=BASE_EPOCHS, labelled=config.labelled or None, **fields)]
+    return TrainingConfig(epochs=epochs, **shared | fields)
+
+
+def leave_seen_classes_out(split: SmallEncoderConfig) -> list[SmallEncoderConfig]:
+    """Return two class splits that each leave out half of the seen classes of a split.
+
+    The classes that one of them leaves out are those that the other trains on.
+    """
+    seen = split.load_data().seen
+    return [replace(split, seen=seen[start::2]) for start in (0, 1)]
 
 
 def all_configs(split: SmallEncoderConfig) -> list[Config]:

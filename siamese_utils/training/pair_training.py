@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,8 +45,6 @@ class TrainingConfig(Config):
         labelled: Labelled images of each unseen class to train on as well, as in
             `Split.with_labelled`; None: none.
     """
-
-    has_test_pairs: ClassVar[bool] = True
 
     model: str = "base"
     margin: float = 1.0
@@ -104,6 +102,11 @@ class TrainingConfig(Config):
         split += ", labelled images" if self.labelled else ""
         part = f", {number:,} images a class" if (number := self.images_per_class) else ""
         return f"{self.model}, {self.task}{part}{split}"
+
+    @property
+    def has_test_pairs(self) -> bool:
+        """Whether the encoder is measured on pairs of test images: on the data set's own split."""
+        return self.seen is None
 
     @property
     def dtype_policy(self) -> str:

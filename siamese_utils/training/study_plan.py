@@ -89,35 +89,8 @@ class StudyPlan:
         """Return the base model's config with Adadelta 0.001, which trains little in a short run."""
         return self.short_config(optimizer="adadelta", learning_rate=0.001)
 
-    def class_split_configs(self) -> tuple[list[TrainingConfig], list[TrainingConfig]]:
-        """Return short configs on other class splits, and on the study's own class split."""
-        profile = self.profile
-        config = TrainingConfig(
-            epochs=profile.class_split_epochs,
-            dataset=self.dataset,
-            images_per_class=profile.images_per_class or settings.CLASS_SPLIT_IMAGES,
-        )
-        others = sorted(self._sample_seen_classes())
-        return (
-            [replace(config, seen=seen, seed=i) for i, seen in enumerate(others)],
-            [replace(config, seed=seed) for seed in range(profile.study_split_seeds)],
-        )
-
-    def fully_trained_configs(self) -> list[TrainingConfig]:
-        """Return the base model's config on some of the other class splits, one seed each."""
-        sampled = self._sample_seen_classes()[: self.profile.num_fully_trained]
-        return [self.config(seen=seen, seed=i) for i, seen in enumerate(sampled)]
-
-    def _sample_seen_classes(self) -> list[tuple[int, ...]]:
-        """Sample sets of six seen classes, other than the study's, in random order."""
-        others = [c for c in combinations(self.images.classes, 6) if c != self.images.seen]
-        rng = np.random.default_rng(0)
-        return [
-            others[i] for i in rng.choice(len(others), self.profile.num_class_splits, replace=False)
-        ]
-
     def class_splits(self) -> dict[str, list[SmallEncoderConfig]]:
-        """Return the class splits of the chapter new-classes.
+        """Return the class splits of the chapters baselines and new-classes.
 
         Returns:
             `development` and `test` -> the config of a small encoder on each split. The test splits
@@ -129,6 +102,31 @@ class StudyPlan:
             "test": self._sample_unseen_classes()[:num_test],
         }
         return {name: self._split_configs(self.dataset, group) for name, group in groups.items()}
+
+    def study_network_splits(self) -> list[SmallEncoderConfig]:
+        """Return the first test splits, on which the study's networks are trained."""
+        return self.class_splits()["test"][: self.profile.num_study_network_splits]
+
+    def study_network_configs(self) -> list[TrainingConfig]:
+        """Return the configs of the study's networks on the first test splits.
+
+        The base model is trained as long as on the study's split, and its milestones are evaluated as
+        well. It is also trained without half of the seen classes, to choose the number of epochs.
+        """
+        study_network, profile = new_class_networks.study_network, self.profile
+        configs = []
+        for split in self.study_network_splits():
+            for start in (split, *new_class_networks.leave_seen_classes_out(split)):
+                configs += [study_network(start, n) for n in self.epoch_numbers]
+            for fields in new_class_networks.STUDY_NETWORKS.values():
+                configs.append(study_network(split, profile.short_epochs, **fields))
+        # Longer runs come first, since their milestones are the shorter ones.
+        return sorted(dict.fromkeys(configs), key=lambda config: -config.epochs)
+
+    @property
+    def epoch_numbers(self) -> tuple[int, ...]:
+        """The numbers of epochs after which the base model is evaluated."""
+        return (*self.profile.milestones, self.profile.epochs)
 
     def second_class_splits(self) -> list[SmallEncoderConfig]:
         """Return class splits of digits, the second data set of the chapter new-classes.
@@ -322,15 +320,16 @@ def _without_number(chapter: str) -> str:
     return chapter.lstrip("0123456789").lstrip("-")
 
 
-# Chapters that train on other class splits, whose runs have no milestones
-OTHER_SPLITS = ("split-lottery", "new-classes")
+# Chapters that train on other class splits
+OTHER_SPLITS = ("baselines", "new-classes")
 MIN_CLASSES = 10  # of a data set in these chapters
 
 
 @cache
 def _planned(plan: StudyPlan) -> frozenset[TrainingConfig]:
-    """Return all TrainingConfigs of a plan on the data set's own class split, with seed 0."""
-    chapters = [chapter for chapter in CHAPTERS if chapter not in OTHER_SPLITS]
+    """Return all TrainingConfigs of a plan, with seed 0."""
+    has_splits = len(plan.images.classes) >= MIN_CLASSES
+    chapters = [chapter for chapter in CHAPTERS if has_splits or chapter not in OTHER_SPLITS]
     configs = (config for chapter in chapters for config in plan.configs(chapter))
     return frozenset(replace(c, seed=0) for c in configs if isinstance(c, TrainingConfig))
 
@@ -375,21 +374,15 @@ def _one_shot_transfer(plan: StudyPlan) -> Iterator[Config]:
     yield from plan.seeded(*full, plan.short_config(), plan.short_config(task="triplet"))
 
 
-def _plain_baselines(plan: StudyPlan) -> Iterator[Config]:
+def _baselines(plan: StudyPlan) -> Iterator[Config]:
     yield from _initialisations(plan.ensemble_configs())
     full = [plan.config(), plan.config(model="complex")]
     yield from plan.seeded(*full, plan.short_config(task="softmax"), plan.short_adadelta())
-
-
-def _split_lottery(plan: StudyPlan) -> Iterator[Config]:
-    yield from plan.fully_trained_configs()
-    for configs in plan.class_split_configs():
-        yield from configs
+    yield from plan.study_network_configs()
 
 
 def _embeddings(plan: StudyPlan) -> Iterator[Config]:
-    epochs = (*plan.profile.milestones, plan.profile.epochs)
-    return plan.seeded(*(plan.config(epochs=n) for n in epochs))
+    return plan.seeded(*(plan.config(epochs=n) for n in plan.epoch_numbers))
 
 
 def _new_classes(plan: StudyPlan) -> Iterator[Config]:
@@ -414,8 +407,7 @@ CHAPTERS: dict[str, Callable[[StudyPlan], Iterable[Config]]] = {
     "margin-study": _margin_study,
     "optimizer-comparison": _optimizer_comparison,
     "one-shot-transfer": _one_shot_transfer,
-    "plain-baselines": _plain_baselines,
-    "split-lottery": _split_lottery,
+    "baselines": _baselines,
     "embeddings": _embeddings,
     "new-classes": _new_classes,
     "your-images": _your_images,

@@ -84,8 +84,8 @@ const SHOWN = 12;
 function setUpSearch() {
   const box = document.querySelector("search");
   if (!box) return;
-  const [input, told, list, key] =
-    ["search", "told", "found", "key"].map((id) => document.getElementById(id));
+  const [input, told, list] =
+    ["search", "told", "found"].map((id) => document.getElementById(id));
   let index = null; // a promise of it, once it is wanted
   const look = () => {
     const asked = input.value.toLowerCase().match(WORDS) || []; // split as the index's words are
@@ -114,13 +114,6 @@ function setUpSearch() {
   };
   input.addEventListener("input", ask);
   addEventListener("keydown", (event) => {
-    const busy = event.target.closest("input, select, textarea, dialog");
-    const alone = !event.ctrlKey && !event.altKey && !event.metaKey;
-    if (event.key === "/" && alone && !busy && key.getAttribute("aria-pressed") === "true") {
-      event.preventDefault();
-      input.closest("details").open = true;
-      input.focus();
-    }
     if (!box.contains(event.target)) return;
     const stops = [input, ...all("a", list)];
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -133,16 +126,7 @@ function setUpSearch() {
       input.focus();
     }
   });
-  // a key by itself can be switched off: other tools may give it another meaning
-  let wanted = true;
-  try { wanted = localStorage.getItem("key") !== "off"; } catch {}
-  key.setAttribute("aria-pressed", wanted);
-  key.addEventListener("click", () => {
-    const on = key.getAttribute("aria-pressed") !== "true";
-    key.setAttribute("aria-pressed", on);
-    try { localStorage.setItem("key", on ? "" : "off"); } catch {}
-  });
-  key.hidden = box.hidden = false;
+  box.hidden = false;
 }
 
 // Tables: a click on a heading sorts by its column, up, then down, then as it was.

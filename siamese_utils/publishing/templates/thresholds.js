@@ -28,7 +28,7 @@ LIVE.thresholds = class {
         make("div", { class: "roc" }, this.roc)),
       this.told,
       make("p", { class: "key" },
-        "Pairs by distance D. Filled: same; dashed outline: different; a bar's height is the square root of its share. Then each threshold's place on its ROC curve. All are means over the seeds."));
+        "Pairs by distance D. Filled: positive (same) pairs; dashed outline: negative (different) pairs; a bar's height is the square root of its share. Then each threshold's place on its ROC curve. All are means over the seeds."));
   }
 
   change() {
@@ -76,8 +76,8 @@ LIVE.thresholds = class {
       make("path", { d: `M0,0V${size}H${size}`, style: "fill: none; stroke: var(--edge)" }),
       make("path", { d: `M0,${size}L${size},0`, style: "fill: none; stroke: var(--edge); stroke-dasharray: 1 4" }),
       ...parts,
-      text(size / 2, size + 28, "different pairs accepted"),
-      text(0, 0, "same pairs accepted", { transform: `translate(-20 ${size / 2}) rotate(-90)` }),
+      text(size / 2, size + 28, "negative pairs accepted"),
+      text(0, 0, "positive pairs accepted", { transform: `translate(-20 ${size / 2}) rotate(-90)` }),
       text(0, size + 14, "0"), text(size, size + 14, "1"));
     this.roc.setAttribute("aria-label", `ROC curves. ${this.networks.map(({ data, falseAccepts, trueAccepts }) =>
       `${data.name}: at its threshold ${percent(trueAccepts)} of same pairs and ${percent(falseAccepts)} of different ones are accepted`).join("; ")}.`);
@@ -129,8 +129,8 @@ class JudgedPairs {
     const figures = {
       "threshold": this.threshold.toFixed(3),
       "accuracy": percent(this.accuracy),
-      "different, called the same": percent(this.falseAccepts),
-      "same, called different": percent(1 - this.trueAccepts),
+      "negative pairs accepted": percent(this.falseAccepts),
+      "positive pairs rejected": percent(1 - this.trueAccepts),
     };
     const words = `threshold ${figures.threshold}, accuracy ${figures.accuracy}`;
     this.slider.setAttribute("aria-valuetext", words);
