@@ -138,7 +138,7 @@ def test_differences_by_hand(store_records):
     sampled = ours(base=([79.0, 80.0], [79.0, 80.0], [0.90, 0.90]))
     found = reference.differences(sampled, CONFIGS)
     assert list(found) == ["reference minus ours", "equivalent"]
-    assert found.index.names == ["set", "metric"]
+    assert found.index.names == ["set", "measured"]
     metrics = ("accuracy, 0.5", "accuracy, m/2", "AUC")
     assert found.index.tolist() == [(s, metric) for s in TEST_SETS for metric in metrics]
     # both runs are measured on all three sets, and paired with our run of the same seed: 1 and 3

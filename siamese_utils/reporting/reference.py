@@ -212,7 +212,7 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
         configs: The config of each network.
 
     Returns:
-        A row for each test set and metric (accuracy at 0.5 and at half the margin in points, and
+        A row for each test set and metric ("measured": accuracy at 0.5 and at half the margin in points, and
         AUC): the mean difference with its interval over the runs, and whether a difference of
         EQUIVALENT_POINTS (0.01 in AUC) or more is excluded. Empty without reference runs.
     """
@@ -237,7 +237,7 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
     frame = pd.DataFrame({"reference minus ours": pd.Series(rows, dtype=object)})
     if frame.empty:
         return frame
-    frame.index = frame.index.set_names(["set", "metric"])
+    frame.index = frame.index.set_names(["set", "measured"])
     words = {verdicts.SUPPORTED: "yes", verdicts.REFUTED: "no", verdicts.INCONCLUSIVE: "open"}
     equivalent = []
     for (_, metric), row in frame.iterrows():
