@@ -86,9 +86,13 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
         help=f"{model_selection.AUTO} (default) measures {', '.join(model_selection.MODELS)} on held-out "
         f"classes and keeps the best; the study's networks are {', '.join(ENCODERS)}; {ENSEMBLE} is an "
         "ensemble for classes that are not in the training images; "
-        f"{' and '.join(UNTRAINED)} are not trained",
+        f"{', '.join(UNTRAINED)} are not trained",
     )
-    text = f"pixels of a side, to which all images are resized (default {user_images.DEFAULT_SIDE})"
+    text = (
+        f"pixels of a side, to which all images are resized, at most {user_images.MAX_SIDE} (default "
+        f"{user_images.DEFAULT_SIDE}); twice the side takes about four times as long, and the ensemble "
+        f"takes at most {user_images.MAX_ENSEMBLE_SIDE}"
+    )
     parser.add_argument(
         "--image-size", type=int, default=user_images.DEFAULT_SIDE, metavar="N", help=text
     )
@@ -99,6 +103,11 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
         help="how an image that is not square becomes a square: pad (default) adds margins, crop keeps "
         "the middle, stretch changes its proportions",
     )
+    text = (
+        f"bits that the pixels of 16-bit files use, such as 12 (default {image_files.MAX_BITS}); "
+        "fewer bits make the images brighter"
+    )
+    parser.add_argument("--bits", type=int, default=image_files.MAX_BITS, metavar="N", help=text)
     text = "epochs of the study's networks (default 10)"
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help=text)
     text = "seed of the random numbers (default 0)"
@@ -112,8 +121,8 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     start = time.monotonic()
     _check_new(options.save)
     user_images.check_side(options.image_size, user_images.MAX_SIDE)
+    reading = image_files.Reading(options.fit, bits=options.bits)
     _check_writable(options.save)
-    reading = image_files.Reading(options.fit)
     files = image_files.read_classes(options.folder, options.image_size, reading=reading)
     labels = files.labels(options.folder)
     user_images.check_class_sizes(options.folder, Counter(labels.tolist()))
@@ -296,7 +305,7 @@ def _print_result(result: dict[str, Any], as_json: bool) -> None:
                 print(f"{name}:")
                 for key, number in value.items():
                     print(
-                        f"  {key:<16} {'cannot take these images' if number is None else f'{number:.3f}'}"
+                        f"  {key:<16} {'cannot take this size or number of classes' if number is None else f'{number:.3f}'}"
                     )
         elif isinstance(value, list):
             print(f"{name}: {', '.join(value) or 'none'}")

@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from siamese_utils.data.dataset import slice_classes
 from siamese_utils.training.encoders import ENCODERS
-from siamese_utils.verifier import ENSEMBLE, UNTRAINED, SiameseVerifier
+from siamese_utils.verifier import ENSEMBLE, UNTRAINED, SiameseVerifier, check_suitable
 
 AUTO = "auto"  # name of the choice by `compare_models`
 CHOICES = (AUTO, *ENCODERS, ENSEMBLE, *UNTRAINED)  # of `siamese fit --model`
@@ -35,10 +35,10 @@ def compare_models(
 
     Returns:
         Model -> mean AUC over the folds, the highest first; None, at the end, if the model does not
-        take these images.
+        take images of this size or this number of classes.
 
     Raises:
-        ValueError: There are too few classes.
+        ValueError: There are too few classes, or the images cannot be trained on.
     """
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < MIN_CLASSES:
@@ -50,20 +50,20 @@ def compare_models(
     rows = slice_classes(rows, numbers, 0, MAX_IMAGES)
     scores: dict[str, float | None] = {}
     for model in MODELS:
-        verifier = SiameseVerifier(model, **parameters)
         try:
-            auc = cross_val_score(
-                verifier,
-                images[rows],
-                numbers[rows],
-                groups=numbers[rows],
-                cv=GroupKFold(NUM_FOLDS),
-                error_score="raise",
-            )
+            check_suitable(model, images.shape[1:3], len(names))
         except ValueError:
             scores[model] = None
-        else:
-            scores[model] = float(auc.mean())
+            continue
+        auc = cross_val_score(
+            SiameseVerifier(model, **parameters),
+            images[rows],
+            numbers[rows],
+            groups=numbers[rows],
+            cv=GroupKFold(NUM_FOLDS),
+            error_score="raise",
+        )
+        scores[model] = float(auc.mean())
     return dict(sorted(scores.items(), key=lambda item: -(item[1] or 0)))
 
 

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     import keras
 
 ENSEMBLE = "ensemble"  # model name of `evaluation.ensemble`
-UNTRAINED = {"raw pixels": baselines.pixels, "foreground mask": baselines.foreground_mask}
+UNTRAINED = {
+    "raw pixels": baselines.pixels,
+    "foreground mask": baselines.foreground_mask,
+    "HOG": ensemble.embed_in_blocks(ensemble.hog_features),
+}
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
 MIN_FOREGROUND = 13  # of 255; on an inverted background, smaller values are noise
 MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
@@ -124,8 +128,8 @@ class SiameseVerifier(BaseEstimator):
             model: How images are embedded. A name in `encoders.ENCODERS` is a network of the study,
                 trained on pairs. `ensemble` is the ensemble of `evaluation.ensemble`, which is better
                 for classes that are not in the training images; it takes images of up to
-                48 x 48 pixels, and was tested on objects on a background of 0. `raw pixels` and
-                `foreground mask` are not trained.
+                48 x 48 pixels, and was tested on objects on a background of 0. `raw pixels`,
+                `foreground mask` and `HOG` (histograms of oriented gradients) are not trained.
             margin: Margin of the loss, above 0; for the study's networks.
             epochs: Passes over the training pairs; for the study's networks.
             seed: Seed of the split, the pairs and the initial weights.
@@ -161,12 +165,7 @@ class SiameseVerifier(BaseEstimator):
         """
         self._check_parameters()
         images, labels, names = user_images.check_training_set(images, labels)
-        _check_size(images.shape[1:3], self.model)
-        if self.model == ENSEMBLE and len(names) > user_images.MAX_CLASSES:
-            raise ValueError(
-                f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
-                f"{len(names)}: choose another model, or fit fewer classes"
-            )
+        check_suitable(self.model, images.shape[1:3], len(names))
         dataset = _as_dataset(images, labels, names)
         split = user_images.hold_out(dataset, self.seed)
         self._reset()  # so that a verifier whose training is interrupted counts as not fitted
@@ -197,11 +196,7 @@ class SiameseVerifier(BaseEstimator):
         if not len(images) or np.bincount(numbers).min() < 2:
             raise ValueError("add_classes needs two images or more of each class")
         names = [*self.classes_, *(n for n in map(str, given) if n not in self.classes_)]
-        if self.fitted_["model"] == ENSEMBLE and len(names) > user_images.MAX_CLASSES:
-            raise ValueError(
-                f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
-                f"{len(names)}: choose another model, or add fewer classes"
-            )
+        check_suitable(self.fitted_["model"], self.shape_[:2], len(names))
         memory = self.memory_
         added = np.array([names.index(str(name)) for name in given])[numbers]
         dataset = _as_dataset(
@@ -403,7 +398,7 @@ class SiameseVerifier(BaseEstimator):
         verifier._check_parameters()
         height, width, _ = shape = tuple(int(size) for size in values["shape"])
         user_images.check_image_shape(shape)
-        _check_size((height, width), verifier.model)
+        check_suitable(verifier.model, (height, width), len(values["classes"]))
         *weights, memory = *weights[:-3], Memory(*weights[-3:])
         _check_memory(memory, shape, values["classes"])
         networks = []
@@ -631,6 +626,31 @@ class SiameseVerifier(BaseEstimator):
         )
 
 
+def check_suitable(model: str, sides: Sequence[int], num_classes: int) -> None:
+    """Raise ValueError if a model cannot take images of this size, or this number of classes.
+
+    Args:
+        model: As in `SiameseVerifier`.
+        sides: Height and width of the images.
+        num_classes: Number of classes to train on.
+    """
+    size = " x ".join(map(str, sides))
+    smallest, largest = user_images.MIN_SIDE, user_images.MAX_ENSEMBLE_SIDE
+    if min(sides) < (1 if model in ("raw pixels", "foreground mask") else smallest):
+        raise ValueError(f"images must be {smallest} x {smallest} or larger, not {size}")
+    if model != ENSEMBLE:
+        return
+    if max(sides) > largest:
+        raise ValueError(
+            f"model {ENSEMBLE!r} takes images of up to {largest} x {largest}, not {size}: shrink them"
+        )
+    if num_classes > user_images.MAX_CLASSES:
+        raise ValueError(
+            f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
+            f"{num_classes}: choose another model, or fewer classes"
+        )
+
+
 def find_background(images: np.ndarray) -> str:
     """Return whether most border pixels are nearer to `black` or to `white`.
 
@@ -732,15 +752,3 @@ def _digest(folder: Path, values: dict[str, Any]) -> str:
 def _as_functions(networks: Sequence[keras.Model]) -> list[Embed]:
     """Return functions that compute the embeddings of networks."""
     return [partial(trainer.embed, network) for network in networks]
-
-
-def _check_size(sides: tuple[int, ...], model: str) -> None:
-    """Raise ValueError if images of this height and width are too small or too large for a model."""
-    size = " x ".join(map(str, sides))
-    smallest, largest = user_images.MIN_SIDE, user_images.MAX_ENSEMBLE_SIDE
-    if min(sides) < (1 if model in UNTRAINED else smallest):
-        raise ValueError(f"images must be {smallest} x {smallest} or larger, not {size}")
-    if model == ENSEMBLE and max(sides) > largest:
-        raise ValueError(
-            f"model {ENSEMBLE!r} takes images of up to {largest} x {largest}, not {size}: shrink them"
-        )

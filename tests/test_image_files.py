@@ -163,6 +163,23 @@ def test_sixteen_bits_become_eight(save):
     assert np.array_equal(found, image // 257)
 
 
+def test_twelve_bits_in_sixteen_are_warned_of_and_stretched(save, tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (5, 8, 8), dtype=np.uint16)
+    values[0, 0, 0] = 4095
+    for i, image in enumerate(values):
+        save(f"scans/{i}.png", image)
+    dark = image_files.read_classes(tmp_path, 8)
+    assert dark.images.max() == 15
+    [sentence] = [s for s in dark.warnings(tmp_path) if "bits" in s]
+    assert "use 12 bits only" in sentence
+    assert "--bits 12" in sentence
+    stretched = image_files.read_classes(tmp_path, 8, reading=Reading(bits=12))
+    assert np.array_equal(stretched.images[..., 0], values.astype(int) * 255 // 4095)
+    assert not stretched.warnings(tmp_path)
+    with pytest.raises(ValueError, match=r"--bits must be 8 to 16, not 20"):
+        Reading(bits=20)
+
+
 @pytest.mark.fault(
     "images that are cut, empty, of another kind, or bombs", "they are listed and left out"
 )

@@ -41,3 +41,11 @@ def test_few_classes_cannot_be_compared(some_digits):
     images, labels = some_digits
     with pytest.raises(ValueError, match=r"5 classes are too few .*6 are needed"):
         model_selection.compare_models(images[labels < 5], labels[labels < 5])
+
+
+def test_a_fault_of_the_images_is_not_taken_for_a_size(some_digits, monkeypatch):
+    images, labels = some_digits
+    monkeypatch.setattr(model_selection, "MODELS", ("raw pixels",))
+    rows = np.concatenate([np.flatnonzero(labels == c)[:5] for c in range(6)])
+    with pytest.raises(ValueError, match="training needs two classes of 20 images"):
+        model_selection.compare_models(images[rows], labels[rows])

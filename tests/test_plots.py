@@ -775,3 +775,16 @@ def test_two_towers_hold_what_the_network_made_of_each_image():
     heights = [[segment[1][1] for segment in of] for of in strokes]
     assert heights == [of for pair in TOWERS.values() for of in pair["embeddings"]]
     assert {ax.get_ylim() for ax in figure.axes if ax.collections} == {(0, 4)}
+
+
+def test_grey_images_are_drawn_inverted_unless_they_are_to_be_drawn_as_they_are():
+    grey, colour = np.full((1, 2, 2, 1), 10, np.uint8), np.full((1, 2, 2, 3), 10, np.uint8)
+    assert (plots.to_ink(grey) == 245).all()
+    assert (plots.to_ink(colour) == 10).all()
+    with plt.rc_context({"image.cmap": plots.AS_THEY_ARE}):
+        assert (plots.to_ink(grey) == 10).all()
+        drawn = plots.image_grid(grey[np.newaxis], names=["one"])
+        assert drawn.axes[0].images[0].get_cmap().name == "gray"
+    assert plots.image_grid(grey[np.newaxis], names=["one"]).axes[0].images[0].get_cmap().name == (
+        "gray_r"
+    )

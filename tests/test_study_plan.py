@@ -489,3 +489,16 @@ def test_the_second_data_set_is_not_the_first():
     others = fashion.second_class_splits()
     assert len(others) == fashion.profile.num_second_splits
     assert {config.dataset for config in others} == {"digits"}
+
+
+def test_class_splits_of_a_users_images_cover_any_number_of_classes():
+    plan = study_plan.make_plan("quick", "digits")
+    splits = plan.user_class_splits()
+    assert len(splits) == plan.profile.num_second_splits
+    unseen = [frozenset(split.load_data().unseen) for split in splits]
+    assert len(set(unseen)) == len(unseen)
+    assert {len(classes) for classes in unseen} == {4}
+    trained = set(plan.configs("20-your-images"))
+    assert {(s.seen, s.labelled) for s in trained if isinstance(s, SmallEncoderConfig)} >= {
+        (split.seen, labelled) for split in splits for labelled in (0, 20)
+    }

@@ -467,13 +467,21 @@ def test_how_sure_a_verifier_may_be(sure, first):
 @pytest.mark.parametrize(
     ("gains", "first"),
     [
-        ((1, 1), "On your images it does."),
-        ((-1, -1), "On your images comparing pixels does better."),
+        ((1, 1), "is significantly better than raw pixels, on seen and on unseen classes."),
+        ((-1, -1), "is significantly worse than raw pixels, on seen and on unseen classes."),
+        ((0, 0), "does not differ significantly from raw pixels, on seen and on unseen classes."),
         (
             (1, -1),
-            "it does for classes that it was trained on, and comparing pixels does better for",
+            "is significantly better than raw pixels on seen classes, and is significantly worse than",
         ),
-        ((1, 0), "it does for classes that it was trained on, and it cannot be told for others."),
+        (
+            (1, 0),
+            "better than raw pixels on seen classes, and does not differ significantly from raw",
+        ),
+        (
+            (0, 1),
+            "does not differ significantly from raw pixels on seen classes, and is significantly better",
+        ),
     ],
 )
 def test_whether_it_works_on_images_of_ones_own(gains, first):
@@ -488,7 +496,7 @@ def test_whether_it_works_on_images_of_ones_own(gains, first):
     differences = pd.DataFrame({"base model": gain}).T
     said = tables.describe_user_images(accuracies, differences, found, "cats, dogs", 30)
     assert first in said[0]
-    assert "(cats, dogs) it is 70 and 70, and by the ensemble 70" in said[2]
-    assert said[3].endswith("the best way is: ensemble.")
+    assert "(cats, dogs), the base model classifies 70 %, raw pixels 70 % and the ens" in said[2]
+    assert said[3].endswith("ensemble has the highest AUC.")
     few = tables.describe_user_images(accuracies, differences, found, "cats, dogs", 29)[3]
-    assert few == "Its 29 validation images are too few to say which way is best."
+    assert few == "There are 29 validation images, too few to say which method is best."

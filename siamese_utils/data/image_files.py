@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_NAMES_SHOWN = 3  # skipped files listed in a summary
 FITS = ("pad", "crop", "stretch")  # how an image that is not square becomes a square
 BACKGROUNDS = {"black": 0, "white": 255}  # behind transparent pixels
+MIN_BITS, MAX_BITS = 8, 16  # of the pixels of a 16-bit file
 SUSPICIOUS_SHARE = 0.1  # of the images of a class that have one colour, or are copies
 
 
@@ -32,19 +33,24 @@ class Reading:
             keeps the central square, `stretch` changes its proportions.
         background: What transparent pixels become, a name in BACKGROUNDS; None: the one that
             contrasts more with the opaque pixels of all images.
+        bits: The number of bits that the pixels of 16-bit files use, 8 to 16; larger values become
+            white.
     """
 
     fit: str = "pad"
     background: str | None = None
+    bits: int = MAX_BITS
 
     def __post_init__(self) -> None:
         """Check the fields.
 
         Raises:
-            ValueError: A name is unknown.
+            ValueError: A name is unknown, or the number of bits is out of range.
         """
         if self.fit not in FITS or self.background not in (*BACKGROUNDS, None):
             raise ValueError(f"images cannot be read by {self}")
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise ValueError(f"--bits must be {MIN_BITS} to {MAX_BITS}, not {self.bits}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,7 @@ class ImageFiles:
         skipped: File that could not be read -> the reason.
         reading: How the images were read, with the background that was chosen.
         has_transparency: Whether an image has transparent pixels.
+        used_bits: Bits that the largest pixel of all 16-bit files needs; None if there are none.
     """
 
     images: np.ndarray
@@ -64,6 +71,7 @@ class ImageFiles:
     skipped: dict[Path, str]
     reading: Reading
     has_transparency: bool = False
+    used_bits: int | None = None
 
     def labels(self, folder: Path) -> np.ndarray:
         """Return the class of each image, (images,): the name of its subfolder of `folder`."""
@@ -91,9 +99,18 @@ class ImageFiles:
         return text
 
     def warnings(self, folder: Path) -> list[str]:
-        """Return a sentence for each class in which many images have one colour or are copies."""
+        """Return sentences about images that were probably not read as intended.
+
+        They concern 16-bit files that use few of their bits, and classes in which many images have
+        one colour or are copies.
+        """
         labels = self.labels(folder)
         sentences = []
+        if self.used_bits is not None and self.used_bits < self.reading.bits:
+            sentences.append(
+                f"the 16-bit files use {self.used_bits} bits only, so their images are dark; "
+                f"`siamese fit --bits {max(self.used_bits, MIN_BITS)}` brightens them"
+            )
         for name in np.unique(labels):
             flat = self.images[labels == name].reshape(np.count_nonzero(labels == name), -1)
             plain = np.mean(flat.min(axis=1) == flat.max(axis=1))
@@ -101,8 +118,7 @@ class ImageFiles:
             if plain > SUSPICIOUS_SHARE:
                 sentences.append(
                     f"{plain:.0%} of the images of {folder / name} have a single colour after reading. "
-                    "Are they empty, or is the object outside the part that --fit keeps? 16-bit files "
-                    "must use the whole range 0 to 65,535."
+                    "Are they empty, or is the object outside the part that --fit keeps?"
                 )
             elif copies > SUSPICIOUS_SHARE:
                 sentences.append(
@@ -225,8 +241,14 @@ def read(
         images = np.rint(images @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
     elif channels is None and (images == images[..., :1]).all():
         images = images[..., :1]
+    brightest = [one.brightest for one in read_images.values() if one.brightest is not None]
     return ImageFiles(
-        images.astype(np.uint8), list(read_images), skipped, reading, bool(brightness)
+        images.astype(np.uint8),
+        list(read_images),
+        skipped,
+        reading,
+        has_transparency=bool(brightness),
+        used_bits=max(brightest).bit_length() if brightest else None,
     )
 
 
@@ -236,10 +258,12 @@ class _SquareImage(NamedTuple):
     Attributes:
         on: Name of a background -> (size, size, 3) uint8.
         brightness: Mean brightness of the opaque pixels, 0..255, if others are transparent.
+        brightest: The largest value of a pixel, if the file has 16 bits.
     """
 
     on: Mapping[str, np.ndarray]
-    brightness: float | None
+    brightness: float | None = None
+    brightest: int | None = None
 
 
 def _read_image(path: Path, size: int, reading: Reading) -> _SquareImage | str:
@@ -268,9 +292,11 @@ def _to_square(image: Image, size: int, reading: Reading) -> _SquareImage:
     """Return an image as a square in RGB, on each background if it has transparent pixels."""
     from PIL import Image
 
+    brightness = brightest = None
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    brightness = None
+        values = np.asarray(image).astype(np.int64)
+        brightest, white = int(values.max()), 2**reading.bits - 1
+        image = Image.fromarray((np.minimum(values, white) * 255 // white).astype(np.uint8))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
         alpha = np.asarray(image)[..., 3] / 255
@@ -279,7 +305,7 @@ def _to_square(image: Image, size: int, reading: Reading) -> _SquareImage:
             brightness = float((grey * alpha).sum() / alpha.sum()) if alpha.any() else 0.0
     if brightness is None:
         square = _fit(image.convert("RGB"), size, reading.fit)
-        return _SquareImage(dict.fromkeys(BACKGROUNDS, square), None)
+        return _SquareImage(dict.fromkeys(BACKGROUNDS, square), brightest=brightest)
     squares = {}
     for name, level in BACKGROUNDS.items():
         background = Image.new("RGBA", image.size, (level, level, level, 255))

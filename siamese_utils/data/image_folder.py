@@ -171,8 +171,13 @@ def _choose_unseen(classes: Sequence[str], unseen: Sequence[str]) -> list[int]:
         )
     if unseen:
         return sorted(map(classes.index, set(unseen)))
-    number = max(2, round(UNSEEN_SHARE * len(classes)))
+    number = count_unseen(len(classes))
     return sorted(np.random.default_rng(0).choice(len(classes), number, replace=False).tolist())
+
+
+def count_unseen(num_classes: int) -> int:
+    """Return how many of a number of classes are unseen, if the user does not choose them."""
+    return max(2, round(UNSEEN_SHARE * num_classes))
 
 
 def _dataset_name(folder: Path, paths: Sequence[Path], size: int, unseen: Sequence[int]) -> str:

@@ -52,6 +52,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "siamese-utils",  # A fixed salt makes SVG files reproducible.
 }
+AS_THEY_ARE = "gray"  # value of Matplotlib's "image.cmap" with which grey images are not inverted
 WIDTH = 7.2  # inches, the width of a page's text
 NARROW_WIDTH = 3.6  # inches; for phones, where subplots are stacked
 MAX_LABEL = 34  # characters of a line of a label
@@ -283,8 +284,7 @@ def pair_gallery(images: np.ndarray, *, titles: Sequence[str]) -> Figure:
     for ax in axes.ravel():
         ax.axis("off")
     for ax, (first, second), title in zip(axes.ravel(), images, titles, strict=False):
-        # A grey image is drawn inverted, so that 0 is white in it.
-        white = 0 if first.shape[2] == 1 else 255
+        white = 0 if _is_inverted(first) else 255
         gap = np.full((first.shape[0], 2, first.shape[2]), white, dtype=np.uint8)
         _draw_image(ax, np.concatenate([first, gap, second], axis=1))
         ax.set_title(_escape_label(title), fontsize=7, loc="center")
@@ -365,7 +365,10 @@ WITH_NARROW_VARIANT = lines, dots, histograms, two_towers  # have `narrow`
 
 
 def to_ink(images: np.ndarray) -> np.ndarray:
-    """Return images as they are displayed: grey images inverted, colour images unchanged.
+    """Return images as they are displayed.
+
+    Grey images are inverted, since the clothes and the digits of this report are white on black.
+    A notebook on other images sets `plt.rcParams["image.cmap"]` to AS_THEY_ARE.
 
     Args:
         images: (..., height, width, channels) uint8.
@@ -373,7 +376,9 @@ def to_ink(images: np.ndarray) -> np.ndarray:
     Returns:
         (..., height, width) for one channel, otherwise the images.
     """
-    return 255 - images[..., 0] if images.shape[-1] == 1 else images
+    if _is_inverted(images):
+        return 255 - images[..., 0]
+    return images[..., 0] if images.shape[-1] == 1 else images
 
 
 def describe_data(data: pd.DataFrame) -> str:
@@ -522,9 +527,14 @@ def _name_style(marked: bool) -> dict[str, str]:
     return {"color": VERMILION, "style": "italic"} if marked else {"color": BLUE}
 
 
+def _is_inverted(images: np.ndarray) -> bool:
+    """Return whether images are drawn inverted: (..., channels)."""
+    return images.shape[-1] == 1 and plt.rcParams["image.cmap"] != AS_THEY_ARE
+
+
 def _draw_image(ax: Axes, image: np.ndarray) -> None:
-    grey = image.shape[-1] == 1
-    ax.imshow(image[..., 0] if grey else image, cmap="gray_r" if grey else None, vmin=0, vmax=255)
+    values = image[..., 0] if image.shape[-1] == 1 else image
+    ax.imshow(values, cmap="gray_r" if _is_inverted(image) else "gray", vmin=0, vmax=255)
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
     for spine in ax.spines.values():

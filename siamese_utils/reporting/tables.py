@@ -228,14 +228,20 @@ def describe_user_images(
         unseen_names: The names of the unseen classes.
         num_validation: The number of validation images.
     """
-    answers = {"better": "it does", "worse": "comparing pixels does better"}
+    results = {
+        "better": "is significantly better than raw pixels",
+        "worse": "is significantly worse than raw pixels",
+    }
     seen, unseen = (
-        answers.get(verdicts.compare(gains.loc["base model", s]), "it cannot be told")
+        results.get(
+            verdicts.compare(gains.loc["base model", s]),
+            "does not differ significantly from raw pixels",
+        )
         for s in ("seen", "unseen")
     )
-    answer = f"On your images {seen} for classes that it was trained on, and {unseen} for others."
+    answer = f"The base model {seen} on seen classes, and {unseen} on unseen classes."
     if seen == unseen:
-        answer = f"On your images {seen}."
+        answer = f"The base model {seen}, on seen and on unseen classes."
     aucs = {
         name: np.mean([d.sampled_curve("validation").auc for d in by_seed])
         for name, by_seed in distances.items()
@@ -243,13 +249,13 @@ def describe_user_images(
     base, pixels = accuracy.loc["base model"], accuracy.loc["raw pixels"]
     return [
         answer,
-        f"Of 100 pairs of classes that it was trained on the base model judges {base['seen']:.0f}"
-        f" rightly, and comparing pixels {pixels['seen']:.0f}.",
-        f"Of others ({unseen_names}) it is {base['unseen']:.0f} and {pixels['unseen']:.0f},"
-        f" and by the ensemble {accuracy.loc['ensemble', 'unseen']:.0f}.",
-        f"By validation pairs, of classes trained on, the best way is: {max(aucs, key=aucs.get)}."
+        f"On seen classes, the base model classifies {base['seen']:.0f} % of pairs correctly, and raw"
+        f" pixels {pixels['seen']:.0f} %.",
+        f"On unseen classes ({unseen_names}), the base model classifies {base['unseen']:.0f} %, raw pixels"
+        f" {pixels['unseen']:.0f} % and the ensemble {accuracy.loc['ensemble', 'unseen']:.0f} %.",
+        f"On validation pairs of seen classes, {max(aucs, key=aucs.get)} has the highest AUC."
         if num_validation >= FEW_IMAGES
-        else f"Its {num_validation} validation images are too few to say which way is best.",
+        else f"There are {num_validation} validation images, too few to say which method is best.",
     ]
 
 

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from siamese_utils import settings
-from siamese_utils.data import datasets
+from siamese_utils.data import datasets, image_folder
 from siamese_utils.data.dataset import Dataset
 from siamese_utils.training import cache as result_cache
 from siamese_utils.training import new_class_networks, small_encoder, trainer, transfer
@@ -138,6 +138,17 @@ class StudyPlan:
         sampled = self._sample_unseen_classes()[: self.profile.num_second_splits]
         return self._split_configs("digits", sampled)
 
+    def user_class_splits(self) -> list[SmallEncoderConfig]:
+        """Return random class splits of a user's images, with any number of classes."""
+        number = len(self.images.classes)
+        num_unseen = image_folder.count_unseen(number)
+        rng = np.random.default_rng(1)
+        sampled = {
+            tuple(sorted(rng.choice(number, num_unseen, replace=False).tolist()))
+            for _ in range(self.profile.num_second_splits)
+        }
+        return self._split_configs(self.dataset, sorted(sampled))
+
     def class_number_configs(self) -> list[SmallEncoderConfig]:
         """Return configs of small encoders on 2, 4, 6 and 8 classes, at equal numbers of images.
 
@@ -192,7 +203,7 @@ class StudyPlan:
                 seed=i % 5,
                 dataset=dataset,
                 images_per_class=self.profile.images_per_class or settings.CLASS_SPLIT_IMAGES,
-                seen=tuple(c for c in range(10) if c not in classes),
+                seen=tuple(c for c in datasets.load(dataset).classes if c not in classes),
                 steps=self.profile.small_encoder_steps,
             )
             for i, classes in enumerate(unseen)
@@ -398,6 +409,9 @@ def _new_classes(plan: StudyPlan) -> Iterator[Config]:
 def _your_images(plan: StudyPlan) -> Iterator[Config]:
     yield from _initialisations(plan.ensemble_configs())
     yield from plan.seeded(plan.config(), plan.config(model="complex"))
+    for split in plan.user_class_splits():
+        for number in new_class_networks.available(split, (0, *new_class_networks.NUMBERS)):
+            yield from new_class_networks.retrained(replace(split, labelled=number))
 
 
 # Name of a notebook, without its number -> function that returns the configs that it trains.
