@@ -1,4 +1,4 @@
-"""The command `siamese`: fit a verifier to a folder of images, and use it."""
+"""The command `siamese`: fit a verifier to a folder of images or to feature vectors, and use it."""
 
 import argparse
 import hashlib
@@ -17,11 +17,19 @@ import numpy as np
 
 from siamese_utils import checksummed_npz, cli_utils, model_selection
 from siamese_utils.cli_utils import OneLineParser, exit_with
-from siamese_utils.data import image_files, user_images
+from siamese_utils.data import feature_files, image_files, user_images
+from siamese_utils.data.image_files import ImageFiles
 from siamese_utils.training import cache
 from siamese_utils.training.encoders import ENCODERS
 from siamese_utils.training.trainer import TrainingDivergedError
-from siamese_utils.verifier import ENSEMBLE, EXPORT_PATHS, SETTINGS, UNTRAINED, SiameseVerifier
+from siamese_utils.verifier import (
+    ENSEMBLE,
+    EXPORT_PATHS,
+    FEATURES,
+    SETTINGS,
+    UNTRAINED,
+    SiameseVerifier,
+)
 
 NAME = "siamese"
 Command = Callable[[argparse.Namespace], dict[str, Any]]
@@ -33,7 +41,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line; an error ends the process with status 2."""
     parser = OneLineParser(
         prog=NAME,
-        description="Fit a verifier to a folder of images, and compare images with it.",
+        description="Fit a verifier to a folder of images, and compare images with it. It suits small, "
+        "centred objects such as symbols, scans or parts. For natural photographs, compute features "
+        "with a large pretrained network, and use `siamese fit --features`; a file of features then "
+        "takes the place of a folder or an image in all commands.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
@@ -50,9 +61,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
     model = "folder of a saved verifier"
     classes = "folder with a subfolder of images for each class"
-    _add_fit_options(
-        add(fit, "train a verifier on a folder of images, and save it", folder=classes)
-    )
+    fit_parser = add(fit, "train a verifier on a folder of images, and save it")
+    fit_parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help=classes)
+    _add_fit_options(fit_parser)
     text = "teach a saved verifier new classes from some images of each, and save the result"
     paths = {"model": model, "folder": "folder with a subfolder of images for each new class"}
     add_parser = add(add_classes, text, **paths)
@@ -78,6 +89,13 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `fit`."""
     parser.add_argument(
         "--save", type=Path, required=True, metavar="MODEL", help="new folder for the verifier"
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="instead of FOLDER, an npz file with the arrays features (vectors, dimensions), such as "
+        "embeddings by a pretrained network, and labels (vectors,)",
     )
     parser.add_argument(
         "--model",
@@ -120,6 +138,10 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     """Train a verifier on a folder of images and save it."""
     start = time.monotonic()
     _check_new(options.save)
+    if (options.folder is None) == (options.features is None):
+        raise ValueError("give a folder of images, or --features FILE")
+    if options.features:
+        return _fit_features(options, start)
     user_images.check_side(options.image_size, user_images.MAX_SIDE)
     reading = image_files.Reading(options.fit, bits=options.bits)
     _check_writable(options.save)
@@ -127,7 +149,7 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     labels = files.labels(options.folder)
     user_images.check_class_sizes(options.folder, Counter(labels.tolist()))
     _describe(files, options.folder)
-    parameters = {name: getattr(options, name) for name in PARAMETERS}
+    parameters = _parameters(options)
     compared: dict[str, float | None] = {}
     if options.model == model_selection.AUTO:
         compared = _compare_models(files.images, labels, parameters)
@@ -147,6 +169,29 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
         "skipped": {str(path): reason for path, reason in files.skipped.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def _fit_features(options: argparse.Namespace, start: float) -> dict[str, Any]:
+    """Fit a verifier to feature vectors and save it."""
+    if options.model not in (model_selection.AUTO, FEATURES):
+        raise ValueError(f"--model {options.model} is for images; leave it out with --features")
+    _check_writable(options.save)
+    file = feature_files.read(options.features)
+    print(file.summary(), file=sys.stderr)
+    verifier = SiameseVerifier(**_parameters(options) | {"model": FEATURES})
+    verifier.fit(file.features, file.labels).save(options.save)
+    return {
+        "saved": str(options.save),
+        "model": FEATURES,
+        "vectors": len(file.features),
+        "classes": len(verifier.classes_),
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of the verifier that the options of `fit` give."""
+    return {name: getattr(options, name) for name in PARAMETERS}
 
 
 def _compare_models(
@@ -172,17 +217,15 @@ def add_classes(options: argparse.Namespace) -> dict[str, Any]:
     _check_new(options.save)
     _check_writable(options.save)
     verifier = SiameseVerifier.load(options.model)
-    files = image_files.read_classes(options.folder, *_image_format(verifier))
-    labels = files.labels(options.folder)
-    _describe(files, options.folder)
+    images, labels, skipped = _read_classes(verifier, options.folder)
     old = set(verifier.classes_)
-    verifier.add_classes(files.images, labels).save(options.save)
+    verifier.add_classes(images, labels).save(options.save)
     return {
         "model": str(options.save),
-        "images": len(files.paths),
+        "images": len(images),
         "new classes": sorted(set(verifier.classes_) - old),
         "classes": len(verifier.classes_),
-        "skipped": {str(path): reason for path, reason in files.skipped.items()},
+        "skipped": skipped,
         "seconds": round(time.monotonic() - start, 1),
     }
 
@@ -191,10 +234,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Return the distance of two images, whether they show one class, and how probably."""
     _check_readable(options.a, options.b)
     verifier = SiameseVerifier.load(options.model)
-    a, b = (
-        image_files.read([path], *_image_format(verifier)).images[0]
-        for path in (options.a, options.b)
-    )
+    a, b = (_read_one(verifier, path) for path in (options.a, options.b))
     answer = verifier.is_same(a, b)
     return {
         "distance": verifier.distance(a, b),
@@ -209,11 +249,16 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"-k must be 1 or more, not {options.k}")
     _check_readable(options.query)
     verifier = SiameseVerifier.load(options.model)
-    query = image_files.read([options.query], *_image_format(verifier))
-    paths, embeddings = _embed(verifier, options.model, options.gallery)
-    neighbours = verifier.nearest(query.images, embeddings, min(options.k, len(paths)))
+    query = _read_one(verifier, options.query)
+    names: list[Any]
+    if verifier.fitted_["model"] == FEATURES:
+        gallery = feature_files.read(options.gallery)
+        names, embeddings = gallery.names, gallery.features
+    else:
+        names, embeddings = _embed(verifier, options.model, options.gallery)
+    neighbours = verifier.nearest(query, embeddings, min(options.k, len(names)))
     nearest = zip(neighbours.distance[0], neighbours.index[0], strict=True)
-    return {"nearest": [{"distance": float(d), "image": str(paths[i])} for d, i in nearest]}
+    return {"nearest": [{"distance": float(d), "image": str(names[i])} for d, i in nearest]}
 
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
@@ -224,9 +269,36 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Return the metrics of a verifier on all pairs of a folder's images."""
     verifier = SiameseVerifier.load(options.model)
-    files = image_files.read_classes(options.folder, *_image_format(verifier))
-    _describe(files, options.folder)
-    return verifier.evaluate(files.images, files.labels(options.folder))
+    images, labels, _ = _read_classes(verifier, options.folder)
+    return verifier.evaluate(images, labels)
+
+
+def _read_classes(
+    verifier: SiameseVerifier, path: Path
+) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Read labelled images, or feature vectors if the verifier compares these.
+
+    Returns:
+        Images or feature vectors, their labels, and file that was skipped -> the reason.
+    """
+    if verifier.fitted_["model"] == FEATURES:
+        file = feature_files.read(path)
+        print(file.summary(), file=sys.stderr)
+        return file.features, file.labels, {}
+    files = image_files.read_classes(path, *_image_format(verifier))
+    _describe(files, path)
+    skipped = {str(path): reason for path, reason in files.skipped.items()}
+    return files.images, files.labels(path), skipped
+
+
+def _read_one(verifier: SiameseVerifier, path: Path) -> np.ndarray:
+    """Read an image, or a file of one feature vector if the verifier compares these."""
+    if verifier.fitted_["model"] != FEATURES:
+        return image_files.read([path], *_image_format(verifier)).images[0]
+    file = feature_files.read(path)
+    if len(file.features) != 1:
+        raise ValueError(f"{path} has {len(file.features)} feature vectors, but must have one")
+    return file.features[0]
 
 
 def _embed(verifier: SiameseVerifier, model: Path, gallery: Path) -> tuple[list[Path], np.ndarray]:
@@ -260,9 +332,12 @@ def _embed(verifier: SiameseVerifier, model: Path, gallery: Path) -> tuple[list[
 
 
 def _check_readable(*paths: Path) -> None:
-    """Raise ValueError if a file is no image, before TensorFlow is loaded, which takes seconds."""
+    """Raise ValueError if a file cannot be read, before TensorFlow is loaded, which takes seconds."""
     for path in paths:
-        image_files.read([path], user_images.MIN_SIDE)
+        if path.suffix in (".npz", ".npy"):
+            feature_files.read(path)
+        else:
+            image_files.read([path], user_images.MIN_SIDE)
 
 
 def _check_new(model: Path) -> None:
@@ -279,7 +354,7 @@ def _check_writable(model: Path) -> None:
     probe.rmdir()
 
 
-def _describe(files: image_files.ImageFiles, folder: Path) -> None:
+def _describe(files: ImageFiles, folder: Path) -> None:
     """Print a summary of images that were read, and warnings."""
     print(files.summary(), file=sys.stderr)
     for sentence in files.warnings(folder):

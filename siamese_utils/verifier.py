@@ -43,6 +43,7 @@ UNTRAINED = {
     "foreground mask": baselines.foreground_mask,
     "HOG": ensemble.embed_in_blocks(ensemble.hog_features),
 }
+FEATURES = "features"  # model name of feature vectors that the user has computed
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
 MIN_FOREGROUND = 13  # of 255; on an inverted background, smaller values are noise
 MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
@@ -82,7 +83,7 @@ class Memory(NamedTuple):
     """The images that a verifier keeps, so that it does not forget old classes when it learns new ones.
 
     Attributes:
-        images: (images, height, width, channels) uint8.
+        images: (images, height, width, channels) uint8, or (vectors, dimensions) float32.
         labels: (images,) int, indices into `classes_`.
         held_out: (images,) bool, whether an image is for calibration and not for training.
     """
@@ -101,7 +102,7 @@ class SiameseVerifier(BaseEstimator):
     Attributes:
         encoders_: The trained networks.
         whitenings_: The whitening of each part of the ensemble; empty for other models.
-        shape_: (height, width, channels) of the images.
+        shape_: (height, width, channels) of the images; (dimensions,) of feature vectors.
         classes_: The names of the classes, as text.
         memory_: Some of the training images.
         background_: The background of the training images, `black` or `white`; images on white are
@@ -130,6 +131,8 @@ class SiameseVerifier(BaseEstimator):
                 for classes that are not in the training images; it takes images of up to
                 48 x 48 pixels, and was tested on objects on a background of 0. `raw pixels`,
                 `foreground mask` and `HOG` (histograms of oriented gradients) are not trained.
+                `features` takes feature vectors, (vectors, dimensions), in the place of images, such
+                as embeddings by a pretrained network, and compares them by cosine.
             margin: Margin of the loss, above 0; for the study's networks.
             epochs: Passes over the training pairs; for the study's networks.
             seed: Seed of the split, the pairs and the initial weights.
@@ -148,7 +151,8 @@ class SiameseVerifier(BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         """Return scikit-learn's tags: the input is images, and labels are required."""
         tags = super().__sklearn_tags__()
-        tags.input_tags = InputTags(two_d_array=False, three_d_array=True)
+        is_features = self.model == FEATURES
+        tags.input_tags = InputTags(two_d_array=is_features, three_d_array=not is_features)
         tags.target_tags.required = True
         return tags
 
@@ -164,7 +168,10 @@ class SiameseVerifier(BaseEstimator):
             ValueError: A parameter is invalid, or the images or labels cannot be trained on.
         """
         self._check_parameters()
-        images, labels, names = user_images.check_training_set(images, labels)
+        if self.model == FEATURES:
+            images, labels, names = user_images.check_features(images, labels)
+        else:
+            images, labels, names = user_images.check_training_set(images, labels)
         check_suitable(self.model, images.shape[1:3], len(names))
         dataset = _as_dataset(images, labels, names)
         split = user_images.hold_out(dataset, self.seed)
@@ -291,7 +298,10 @@ class SiameseVerifier(BaseEstimator):
             gallery: Images, or the embeddings that `embed` returned for them.
             k: How many, at most the size of the gallery.
         """
-        embeddings = np.asarray(gallery) if np.ndim(gallery) == 2 else self.embed(gallery)
+        check_is_fitted(self)
+        # The embedding of an embedding of feature vectors is the same again.
+        are_embeddings = np.ndim(gallery) == 2 and self.fitted_["model"] != FEATURES
+        embeddings = np.asarray(gallery) if are_embeddings else self.embed(gallery)
         if not 0 < k <= len(embeddings):
             raise ValueError(f"k must be 1 or more and at most {len(embeddings)}, not {k}")
         index = NearestNeighbors(n_neighbors=k).fit(embeddings)
@@ -396,9 +406,12 @@ class SiameseVerifier(BaseEstimator):
         """Return the verifier with these saved values, which may come from an untrusted source."""
         verifier = cls(**values["parameters"])
         verifier._check_parameters()
-        height, width, _ = shape = tuple(int(size) for size in values["shape"])
-        user_images.check_image_shape(shape)
-        check_suitable(verifier.model, (height, width), len(values["classes"]))
+        shape = tuple(int(size) for size in values["shape"])
+        if len(shape) != (1 if verifier.model == FEATURES else 3):
+            raise ValueError(f"model {verifier.model!r} does not fit the shape {shape}")
+        if verifier.model != FEATURES:
+            user_images.check_image_shape(shape)
+        check_suitable(verifier.model, shape[:2], len(values["classes"]))
         *weights, memory = *weights[:-3], Memory(*weights[-3:])
         _check_memory(memory, shape, values["classes"])
         networks = []
@@ -423,7 +436,7 @@ class SiameseVerifier(BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise ValueError if a parameter is invalid."""
-        check_choice("model", self.model, (*ENCODERS, ENSEMBLE, *UNTRAINED))
+        check_choice("model", self.model, (*ENCODERS, ENSEMBLE, *UNTRAINED, FEATURES))
         if self.model in ENCODERS:
             self._config()
         if not (isinstance(self.seed, int | np.integer) and self.seed >= 0):
@@ -448,7 +461,8 @@ class SiameseVerifier(BaseEstimator):
             weights: Initial weights of each network; None: random ones.
         """
         if weights is None:
-            self.background_ = find_background(dataset.images)
+            is_white = self.model != FEATURES and find_background(dataset.images) == "white"
+            self.background_ = "white" if is_white else "black"
         images = self._on_black(dataset.images[split.train], self.model)
         labels = dataset.labels[split.train]
         networks, whitenings, precision = [], [], "float32"
@@ -489,7 +503,7 @@ class SiameseVerifier(BaseEstimator):
 
     def _builders(self, shape: Sequence[int], precision: str) -> list[Callable[[], keras.Model]]:
         """Return a function for each network that builds it with fresh weights."""
-        if self.model in UNTRAINED:
+        if self.model in (*UNTRAINED, FEATURES):
             return []
         if self.model == ENSEMBLE:
             return [partial(build_small_encoder, tuple(shape))] * small_encoder.NUM_INITIALISATIONS
@@ -537,6 +551,8 @@ class SiameseVerifier(BaseEstimator):
             embed = baselines.to_unit_length(ensemble.embed_with(networks, self.whitenings_))
         elif networks:
             [embed] = networks
+        elif self.fitted_["model"] == FEATURES:
+            embed = baselines.to_unit_length(lambda features: features)
         else:
             embed = baselines.to_unit_length(UNTRAINED[self.fitted_["model"]])
         return embed(images)
@@ -607,22 +623,29 @@ class SiameseVerifier(BaseEstimator):
         return pair_histogram.count_pairs(embeddings, labels, bin_width)
 
     def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
-        """Return images as (images, height, width, channels) uint8, and whether it is one image.
+        """Return a batch of images as they are compared, and whether it is one image.
+
+        Images are (images, height, width, channels) uint8, feature vectors (vectors, dimensions)
+        float32.
 
         `name` is the argument's name, for error messages.
         """
         check_is_fitted(self)
         shape = self.shape_
-        images = user_images.to_uint8(images, name)
+        if is_features := self.fitted_["model"] == FEATURES:
+            images = user_images.to_float32(images, name)
+        else:
+            images = user_images.to_uint8(images, name)
         # The channel of grey images may be left out.
-        shapes = {shape, shape[:2]} if shape[2] == 1 else {shape}
+        shapes = {shape, shape[:2]} if shape[-1] == 1 and not is_features else {shape}
         if images.shape in shapes:
             return images.reshape(1, *shape), True
         if images.ndim > 1 and images.shape[1:] in shapes:
             return images.reshape(-1, *shape), False
         expected = " or ".join(map(str, sorted(shapes)))
+        what = "feature vector" if is_features else "image"
         raise ValueError(
-            f"{name} must be one image of shape {expected}, or a batch of them, not {images.shape}"
+            f"{name} must be one {what} of shape {expected}, or a batch of them, not {images.shape}"
         )
 
 
@@ -634,6 +657,8 @@ def check_suitable(model: str, sides: Sequence[int], num_classes: int) -> None:
         sides: Height and width of the images.
         num_classes: Number of classes to train on.
     """
+    if model == FEATURES:
+        return
     size = " x ".join(map(str, sides))
     smallest, largest = user_images.MIN_SIDE, user_images.MAX_ENSEMBLE_SIDE
     if min(sides) < (1 if model in ("raw pixels", "foreground mask") else smallest):
@@ -695,7 +720,7 @@ def _check_memory(memory: Memory, shape: tuple[int, ...], classes: Sequence[str]
     """Raise ValueError unless the images of a saved verifier fit its shape and classes."""
     images, labels, held_out = memory
     fits = (
-        images.dtype == np.uint8
+        images.dtype == (np.uint8 if len(shape) == 3 else np.float32)
         and images.shape == (len(labels), *shape)
         and labels.dtype == np.int64
         and set(labels.tolist()) <= set(range(len(classes)))

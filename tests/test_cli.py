@@ -246,3 +246,40 @@ def test_classes_are_added_to_a_saved_model(answer, digits, model, pictures, tmp
 def test_an_addition_writes_over_nothing(model, pictures, capsys):
     assert cli.run(["add", str(model), str(pictures / "others"), "--save", str(model)]) == 2
     assert "already exists; choose another folder for --save" in capsys.readouterr().err
+
+
+def test_feature_vectors_take_the_place_of_images(answer, capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["cat", "dog", "hen"], 40)
+    features = rng.normal(size=(3, 8))[np.repeat([0, 1, 2], 40)] + 0.2 * rng.normal(size=(120, 8))
+    files = {
+        name: tmp_path / name for name in ("all.npz", "a.npy", "b.npy", "gallery.npz", "new.npz")
+    }
+    np.savez(files["all.npz"], features=features, labels=labels)
+    np.savez(files["gallery.npz"], features=features, names=[f"{i}.jpg" for i in range(120)])
+    np.savez(files["new.npz"], features=rng.normal(size=8) + np.zeros((25, 8)), labels=["owl"] * 25)
+    np.save(files["a.npy"], features[0])
+    np.save(files["b.npy"], features[119])
+    model = tmp_path / "model"
+    facts = answer("fit", "--features", files["all.npz"], "--save", model)
+    assert (facts["model"], facts["vectors"], facts["classes"]) == ("features", 120, 3)
+    assert answer("evaluate", model, files["all.npz"])["AUC"] > 0.95
+    assert not answer("compare", model, files["a.npy"], files["b.npy"])["same"]
+    nearest = answer("search", model, files["a.npy"], files["gallery.npz"], "-k", 2)["nearest"]
+    assert nearest[0]["image"] == "0.jpg"
+    assert nearest[0]["distance"] == pytest.approx(0, abs=1e-6)
+    added = answer("add", model, files["new.npz"], "--save", tmp_path / "larger")
+    assert added["new classes"] == ["owl"]
+    for arguments, message in (
+        (("fit", "--save", tmp_path / "x"), "give a folder of images, or --features FILE"),
+        (("fit", tmp_path, "--features", files["all.npz"], "--save", tmp_path / "x"), "give a fol"),
+        (
+            ("fit", "--features", files["all.npz"], "--model", "base", "--save", tmp_path / "x"),
+            "--model base is for images",
+        ),
+        (("compare", model, files["all.npz"], files["a.npy"]), "but must have one"),
+        (("evaluate", model, files["gallery.npz"]), "has no array 'labels'"),
+    ):
+        assert cli.run([*map(str, arguments)]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

@@ -663,3 +663,55 @@ def test_classes_are_trained_evenly_whatever_their_size(digits, monkeypatch):
     by_class = [seen["counts"][seen["labels"] == c].sum() for c in (0, 1)]
     assert by_class[0] == by_class[1]
     assert seen["counts"][seen["train"]].min() > 0
+
+
+def test_feature_vectors_are_compared_by_cosine(tmp_path):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(6, 16))
+    labels = np.repeat(np.arange(6), 40)
+    features = centres[labels] + 0.3 * rng.normal(size=(240, 16))
+    judge = SiameseVerifier("features").fit(features, labels)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    assert judge.distance(features[0], features[50]) == pytest.approx(
+        np.linalg.norm(unit[0] - unit[50]), rel=1e-5
+    )
+    assert judge.distance(3 * features[0], features[0]) == pytest.approx(0, abs=1e-5)
+    assert judge.is_same(features[0], features[1]).same
+    assert not judge.is_same(features[0], features[239]).same
+    a, b = np.triu_indices(240, 1)
+    distances = np.linalg.norm(unit[a] - unit[b], axis=1)
+    # The classes are equally large, so all pairs of one kind have nearly the same weight.
+    assert judge.score(features, labels) == pytest.approx(
+        roc_auc_score(labels[a] == labels[b], -distances), abs=2e-3
+    )
+    by_hand = np.argsort(cdist(unit[:1], unit)[0])[:3]
+    assert judge.nearest(features[0], features, 3).index[0].tolist() == by_hand.tolist()
+    judge.save(tmp_path / "model")
+    loaded = SiameseVerifier.load(tmp_path / "model")
+    assert loaded.evaluate(features, labels) == judge.evaluate(features, labels)
+    more = rng.normal(size=16) + 0.3 * rng.normal(size=(30, 16))
+    loaded.add_classes(more, np.full(30, 6))
+    assert loaded.classes_ == [*map(str, range(6)), "6"]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (np.full((40, 3), np.nan), "features must be finite numbers"),
+        (np.zeros((40, 3), dtype=object), "features must be finite numbers"),
+        (np.zeros((40, 3, 1)), r"must have the shape \(vectors, dimensions\)"),
+        (np.zeros((39, 3)), r"labels must have the shape \(39,\)"),
+    ],
+)
+def test_wrong_feature_vectors_are_refused(features, message):
+    with pytest.raises(ValueError, match=message):
+        SiameseVerifier("features").fit(features, np.repeat([0, 1], 20))
+
+
+def test_images_are_no_feature_vectors():
+    features = np.random.default_rng(0).normal(size=(40, 5))
+    judge = SiameseVerifier("features").fit(features, np.repeat([0, 1], 20))
+    with pytest.raises(ValueError, match=r"must be one feature vector of shape \(5,\)"):
+        judge.embed(np.zeros((28, 28)))
+    with pytest.raises(ValueError, match="is not a single network"):
+        judge.export("anywhere")

@@ -111,7 +111,7 @@ class Dataset:
     def image_ids(self) -> np.ndarray:
         """(images,) int; two images have the same id exactly if they agree in every pixel."""
         flat = np.ascontiguousarray(self.images.reshape(len(self.images), -1))
-        rows = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
+        rows = flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).ravel()
         return np.unique(rows, return_inverse=True)[1]
 
     def split(self, seed: int) -> Split:

@@ -44,12 +44,7 @@ def check_training_set(
         )
     check_image_shape(images.shape[1:])
     names, labels = encode_labels(labels, len(images))
-    fewest = np.bincount(labels).min() if len(labels) else 0
-    if len(names) < 2 or fewest < MIN_IMAGES:
-        raise ValueError(
-            f"training needs two classes of {MIN_IMAGES} images at least, not {len(names)} with "
-            f"{fewest} in one"
-        )
+    _check_number(names, labels, "images")
     if images.max() < MIN_BRIGHTNESS:
         warnings.warn(
             f"no image is brighter than {images.max()} of 255: scale them to 0..255, or pass "
@@ -57,6 +52,60 @@ def check_training_set(
             stacklevel=3,
         )
     return images, labels, names
+
+
+def check_features(
+    features: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check and convert feature vectors and labels to fit to.
+
+    Args:
+        features: (vectors, dimensions), numbers.
+        labels: (vectors,), of any type that NumPy can sort.
+
+    Returns:
+        Features float32, labels as numbers from 0, and the sorted names of the classes.
+
+    Raises:
+        ValueError: The shapes or values do not fit, or there are too few vectors.
+    """
+    features = to_float32(features)
+    if features.ndim != 2 or not features.shape[1]:
+        raise ValueError(
+            f"features must have the shape (vectors, dimensions), not {features.shape}"
+        )
+    names, labels = encode_labels(labels, len(features))
+    _check_number(names, labels, "vectors")
+    return features, labels, names
+
+
+def to_float32(features: np.ndarray, name: str = "features") -> np.ndarray:
+    """Convert feature vectors to float32.
+
+    Args:
+        features: Finite numbers.
+        name: Name of the argument, for messages.
+
+    Raises:
+        ValueError: They are not all finite numbers.
+    """
+    try:
+        features = np.asarray(features)
+    except ValueError:  # a list of arrays of different shapes
+        raise ValueError(f"{name} must be of one length") from None
+    if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
+        raise ValueError(f"{name} must be finite numbers")
+    return features.astype(np.float32)
+
+
+def _check_number(names: np.ndarray, labels: np.ndarray, what: str) -> None:
+    """Raise ValueError if there are too few classes, or too few images or vectors of one."""
+    fewest = np.bincount(labels).min() if len(labels) else 0
+    if len(names) < 2 or fewest < MIN_IMAGES:
+        raise ValueError(
+            f"training needs two classes of {MIN_IMAGES} {what} at least, not {len(names)} with "
+            f"{fewest} in one"
+        )
 
 
 def check_image_shape(shape: tuple[int, ...]) -> None:
