@@ -33,6 +33,7 @@ class Profile:
         images_per_class: Images of each class at most; None: all.
         num_new_class_splits: Development and test splits of classes.
         num_study_network_splits: Test splits on which the study's networks are trained.
+        num_initialisations: Initial weights of the untrained encoder, on the study's class split.
         num_second_splits: Class splits of the second data set on that page.
         num_class_number_repetitions: Repetitions of the comparison of numbers of classes.
         small_encoder_steps: Training steps of a small encoder.
@@ -50,6 +51,7 @@ class Profile:
     images_per_class: int | None
     num_new_class_splits: tuple[int, int]
     num_study_network_splits: int
+    num_initialisations: int
     num_second_splits: int
     num_class_number_repetitions: int
     small_encoder_steps: int
@@ -67,8 +69,9 @@ PROFILES = {
         short_epochs=5,
         milestones=(1, 2, 5, 10),
         images_per_class=None,
-        num_new_class_splits=(5, 10),
-        num_study_network_splits=5,
+        num_new_class_splits=(5, 20),
+        num_study_network_splits=20,
+        num_initialisations=100,
         num_second_splits=5,
         num_class_number_repetitions=5,
         small_encoder_steps=100,
@@ -86,6 +89,7 @@ PROFILES = {
         images_per_class=300,
         num_new_class_splits=(1, 2),
         num_study_network_splits=2,
+        num_initialisations=3,
         num_second_splits=2,
         num_class_number_repetitions=2,
         small_encoder_steps=30,

@@ -109,3 +109,5 @@ def test_auc_differences_by_hand():
     assert difference.values == pytest.approx([0.1, -0.05, 0.1])
     assert table.loc["raw pixels", "splits ahead"] == 2
     assert table.index.tolist() == ["raw pixels"]
+    # mean 0.05, standard deviation sqrt(0.0075): t = 1 with 2 degrees of freedom
+    assert table.loc["raw pixels", "p (Holm)"] == pytest.approx(0.42, abs=0.005)

@@ -253,3 +253,10 @@ def test_an_interval_that_touches_zero_decides_nothing(low, high, verdict):
 def test_an_interval_at_the_ends_of_a_claimed_range(low, high, verdict):
     figure = Interval((low + high) / 2, low, high, 5)
     assert verdicts.judge_value(figure, 1.2, 1.8, 0.2) == verdict
+
+
+def test_holm_by_hand():
+    # sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2, 0.8; no value falls below one before it
+    assert verdicts.holm([0.8, 0.01, 0.03, 0.02]) == pytest.approx([0.8, 0.04, 0.06, 0.06])
+    assert verdicts.holm([0.5, 0.6]) == pytest.approx([1.0, 1.0])
+    assert verdicts.holm([]) == []

@@ -7,6 +7,7 @@ all pairs of images of new classes, and of old ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,25 @@ def outcomes(splits: Iterable[SmallEncoderConfig], epochs: int) -> pd.DataFrame:
         for method, values in found.items():
             aucs = {metric: values[metric] for metric in (AUC_NEW, AUC_OLD)}
             rows.append({"split": _name(split), "method": method} | aucs)
+    return pd.DataFrame(rows)
+
+
+def untrained_aucs(split: SmallEncoderConfig, number: int) -> pd.DataFrame:
+    """Evaluate untrained base models with different initial weights on one class split.
+
+    Args:
+        split: A config without labelled images, whose class split is used.
+        number: How many initial weights, with the seeds 0, 1, ...
+
+    Returns:
+        A row for each seed and distance. Columns: `seed`, `distance`, and the AUC on new and on old
+        classes.
+    """
+    rows = []
+    for seed in range(number):
+        config = replace(new_class_networks.study_network(split, 1), seed=seed)
+        for distance, values in _evaluate(config, split, trained=False).items():
+            rows.append({"seed": seed, "distance": distance} | values)
     return pd.DataFrame(rows)
 
 

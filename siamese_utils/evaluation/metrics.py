@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from siamese_utils.data import dataset as data
 from siamese_utils.data.dataset import Dataset
+from siamese_utils.evaluation import verdicts
 from siamese_utils.evaluation.intervals import Measurement, measurement
 from siamese_utils.evaluation.pair_distances import PairDistances
 from siamese_utils.evaluation.pair_histogram import class_pairs
 from siamese_utils.evaluation.roc_curve import RocCurve
-from siamese_utils.evaluation.verdicts import ROUNDING
 
 UNITLESS = ("AUC", "average precision")  # 0..1; all other metrics are in %
 # threshold -> the accuracy that the study's tables are compared with
@@ -102,15 +103,19 @@ def auc_differences(auc: pd.DataFrame, method: str, label: str, units: str) -> p
         units: Plural noun for the rows of `auc`, for the head of the second column.
 
     Returns:
-        A row for each other method. Columns: the difference in AUC, and the number of rows of `auc`
-        in which the method is ahead.
+        A row for each other method. Columns: the difference in AUC, the number of rows of `auc` in
+        which the method is ahead, and the p-value of a paired t test, adjusted by `verdicts.holm` for
+        the number of methods.
     """
+    others = auc.columns.drop(method)
+    adjusted = verdicts.holm([stats.ttest_rel(auc[method], auc[other]).pvalue for other in others])
     rows = {
         other: {
             f"{label} minus it": measurement(auc[method]) - measurement(auc[other]),
-            f"{units} ahead": int((auc[method] > auc[other] + ROUNDING).sum()),
+            f"{units} ahead": int((auc[method] > auc[other] + verdicts.ROUNDING).sum()),
+            "p (Holm)": float(f"{p:.2g}"),
         }
-        for other in auc.columns.drop(method)
+        for other, p in zip(others, adjusted, strict=True)
     }
     return pd.DataFrame(rows).T.rename_axis("method")
 

@@ -4,6 +4,10 @@ Every rule reads a 95 % confidence interval. A claim about an effect is refuted 
 interval excludes every effect of the smallest size that matters.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from siamese_utils.evaluation.intervals import Interval, Measurement
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
@@ -99,6 +103,24 @@ def compare(difference: Measurement | Interval) -> str:
         difference: First minus second, of a metric of which more is better.
     """
     return {SUPPORTED: "better", REFUTED: "worse", INCONCLUSIVE: "unclear"}[judge(difference, +1)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number: the step-down method of Holm (1979).
+
+    Args:
+        p_values: The p-value of each comparison, 0..1.
+
+    Returns:
+        The adjusted p-values in the same order. A comparison is significant at 5 %, for the whole
+        family, if its adjusted p-value is at most 0.05.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * float(p_values[i])))
+        adjusted[i] = largest
+    return adjusted
 
 
 def _claimed_direction(difference: Measurement | Interval, claimed: int) -> tuple[float, float]:
