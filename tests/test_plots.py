@@ -539,7 +539,7 @@ def test_the_panel_shows_what_is_known(shown):
     [(page, _)] = shown
     assert isinstance(page, HTML)
     soup = BeautifulSoup(page.data, "html.parser")
-    assert soup.caption.text.startswith("The panel of the base model.")
+    assert soup.caption.text.startswith("All metrics of the base model.")
     assert [cell.text for cell in soup.thead("th")] == ["metric", *TEST_SETS]
     rows = [[cell.text for cell in row("td")] for row in soup.tbody("tr")]
     assert rows == [["AUC", *["0.500 ± 0.000"] * 3], ["EER", *["60.000 ± 0.000"] * 3]]

@@ -50,10 +50,15 @@ def learning_curves(training_results: Mapping[str, Sequence[TrainingResult]], ca
 
 def roc(distances: Mapping[str, Sequence[PairDistances]]) -> None:
     """Show the ROC curves of seed 0 on the study's pairs, one for each encoder and test set."""
+    aucs = {
+        name: ", ".join(f"{by_seed[0].sampled_curve(s).auc:.2f} on {s}" for s in TEST_SETS)
+        for name, by_seed in distances.items()
+    }
     show.figure(
         plots.lines,
         plot_data.roc({name: by_seed[0] for name, by_seed in distances.items()}),
-        "ROC curves, seed 0: the share of negative pairs above the threshold against that of positive pairs.",
+        f"AUC of {'; of '.join(f'{name}: {auc}' for name, auc in aucs.items())}. ROC curves of seed 0: the share "
+        "of negative pairs above the threshold against that of positive pairs.",
         x="positive pairs above the threshold",
         y="negative pairs above",
         diagonal=True,
@@ -128,8 +133,9 @@ def reliability(distances: Mapping[str, Sequence[PairDistances]], dataset: Datas
         show.figure(
             plots.lines,
             plot_data.points(curves),
-            "The share of different pairs, observed against stated, in ten bins; all pairs, seed 0.",
-            x="stated: D / m, at most 1",
+            "A calibrated prediction would lie on the diagonal: the observed share of negative pairs "
+            "against D / m, in ten bins; all pairs, seed 0.",
+            x="D / m, at most 1",
             diagonal=True,
         )
 
@@ -143,8 +149,9 @@ def probabilities(tests: Mapping[tuple[str, str], Sequence[CalibrationTest]]) ->
     show.figure(
         plots.lines,
         plot_data.points({names: by_seed[0].reliability() for names, by_seed in tests.items()}),
-        "The share of same pairs, observed against stated, in ten bins; all pairs, seed 0.",
-        x="stated probability",
+        "A calibrated prediction would lie on the diagonal: the observed share of positive pairs against "
+        "the predicted probability, in ten bins; all pairs, seed 0.",
+        x="predicted probability",
         diagonal=True,
     )
 
@@ -243,7 +250,7 @@ def metrics_table(metrics: pd.Series, name: str) -> None:
     measured = metrics[[not np.isnan(metric.values).all() for metric in metrics]]
     show.table(
         measured.unstack("set", sort=False),
-        f"The panel of the {name}. AUC and average precision 0 to 1, all else in %.",
+        f"All metrics of the {name}. AUC and average precision 0 to 1, all else in %.",
     )
 
 
