@@ -47,7 +47,7 @@ def main() -> None:
     table = new_classes.outcomes(plan.user_class_splits(), METHODS)
     text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
     atomic_io.write_atomically(PATH, text.encode())
-    print(new_classes.auc_table(new_classes.summarise(table)))
+    print(new_classes.auc_table(new_classes.summarise(table)).map(format).to_string())
 
 
 def render(fonts, folder):
