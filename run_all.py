@@ -27,51 +27,55 @@ NAME = "run_all.py"
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a mistake ends with exit 2."""
-    parser = OneLineParser(prog=NAME, description=__doc__.split("`")[0], allow_abbrev=False)
+    parser = OneLineParser(prog=NAME, description=__doc__.split(" See")[0], allow_abbrev=False)
     parser.add_argument(
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full: 20 epochs on all images, two to four hours; quick: 3 epochs on a part, three to "
-        "eight minutes; smoke: as little as possible, to test the software",
+        help="full (default): 20 epochs on all images, two to four hours on two cores; quick: 3 epochs on "
+        "a part, three to eight minutes; smoke: as little as possible, to test the software",
     )
     parser.add_argument(
         "--dataset",
         default="auto",
         metavar="NAME",
-        help="fashion-mnist; digits; auto: the former, or the latter where it cannot be had; or a "
+        help="fashion-mnist; digits; auto (default): fashion-mnist, or digits if the download fails; or a "
         "folder of your own images, with a subfolder for each class, for a report on these",
     )
     parser.add_argument(
         "--image-size",
         type=int,
         metavar="N",
-        help=f"pixels of a side, to which your own images are brought ({user_images.DEFAULT_SIDE})",
+        help=f"resize your own images to N x N pixels, at most {user_images.MAX_ENSEMBLE_SIDE} (default "
+        f"{user_images.DEFAULT_SIDE})",
     )
     parser.add_argument(
         "--unseen",
         nargs="+",
         metavar="CLASS",
-        help="of your own images, the classes that nothing is trained on (four tenths, drawn)",
+        help="classes of your own images to exclude from training (default: a random 40 %%)",
     )
     parser.add_argument(
         "--only",
         nargs="+",
         metavar="NN",
-        help="run just these notebooks, such as 03 05, into their own report",
+        help="run only these notebooks, such as 03 05, into a separate report",
     )
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="repetitions of the first study (full: 3, quick: 2)"
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="repetitions with different random seeds (default: full 3, quick 2)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where the report goes (reports)"
+        "--output", type=Path, metavar="DIR", help="folder of the report (default: reports)"
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=min(2, os.cpu_count() or 1),
         metavar="N",
-        help="train in N processes, which share the cores (2, or 1 where there is one core)",
+        help="train in N processes, which share the cores (default: 2, or 1 if there is one core)",
     )
     parser.add_argument(
         "--scheduler",
@@ -84,19 +88,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         type=float,
         default=settings.CELL_HOURS,
         metavar="H",
-        help=f"end where a cell takes longer ({settings.CELL_HOURS:g})",
+        help=f"stop if a notebook cell takes more than H hours (default {settings.CELL_HOURS:g})",
     )
     parser.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
-        help="arithmetic of the trainings (auto: bfloat16 if it is faster here, otherwise float32)",
+        help="arithmetic of training (default auto: bfloat16 if it is faster here, otherwise float32)",
     )
-    parser.add_argument("--no-pdf", action="store_true", help="make the pages alone")
-    parser.add_argument("--fresh", action="store_true", help="train anew what the store has")
+    parser.add_argument("--no-pdf", action="store_true", help="make HTML pages, but no PDF")
+    parser.add_argument(
+        "--fresh", action="store_true", help="ignore cached training runs, and train again"
+    )
     parser.add_argument(
         "--list",
         action="store_true",
-        help="say what would be trained, and how long, and train nothing",
+        help="list the planned training runs and their time, without training",
     )
     parser.add_argument("--open", action="store_true", help="open the report when it is done")
     return parser.parse_args(arguments)

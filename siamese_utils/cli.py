@@ -64,23 +64,23 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     fit_parser = add(fit, "train a verifier on a folder of images, and save it")
     fit_parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help=classes)
     _add_fit_options(fit_parser)
-    text = "teach a saved verifier new classes from some images of each, and save the result"
+    text = "add new classes to a saved verifier, from about 20 images of each, and save the result"
     paths = {"model": model, "folder": "folder with a subfolder of images for each new class"}
     add_parser = add(add_classes, text, **paths)
     add_parser.add_argument(
         "--save", type=Path, required=True, metavar="MODEL", help="new folder for the verifier"
     )
-    text = "compute the distance of two images, and the probability that they show one class"
+    text = "compute the distance of two images, and the probability that they show the same class"
     add(compare, text, model=model, a="an image", b="another image")
     paths = {"model": model, "query": "an image", "gallery": "a folder of images"}
     search_parser = add(search, "find the nearest images in a folder", **paths)
     text = "number of images to find (default 5)"
     search_parser.add_argument("-k", type=int, default=5, metavar="N", help=text)
-    text = "export the network for other programs"
+    text = "export the network for other programs (networks trained on pairs only)"
     export_parser = add(export, text, model=model, folder="a new folder")
     text = "TensorFlow SavedModel (default), or LiteRT for phones and small devices"
     export_parser.add_argument("--form", choices=EXPORT_PATHS, default="saved_model", help=text)
-    text = "compute metrics on images that are not in the training set"
+    text = "compute AUC, accuracy and calibration on images that are not in the training set"
     add(evaluate, text, model=model, folder=classes)
     return parser.parse_args(arguments)
 
@@ -101,10 +101,10 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         choices=model_selection.CHOICES,
         default=model_selection.AUTO,
-        help=f"{model_selection.AUTO} (default) measures {', '.join(model_selection.MODELS)} on held-out "
-        f"classes and keeps the best; the study's networks are {', '.join(ENCODERS)}; {ENSEMBLE} is an "
-        "ensemble for classes that are not in the training images; "
-        f"{', '.join(UNTRAINED)} are not trained",
+        help=f"{model_selection.AUTO} (default) compares {', '.join(model_selection.MODELS)} by AUC on held-out "
+        f"classes and keeps the best; it needs {model_selection.MIN_CLASSES} classes, and takes about a minute for "
+        f"1,000 images. {', '.join(ENCODERS)} are networks trained on pairs; {ENSEMBLE} combines HOG features, "
+        f"foreground mask and two small networks, for new classes; {', '.join(UNTRAINED)} are not trained",
     )
     text = (
         f"pixels of a side, to which all images are resized, at most {user_images.MAX_SIDE} (default "
@@ -126,11 +126,14 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
         "fewer bits make the images brighter"
     )
     parser.add_argument("--bits", type=int, default=image_files.MAX_BITS, metavar="N", help=text)
-    text = "epochs of the study's networks (default 10)"
+    text = f"training epochs of {', '.join(ENCODERS)} (default 10)"
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help=text)
     text = "seed of the random numbers (default 0)"
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
-    text = "share of pairs of two classes that may be accepted as one class, such as 0.01"
+    text = (
+        "accept at most this share of the pairs of different classes, such as 0.01 (default: the threshold "
+        "is where both answers are equally probable)"
+    )
     parser.add_argument("--false-accept-rate", type=float, metavar="R", help=text)
 
 

@@ -619,7 +619,7 @@ def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as
     assert head == ["pair set"] + [
         f"{kind}, {of}"
         for kind in ("training", "testing")
-        for of in ("2019", "to the letter", "ours")
+        for of in ("2019", "exact protocol", "ours")
     ]
     assert [row[0] for row in rows] == list(published_results.PAIR_SETS.values())
     ours = "80.00 ± 12.71"
@@ -659,7 +659,7 @@ def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019,
     assert tables.describe_replication(saved).startswith("0 of 3 at margin 1 of the study's")
     thresholds = result_files.read_measurements("thresholds-of-networks")
     assert thresholds["base, m = 1", "none: AUC", "seen"].mean == pytest.approx(0.8)
-    assert "to the letter" not in "".join(page.data for page, _ in shown)
+    assert "exact protocol" not in "".join(page.data for page, _ in shown)
 
 
 def test_without_accuracies_of_the_study_there_is_no_comparison(shown, results, digits, letter):
@@ -671,7 +671,7 @@ def test_without_accuracies_of_the_study_there_is_no_comparison(shown, results, 
     assert len(shown) == 2
     for page, _ in shown:
         assert "2019" not in page.data
-        assert "to the letter" not in page.data
+        assert "exact protocol" not in page.data
     assert [path.name for path in results.iterdir()] == ["thresholds-of-networks.csv"]
 
 
@@ -687,7 +687,7 @@ def test_the_studys_tables_are_shown_with_our_values(shown, as_in_2019, letter):
         "Table 3 of the study: complex model",
         "Table 5 of the study: complex model",
     ]
-    assert ["training, to the letter" in head for head in heads] == [True, False, False]
+    assert ["training, exact protocol" in head for head in heads] == [True, False, False]
     assert [row[heads[2].index("testing, 2019")] for row in rows[2]] == ["81.96", "67.78", "55.43"]
 
 

@@ -75,13 +75,13 @@ def test_the_form_of_the_studys_tables_has_training_and_testing_for_each_pair_se
     assert table.index.tolist() == ROWS
     assert table.index.name == "pair set"
     assert table.columns.tolist() == [
-        *("training, 2019", "training, to the letter", "training, ours"),
-        *("testing, 2019", "testing, to the letter", "testing, ours"),
+        *("training, 2019", "training, exact protocol", "training, ours"),
+        *("testing, 2019", "testing, exact protocol", "testing, ours"),
     ]
     assert table["training, 2019"].tolist() == ["82.58", "78.84", "79.32"]
     assert table["testing, 2019"].tolist() == ["81.96", "67.78", "55.43"]
-    assert table["training, to the letter"].tolist() == ["90.00", "–", "91.23"]
-    assert table["testing, to the letter"].tolist() == ["85.50", "–", "60.00"]
+    assert table["training, exact protocol"].tolist() == ["90.00", "–", "91.23"]
+    assert table["testing, exact protocol"].tolist() == ["85.50", "–", "60.00"]
     # one network of ours is tested on all three pair sets, and has one training accuracy
     assert [f"{value:.0f}" for value in table["training, ours"]] == ["60", "60", "60"]
     assert [f"{value:.0f}" for value in table["testing, ours"]] == ["61", "62", "63"]
@@ -94,7 +94,7 @@ def test_without_published_values_or_runs_to_the_letter_the_form_has_fewer_colum
     of_2019 = tables.study_form(drawn_of_sets(), TABLE_5, {})
     assert list(of_2019) == ["training, 2019", ours[0], "testing, 2019", ours[1]]
     letter = tables.study_form(drawn_of_sets(), nothing, LETTER)
-    assert list(letter) == ["training, to the letter", ours[0], "testing, to the letter", ours[1]]
+    assert list(letter) == ["training, exact protocol", ours[0], "testing, exact protocol", ours[1]]
 
 
 def test_the_study_is_compared_with_one_more_run_by_hand():

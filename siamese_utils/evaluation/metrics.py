@@ -154,7 +154,7 @@ def accuracy_by_kind(distances: Sequence[PairDistances], dataset: Dataset) -> pd
         kind: share_correct(distances, cells, kind.startswith("different"))
         for kind, cells in pair_kinds(dataset).items()
     }
-    return pd.Series(accuracies, name="judged rightly", dtype=object).rename_axis("pairs")
+    return pd.Series(accuracies, name="classified correctly", dtype=object).rename_axis("pairs")
 
 
 def share_correct(

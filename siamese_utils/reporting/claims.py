@@ -103,7 +103,7 @@ CLAIMS = {
     for claim in (
         Claim("1a", "The base model overfits (the study writes “underfit”)", MODELS,
               "validation loss minus training loss, after the last epoch", "validation", SAMPLED,
-              topic="overfitting of the base model",
+              topic="the base model overfits",
               published="accuracy 99.85 % in training, 95.99 % on seen"),
         Claim("1b", "The base model's training loss falls throughout", MODELS,
               "rises of the training loss in one training run", "train", SAMPLED, rule="value",
@@ -112,70 +112,70 @@ CLAIMS = {
         Claim("1c", "The base model's validation loss stays at 0.03 to 0.04", MODELS,
               "mean validation loss of the second half of the epochs", "validation", SAMPLED,
               rule="value", values=((0.03, 0.04),), tolerance=0.005,
-              topic="a validation loss of 0.03 to 0.04", published="0.03 to 0.04"),
+              topic="validation loss stays at 0.03 to 0.04", published="0.03 to 0.04"),
         Claim("1d", "With more epochs the base model's validation loss moves away from its training "
               "loss", MODELS, "validation minus training loss, last third of the epochs minus "
               "middle third", "train, validation", SAMPLED, smallest_effect=0.001,
-              topic="a growing gap between validation and training loss",
+              topic="validation and training loss move apart",
               published="further apart"),
         Claim("2a", "Dropout and regularisers bring training and test accuracy together", MODELS,
               "train minus seen accuracy at 0.5, base minus complex", "train, seen", SAMPLED,
               smallest_effect=1.0,
-              topic="a smaller gap between training and test",
+              topic="regularisation closes the gap between training and test",
               published="gap of 3.86 down to 0.57"),
         _threshold_claim("2b", "Dropout and regularisers raise the accuracy on unseen classes",
                          MODELS, "unseen", _COMPLEX,
-                         topic="regularisation on unseen classes", published="61.43 to 65.32"),
+                         topic="regularisation helps on unseen classes", published="61.43 to 65.32"),
         _threshold_claim("2c", "Dropout alone raises the accuracy on unseen classes", MODELS,
                          "unseen", "dropout minus base",
-                         topic="dropout alone on unseen classes", published="no number"),
+                         topic="dropout alone helps on unseen classes", published="no number"),
         _threshold_claim("2d", "Dropout and regularisers raise the accuracy on seen classes",
                          MODELS, "seen", _COMPLEX,
-                         smallest_effect=0.0, topic="regularisation on seen classes", published="95.99 to 96.18"),
+                         smallest_effect=0.0, topic="regularisation helps on seen classes", published="95.99 to 96.18"),
         _threshold_claim("3", "Dropout and regularisers raise the accuracy on all classes", MODELS,
                          "all", _COMPLEX,
-                         topic="regularisation on all classes",
+                         topic="regularisation helps on all classes",
                          published="79.85 to 81.69 (“by 2.11 %”)"),
         _threshold_claim("4a", "Margin 5 is worse than margin 1 on seen classes", MARGIN, "seen",
                          _MARGIN_5, sign=-1,
-                         topic="margin 5 worse on seen classes", published="96.18 to 81.96"),
+                         topic="margin 5 is worse on seen classes", published="96.18 to 81.96"),
         _threshold_claim("4b", "Margin 5 is worse than margin 1 on all classes", MARGIN, "all",
                          _MARGIN_5, sign=-1,
-                         topic="margin 5 worse on all classes", published="81.69 to 67.78"),
+                         topic="margin 5 is worse on all classes", published="81.69 to 67.78"),
         _threshold_claim("4c", "Margin 5 is worse than margin 1 on unseen classes", MARGIN,
                          "unseen", _MARGIN_5, sign=-1,
-                         topic="margin 5 worse on unseen classes", published="65.32 to 55.43"),
+                         topic="margin 5 is worse on unseen classes", published="65.32 to 55.43"),
         _threshold_claim("4d", "Margin 5 is worse than margin 1 in training", MARGIN, "train",
                          _MARGIN_5, sign=-1, counting=SAMPLED,
-                         topic="margin 5 worse in training",
+                         topic="margin 5 is worse in training",
                          published="96.75, 96.84, 95.10 to 82.58, 78.84, 79.32"),
         _threshold_claim("5a", "Adadelta at learning rate 1.0 is worse than RMSprop", OPTIMIZER,
                          "seen", _ADADELTA, sign=-1,
-                         topic="Adadelta 1.0 worse", published="no number"),
+                         topic="Adadelta 1.0 is worse than RMSprop", published="no number"),
         _threshold_claim("5b", "Adadelta at learning rate 0.001 is worse than RMSprop", OPTIMIZER,
                          "seen", _ADADELTA, sign=-1,
-                         topic="Adadelta 0.001 worse", published="no number"),
+                         topic="Adadelta 0.001 is worse than RMSprop", published="no number"),
         _threshold_claim("5c", "RMSprop generalises better than Adadelta at learning rate 1.0",
                          OPTIMIZER, "unseen", _ADADELTA, sign=-1,
-                         topic="RMSprop better than Adadelta 1.0 on unseen classes", published="no number"),
+                         topic="RMSprop beats Adadelta 1.0 on unseen classes", published="no number"),
         _threshold_claim("5d", "RMSprop generalises better than Adadelta at learning rate 0.001",
                          OPTIMIZER, "unseen", _ADADELTA, sign=-1,
-                         topic="RMSprop better than Adadelta 0.001 on unseen classes",
+                         topic="RMSprop beats Adadelta 0.001 on unseen classes",
                          published="no number"),
         Claim("6a", "The complex model's loss goes from 0.08 to 0.04 over the epochs", MODELS,
               "loss after the first and the last epoch", "train, validation", SAMPLED,
               rule="value", values=((0.08, 0.08), (0.04, 0.04)), tolerance=0.005,
-              topic="a loss from 0.08 to 0.04", published="0.08 to 0.04"),
+              topic="the loss goes from 0.08 to 0.04", published="0.08 to 0.04"),
         Claim("6b", "The complex model's validation loss has bumps near epochs 5, 10, 17, 18",
               MODELS, "bumps per epoch near these epochs, minus elsewhere", "validation", SAMPLED,
               topic="bumps of the loss", published="four bumps", in_summary=False),
         Claim("6c", "The complex model's validation loss falls over the epochs", MODELS,
               "mean validation loss, middle third of the epochs minus last third", "validation",
               SAMPLED, smallest_effect=0.001,
-              topic="a loss that falls until the end", published="the loss values were improving"),
+              topic="the loss falls until the end", published="the loss values were improving"),
         Claim("7", "Accuracy is lower on unseen than on seen classes", MODELS,
               "accuracy of the base model at 0.5, seen minus unseen classes", "seen, unseen",
-              ALL_PAIRS, smallest_effect=1.0, topic="lower accuracy on unseen classes",
+              ALL_PAIRS, smallest_effect=1.0, topic="accuracy is lower on unseen classes",
               published="95.99 to 61.43"),
         Claim("B1", "With 50 pairs, pretraining on digits helps", TRANSFER,
               "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=0.01,
@@ -288,9 +288,19 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row = {"claim": claim.number, "statement": link}
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         row |= {"measured": saved["metric"], "ours": ours}
+        row |= {"smallest effect": _smallest_effect(claim, ours.unit)}
         row |= {"pairs": ", ".join(filter(None, (claim.pair_set, claim.counting)))}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
+
+
+def _smallest_effect(claim: Claim, unit: str) -> str:
+    """Return the smallest effect that matters for a claim, in words."""
+    if claim.rule == "value":
+        return "–"
+    if not claim.smallest_effect:
+        return "any"
+    return f"{claim.smallest_effect:g} {'point' if unit == 'points' else ''}".strip()
 
 
 def by_verdict() -> dict[str, list[Claim]]:
@@ -313,7 +323,7 @@ def show_verdicts() -> None:
     """Display the study's claims by verdict: a pill, and the topics, linked to the evidence."""
     rows = []
     for verdict, listed in by_verdict().items():
-        links = ", ".join(
+        links = "; ".join(
             f'<a href="{claim.chapter}.ipynb#{claim.anchor}">{html.escape(claim.topic)}</a>'
             for claim in listed
         )
@@ -465,5 +475,5 @@ def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
         return ""
     by_role = {e.role: e.value for e in evidences}
     tuned = verdicts.judge(by_role["tuned"], claim.sign, claim.smallest_effect)
-    auc = verdicts.judge(by_role["auc"], claim.sign)
+    auc = verdicts.judge(by_role["auc"], claim.sign, 0.01 if claim.smallest_effect else 0.0)
     return f"At the tuned threshold the claim is {tuned}; by AUC, which needs no threshold, {auc}."

@@ -69,11 +69,9 @@ TERMS = (
          ("verifiers",)),
     Term("HOG", "Histograms of oriented gradients: image features that count edge directions in cells "
          "of the image."),
-    Term("log-loss", "Minus the mean logarithm of the probability that was predicted for what was true; "
-         "lower is better."),
+    Term("log-loss", "The mean of minus log p, where p is the predicted probability of the true label; lower is better."),
     Term("Brier score", "The mean squared difference between predicted probability and outcome; lower is "
          "better."),
-    Term("panel", "The table of all metrics of one network on all pairs of test images.", ("panels",)),
     Term("95 % interval", "A confidence interval: in 95 % of repetitions of the experiment such an "
          "interval contains the true mean.", ("95 % intervals",)),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",

@@ -164,7 +164,7 @@ def show_curves(
         show.figure(
             plots.lines,
             curves(records),
-            f"The study's Figures {figures}, from {_number(records)} of its protocol to the letter (the "
+            f"The study's Figures {figures}, from {_number(records)} of its exact protocol (the "
             "study shows one): validation on Test 1, loss with penalties. Thin lines: single runs.",
             x="epoch",
         )
@@ -238,7 +238,11 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
     if frame.empty:
         return frame
     frame.index = frame.index.set_names(["set", "measured"])
-    words = {verdicts.SUPPORTED: "yes", verdicts.REFUTED: "no", verdicts.INCONCLUSIVE: "open"}
+    words = {
+        verdicts.SUPPORTED: "yes",
+        verdicts.REFUTED: "no",
+        verdicts.INCONCLUSIVE: "inconclusive",
+    }
     equivalent = []
     for (_, metric), row in frame.iterrows():
         bound = 0.01 if metric == "AUC" else EQUIVALENT_POINTS

@@ -36,7 +36,7 @@ def study_form(
     Args:
         sampled: Metrics on the study's pairs, (set, metric) -> value.
         published: As `published_results.find_table` returns it; empty without published values.
-        reference: Test set -> training and test accuracy in % of the run to the letter, if any.
+        reference: Test set -> training and test accuracy in % of the run of the exact protocol, if any.
 
     Returns:
         A row for each pair set; the training and the test accuracy in %: of 2019, of its protocol
@@ -52,7 +52,7 @@ def study_form(
                 row[f"{kind}, 2019"] = f"{value:.2f}"
             if reference:
                 value = reference[pair_set][i] if pair_set in reference else None
-                row[f"{kind}, to the letter"] = "–" if value is None else f"{value:.2f}"
+                row[f"{kind}, exact protocol"] = "–" if value is None else f"{value:.2f}"
             row[f"{kind}, ours"] = sampled[measured, metric]
         rows[published_results.PAIR_SETS[pair_set]] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pair set")
@@ -141,8 +141,8 @@ def describe_replication(compared: pd.DataFrame) -> str:
     if not counts:
         return ""
     return (
-        f"{' and '.join(counts)} of the study's test accuracies lie inside our 95 % prediction "
-        "interval for one more run."
+        f"{(compared['inside'] == 'yes').sum()} of the study's {len(compared)} test accuracies replicate, that "
+        f"is, lie in our 95 % prediction interval for one more run: {' and '.join(counts)}."
     )
 
 
@@ -189,7 +189,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     answer = f"Not shown to be calibrated within {points} points, even on training classes."
     if calibrated_from.any():
         fewest = f", from {calibrated_from.idxmax():,} images" if len(calibrated_from) > 1 else ""
-        answer = f"Yes for training classes, within {points} points on average{fewest}."
+        answer = f"Yes for training classes{fewest}: confidence and accuracy differ by less than {points} points."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [f"with {n:,} images on {s} classes" for n, s in losses[losses >= CHANCE_LOG_LOSS].index]
     loss = (
@@ -200,15 +200,15 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
-        pairs: f"mean confidence {row['confidence']:.0f} %, accuracy {row['accuracy']:.0f} %"
+        pairs: f"mean confidence of {row['confidence']:.0f} % and an accuracy of {row['accuracy']:.0f} %"
         for pairs, row in percent.iterrows()
     }
     return [
         answer,
-        f"Fitted to {largest:,} images, the verifier has on pairs of training classes: {words['seen']}.",
-        f"On unseen classes: {words['unseen']}; recalibrated with {num_pairs} pairs of these classes:"
+        f"The base model's verifier, fitted to {largest:,} images, has on training classes a {words['seen']}.",
+        f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
-        f"The log-loss is {loss}.",
+        f"Its log-loss is {loss}.",
     ]
 
 
