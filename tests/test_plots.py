@@ -656,7 +656,7 @@ def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019,
         ["base, m = 1", "all", 79.85, 80, 80, "no"],
         ["base, m = 1", "unseen", 61.43, 80, 80, "no"],
     ]
-    assert tables.describe_replication(saved).startswith("0 of 3 at margin 1 of the study's")
+    assert tables.describe_replication(saved).startswith("0 of the study's 3 test accuracies")
     thresholds = result_files.read_measurements("thresholds-of-networks")
     assert thresholds["base, m = 1", "none: AUC", "seen"].mean == pytest.approx(0.8)
     assert "exact protocol" not in "".join(page.data for page, _ in shown)

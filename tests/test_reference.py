@@ -278,7 +278,7 @@ def test_the_studys_figures_are_shown_of_both(shown, store_records, as_in_2019):
     runs = [own_run([0.4, 0.2]), own_run([0.5, 0.1])]
     reference.show_curves(runs, CONFIGS["base, m = 1"], as_in_2019, "2 and 3")
     letter, own = figures_of(shown)
-    assert letter["caption"].startswith("The study's Figures 2 and 3, from 2 runs of its protocol")
+    assert letter["caption"].startswith("The study's Figures 2 and 3, from 2 runs of its exact protocol")
     assert "(the study's Figures 2 and 3)" in own["caption"]
     data = pd.read_csv(io.StringIO(own["data"]))
     pd.testing.assert_frame_equal(data, reference.own_curves(runs))
@@ -288,7 +288,7 @@ def test_the_studys_figures_are_shown_of_both(shown, store_records, as_in_2019):
 def test_a_single_run_is_said_to_be_one(shown, store_records, as_in_2019):
     store_records(record("all"))
     reference.show_curves([own_run([0.4, 0.2])], CONFIGS["base, m = 1"], as_in_2019, "2 and 3")
-    assert "from one run of its protocol" in figures_of(shown)[0]["caption"]
+    assert "from one run of its exact protocol" in figures_of(shown)[0]["caption"]
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -386,16 +386,16 @@ def saved_comparison(**inside):
     return pd.DataFrame(rows, columns=["network", "inside"])
 
 
-WORDS = "of the study's test accuracies lie inside our 95 % prediction interval for one more run."
+WORDS = "test accuracies replicate, that is, lie in our 95 % prediction interval for one more run"
 
 
 def test_what_replicates_is_counted_by_margin():
     margin_1 = {"base_1": ["yes"] * 3, "complex_1": ["yes", "yes", "no"]}
     both = saved_comparison(**margin_1, complex_5=["no", "no", "no"])
-    told = f"5 of 6 at margin 1 and 0 of 3 at margin 5 {WORDS}"
+    told = f"5 of the study's 9 {WORDS}: 5 of 6 at margin 1 and 0 of 3 at margin 5."
     assert tables.describe_replication(both) == told
     assert tables.describe_replication(saved_comparison(**margin_1)) == (
-        f"5 of 6 at margin 1 {WORDS}"
+        f"5 of the study's 6 {WORDS}: 5 of 6 at margin 1."
     )
     others = pd.concat([both, pd.DataFrame({"network": ["base"], "inside": ["no"]})])
     assert tables.describe_replication(others) == told  # those without a margin are other tables
@@ -431,35 +431,38 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "Yes for training classes, within 3 points on average, from 300 images.",
+            "Yes for training classes, from 300 images: confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: 0.0},
-            "Yes for training classes, within 3 points on average, from 100 images.",
+            "Yes for training classes, from 100 images: confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "Yes for training classes, within 3 points on average, from 1,000 images.",
+            "Yes for training classes, from 1,000 images: confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: -0.1},
             "Not shown to be calibrated within 3 points, even on training classes.",
         ),
-        ({300: 0.01}, "Yes for training classes, within 3 points on average."),
+        (
+            {300: 0.01},
+            "Yes for training classes: confidence and accuracy differ by less than 3 points.",
+        ),
     ],
 )
 def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.describe_confidence(trial_of(sure), 96)
     assert said[0] == first
     assert said[1] == (
-        f"Fitted to {max(sure):,} images, the verifier has on pairs of training classes: "
-        f"mean confidence {80 + 100 * sure[max(sure)]:.0f} %, accuracy 80 %."
+        f"The base model's verifier, fitted to {max(sure):,} images, has on training classes a "
+        f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
-    assert "recalibrated with 96 pairs of these classes" in said[2]
-    assert said[-1] == "The log-loss is always better than that of a constant 50 %."
+    assert "Recalibrated with 96 pairs of these classes" in said[2]
+    assert said[-1] == "Its log-loss is always better than that of a constant 50 %."
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == (
-        "The log-loss is worse than that of a constant 50 % with 100 images on seen classes, "
+        "Its log-loss is worse than that of a constant 50 % with 100 images on seen classes, "
         "with 100 images on unseen classes."
     )
 

@@ -133,16 +133,18 @@ def describe_replication(compared: pd.DataFrame) -> str:
     """
     if compared.empty or (compared["inside"] == "one seed").any():
         return ""
-    counts = []
-    for margin in ("1", "5"):
-        inside = compared[compared["network"].str.endswith(f"m = {margin}")]["inside"] == "yes"
-        if len(inside):
-            counts.append(f"{inside.sum()} of {len(inside)} at margin {margin}")
-    if not counts:
+    compared = compared.reset_index(drop=True)
+    margins = compared["network"].str.extract("m = (1|5)$")[0]
+    inside = compared["inside"][margins.notna()] == "yes"
+    if not len(inside):
         return ""
+    counts = [
+        f"{of_margin.sum()} of {len(of_margin)} at margin {margin}"
+        for margin, of_margin in inside.groupby(margins)
+    ]
     return (
-        f"{(compared['inside'] == 'yes').sum()} of the study's {len(compared)} test accuracies replicate, that "
-        f"is, lie in our 95 % prediction interval for one more run: {' and '.join(counts)}."
+        f"{inside.sum()} of the study's {len(inside)} test accuracies replicate, that is, lie in our 95 % "
+        f"prediction interval for one more run: {' and '.join(counts)}."
     )
 
 
