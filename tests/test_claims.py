@@ -502,18 +502,19 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         claims.judge(number, evidence_for(CLAIMS[number]), as_in_2019)
     table = claims.table(claims.STUDY, with_study=True)
     columns = ["claim", "statement", "2019", "measured", "ours"]
-    columns += ["smallest effect", "pairs", "verdict"]
+    columns += ["smallest effect", "verdict"]
     assert list(table) == columns
     assert table["claim"].tolist() == ["1c", "2b", "3"]  # as they are listed, the judged ones alone
     link = table["statement"][1]
     assert link.target == "04-complex-model.ipynb#claim-2b"
     assert link.text == CLAIMS["2b"].statement
     assert table["2019"][1] == CLAIMS["2b"].published
-    assert table["pairs"].tolist() == [
-        "validation, the study's pairs",
-        "unseen, all pairs",
-        "all, all pairs",
+    assert [measured.split(" (")[-1] for measured in table["measured"]] == [
+        "the study's pairs)",
+        "all pairs)",
+        "all pairs)",
     ]
+    assert table["smallest effect"].tolist() == ["–", "1 point", "1 point"]
     assert [cell.text for cell in table["verdict"]] == ["refuted", "supported", "supported"]
     [row] = claims.table(claims.OURS, with_study=False).to_dict("records")
     assert row["statement"].target == "08-baselines.ipynb#claim-S4"
@@ -522,9 +523,12 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
     assert "2019" not in claims.table(claims.OURS, with_study=True)
 
 
-def test_of_pairs_that_are_not_counted_the_table_says_which_alone(results, shown, digits):
-    claims.judge("B1", measurement(CLEAR), digits)
-    assert claims.table(claims.SECOND_STUDY, False)["pairs"].tolist() == ["the article's textures"]
+def test_the_table_says_which_effect_matters(results, shown, digits):
+    for number in ("B1", "1a", "1d"):
+        claims.judge(number, measurement(CLEAR), digits)
+    table = claims.table(claims.STUDY, False)
+    assert table["smallest effect"].tolist() == ["any", "0.001"]
+    assert claims.table(claims.SECOND_STUDY, False)["smallest effect"].tolist() == ["0.01"]
 
 
 def judge_all(dataset):
@@ -572,9 +576,9 @@ def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
     claims.judge("2b", change("unseen", CLEAR, NOTHING, OPPOSITE), as_in_2019)
     claims.judge("1c", {"loss": [measurement([0.034, 0.035, 0.036])]}, as_in_2019)
     value, difference = claims.table(claims.STUDY, with_study=True).to_dict("records")
-    assert value["measured"] == "loss"
+    assert value["measured"] == "loss (the study's pairs)"
     assert f"{value['ours']}" == "0.035 ± 0.002"
-    assert difference["measured"] == f"{CLAIMS['2b'].metric}, at 0.5"
+    assert difference["measured"] == f"{CLAIMS['2b'].metric}, at 0.5 (all pairs)"
     assert f"{difference['ours']}".startswith("+2.00 (+1.")
     assert difference["ours"].unit == "points"
 

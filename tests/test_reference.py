@@ -278,7 +278,9 @@ def test_the_studys_figures_are_shown_of_both(shown, store_records, as_in_2019):
     runs = [own_run([0.4, 0.2]), own_run([0.5, 0.1])]
     reference.show_curves(runs, CONFIGS["base, m = 1"], as_in_2019, "2 and 3")
     letter, own = figures_of(shown)
-    assert letter["caption"].startswith("The study's Figures 2 and 3, from 2 runs of its exact protocol")
+    assert letter["caption"].startswith(
+        "The study's Figures 2 and 3, from 2 runs of its exact protocol"
+    )
     assert "(the study's Figures 2 and 3)" in own["caption"]
     data = pd.read_csv(io.StringIO(own["data"]))
     pd.testing.assert_frame_equal(data, reference.own_curves(runs))

@@ -227,7 +227,7 @@ ANSWERS = {
     verdicts.SUPPORTED: "Yes, on the study's class split.",
     verdicts.REFUTED: "No, not by 1 point or more, on the study's class split.",
     verdicts.INCONCLUSIVE: "Inconclusive.",
-    verdicts.THRESHOLD_EFFECT: "Mostly because of the fixed threshold.",
+    verdicts.THRESHOLD_EFFECT: "At threshold 0.5 yes, but mainly because of this threshold.",
 }
 Evidence = Measurement | pd.Series | Mapping[str, Sequence[Measurement]]
 
@@ -287,9 +287,9 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         ours = Interval(*interval, signed=claim.rule != "value")
         row = {"claim": claim.number, "statement": link}
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
-        row |= {"measured": saved["metric"], "ours": ours}
+        pairs = f" ({claim.counting})" if claim.counting else ""
+        row |= {"measured": f"{saved['metric']}{pairs}", "ours": ours}
         row |= {"smallest effect": _smallest_effect(claim, ours.unit)}
-        row |= {"pairs": ", ".join(filter(None, (claim.pair_set, claim.counting)))}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
