@@ -10,7 +10,7 @@ OURS = "ours, bfloat16"
 # two rounds: a slow one and one of twice the speed
 ROUNDS = pd.DataFrame(
     {
-        "way": [benchmark_results.STUDY_CODE, OURS] * 3,
+        "program": [benchmark_results.STUDY_CODE, OURS] * 3,
         "round": [0, 0, 1, 1, 2, 2],
         "seconds": [80.0, 20.0, 40.0, 8.0, 60.0, 20.0],
         "passes": [1000, 250] * 3,

@@ -276,7 +276,7 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     chapter = make_chapter(code, SOLVED, tags=[(), ("solution",)])
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     typeset = []
-    monkeypatch.setattr(pdf, "_typeset", lambda _, content, *__: typeset.append(content))
+    monkeypatch.setattr(pdf, "_typeset", lambda content, *_: typeset.append(content))
     pdf.render_pdf([body], tmp_path, "", "")
     soup = BeautifulSoup(typeset[0], "html.parser")
     titles = [heading.text for heading in soup.find_all(["h1", "h2", "h3"])]

@@ -201,7 +201,7 @@ def test_pending_configs_are_those_that_are_trained(plan, trained):
     ]:
         trainer.train(config)
     for config in [
-        *plan.pretrainings(),
+        *(config for configs in plan.pretrainings().values() for config in configs),
         *(config for configs in plan.transfers().values() for config in configs),
     ]:
         trainer.train(config)

@@ -51,19 +51,19 @@ def share_of_peak(epochs: pd.DataFrame, operations: float) -> pd.Series:
     """
     parts = []
     for precision in PRECISIONS:
-        rows = epochs[epochs["way"].str.contains(precision)]
+        rows = epochs[epochs["program"].str.contains(precision)]
         speed = operations * rows["passes"] / rows["seconds"]
         parts.append(rows.assign(share=100 * speed / rows[f"peak {precision}"]))
-    shares = pd.concat(parts).groupby("way")["share"].median()
-    return shares[epochs["way"].unique()]
+    shares = pd.concat(parts).groupby("program")["share"].median()
+    return shares[epochs["program"].unique()]
 
 
 def _by_round(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return the seconds per epoch: a row per round, a column per method."""
-    table = epochs.pivot(index="round", columns="way", values="seconds")
-    return table[epochs["way"].unique()]
+    table = epochs.pivot(index="round", columns="program", values="seconds")
+    return table[epochs["program"].unique()]
 
 
 def _over_rounds(by_round: pd.DataFrame) -> pd.DataFrame:
     summary = by_round.agg(["median", "min", "max"]).T
-    return summary.set_axis(["median", "lowest", "highest"], axis="columns").rename_axis("way")
+    return summary.set_axis(["median", "lowest", "highest"], axis="columns").rename_axis("program")

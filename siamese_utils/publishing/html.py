@@ -4,6 +4,7 @@ import copy
 import html as html_module
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -348,16 +349,24 @@ def _fix_links(soup: BeautifulSoup, pages: dict[str, str]) -> None:
 
 
 def _name_headings(soup: BeautifulSoup) -> list[tuple[str, str]]:
-    """Give each section an id and a permalink, and return (id, text) of each."""
-    headings = []
-    for heading in soup.find_all("h2"):
+    """Give each section and subsection an id and a permalink.
+
+    Returns:
+        (id, text) of each section.
+    """
+    sections = []
+    taken: Counter[str] = Counter()
+    for heading in soup.find_all(["h2", "h3"]):
         text = heading.get_text(" ", strip=True)
         name = re.sub(r"\W+", "-", text.lower()).strip("-")
-        taken = sum(name == other for other, _ in headings)
-        heading["id"] = f"{name}-{taken + 1}" if taken or name in RESERVED_IDS else name
-        headings.append((heading["id"], text))
+        taken[name] += 1
+        if taken[name] > 1 or name in RESERVED_IDS:
+            name = f"{name}-{taken[name]}"
+        heading["id"] = name
+        if heading.name == "h2":
+            sections.append((heading["id"], text))
         _add_permalink(soup, heading, heading["id"], text)
-    return headings
+    return sections
 
 
 def _wrap_tables(soup: BeautifulSoup, chapter: Chapter) -> None:

@@ -165,7 +165,7 @@ def _rename_ids(soup: BeautifulSoup, chapter: Chapter) -> None:
     if not chapter.is_front:
         title.insert(0, f"{int(chapter.number)}  ")
     renamed = {}
-    for element in soup.select('h2, [id^="ref-"]'):
+    for element in soup.select('h2[id], h3[id], [id^="ref-"]'):
         renamed[f"#{element['id']}"] = f"#{chapter.name}-{element['id']}"
         element["id"] = f"{chapter.name}-{element['id']}"
     for link in soup.select('a[href^="#"]'):

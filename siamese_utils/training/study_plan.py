@@ -218,22 +218,28 @@ class StudyPlan:
         )
         return [replace(config, seed=seed) for seed in range(self.seeds)]
 
-    def pretrainings(self) -> list[PretrainingConfig]:
-        """Return the pretraining configs of the second study for all its seeds."""
+    def pretrainings(self) -> dict[str, list[PretrainingConfig]]:
+        """Return the pretraining configs of the second study: source -> one for each of its seeds.
+
+        The sources are digits, and Fashion-MNIST if that is the plan's data set.
+        """
+        sources = ("digits", self.dataset) if self.dataset in transfer.SOURCES[1:] else ("digits",)
         epochs, seeds = self.profile.transfer_epochs, range(self.profile.transfer_seeds)
-        return [PretrainingConfig(seed, epochs=epochs) for seed in seeds]
+        return {
+            source: [PretrainingConfig(seed, epochs=epochs, source=source) for seed in seeds]
+            for source in sources
+        }
 
     def transfers(self) -> dict[tuple[str, int], list[TransferConfig]]:
         """Return the transfer configs of the repaired article.
 
         Returns:
             (task, number of pairs) -> one config for each initialisation and seed: pretrained on
-            digits, pretrained on Fashion-MNIST if that is the plan's data set, and from scratch. The
-            triplet loss is trained with the article's number of pairs only.
+            each source of `pretrainings`, and from scratch. The triplet loss is trained with the
+            article's number of pairs only.
         """
-        sources = ("digits", self.dataset) if self.dataset in transfer.SOURCES[1:] else ("digits",)
         config = TransferConfig(epochs=self.profile.transfer_epochs)
-        starts = [replace(config, source=source) for source in sources]
+        starts = [replace(config, source=source) for source in self.pretrainings()]
         starts.append(replace(config, start="scratch"))
         transfers = {}
         for num_pairs in self.profile.pair_numbers:

@@ -42,7 +42,12 @@ def main() -> None:
     settings.BENCHMARK.mkdir(parents=True, exist_ok=True)
     epochs = measure_epochs(contenders(), options.rounds, options.steps)
     write("epochs", epochs)
-    fastest = epochs[epochs["way"].str.startswith("ours")].groupby("way")["seconds"].median().min()
+    fastest = (
+        epochs[epochs["program"].str.startswith("ours")]
+        .groupby("program")["seconds"]
+        .median()
+        .min()
+    )
     write("schedule", simulate_schedules(20 * fastest))
     facts = machine.describe_machine() | {"operations a image": operations_of_an_image()}
     text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
@@ -74,7 +79,7 @@ def measure_epochs(competing: list[Contender], rounds: int, steps: int) -> pd.Da
                 seconds, memory = pools[contender.name].submit(_run, steps).result()
                 epoch = seconds / steps * EPOCH / contender.pairs_in_step
                 passes = contender.images_in_step * EPOCH / contender.pairs_in_step
-                row = {"way": contender.name, "round": of_round, "seconds": epoch}
+                row = {"program": contender.name, "round": of_round, "seconds": epoch}
                 row |= {"passes": round(passes), "memory": memory}
                 row |= {f"peak {kind}": peak for kind, peak in peaks.items()}
                 rows.append(row)
