@@ -75,6 +75,7 @@ def test_numbers_of_epochs_start_untrained_and_end_like_the_outcomes(outcomes):
             assert found["AUC, old classes"] == row["AUC, old classes"]
 
 
+@pytest.mark.slow
 def test_the_rule_uses_training_images_of_classes_that_were_left_out(outcomes):
     table = class_splits.left_out_auc([SPLIT], [1])
     assert table["epochs"].tolist() == [0, 1, 0, 1]

@@ -108,7 +108,7 @@ def test_a_gallery_is_embedded_again_only_if_it_changes(
     embedded, embed = [], cli.SiameseVerifier.embed
 
     def count(verifier, images):
-        embedded.append(len(images))
+        embedded.append(len(images) if images.ndim == 4 else 1)
         return embed(verifier, images)
 
     monkeypatch.setattr(cli.SiameseVerifier, "embed", count)

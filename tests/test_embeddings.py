@@ -74,6 +74,7 @@ def test_the_first_images_of_each_class_are_chosen_seen_classes_first(digits):
     assert chosen[:3].tolist() == [i for i in rows if digits.labels[i] == digits.seen[0]][:3]
 
 
+@pytest.mark.slow
 def test_the_collapse_is_described_for_each_set_and_epoch(store, dataset):
     table = embeddings.collapse(SHORT, 1, (0, 2), dataset, number=6)
     assert table.index.tolist() == [(s, n) for s in ("seen", "unseen") for n in (0, 2)]

@@ -133,6 +133,7 @@ def test_the_summary_and_the_last_chapter_read_the_results_of_others():
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_the_summary_reads_the_merged_results_of_all_others(make_jobs):
     first = run(make_jobs(1))
     _, files, unchanged = first
@@ -246,6 +247,7 @@ def test_a_failing_notebook_does_not_stop_the_others(make_jobs):
 
 @pytest.mark.processes
 @pytest.mark.fault("kill -9 of a notebook's process", "one line says so; the others run")
+@pytest.mark.slow
 def test_a_failing_notebook_and_a_killed_process_are_both_named(make_jobs):
     make_jobs.write("01-a", "1 / 0")
     make_jobs.write("02-b", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")

@@ -184,6 +184,7 @@ def run(monkeypatch):
     return encoder, arrays, fits, pools
 
 
+@pytest.mark.slow
 def test_a_run_measures_what_it_trained_on_pairs_of_the_same_pool(run):
     encoder, arrays, (pretraining, training), (of_training, of_test) = run
     assert set(arrays) == {"classifier", "training", "test", "same", "distance"}

@@ -233,6 +233,7 @@ def modules_of(package):
     return sorted(paths)
 
 
+@pytest.mark.slow
 def test_cached_results_and_distances_are_read_without_tensorflow(store, digits):
     run = trainer.train(SHORT)
     measured = pair_distances.of_trained([run])

@@ -92,6 +92,7 @@ def test_a_lost_worker_costs_its_training_and_nothing_else(progress_file):
     assert "a worker was lost" in message
 
 
+@pytest.mark.slow
 def test_the_task_of_a_lost_worker_is_started_again(progress_file, monkeypatch):
     monkeypatch.setattr(parallel_training, "_train_and_measure_memory", die_once)
     job = RecordedJob(LONGEST)
@@ -110,6 +111,7 @@ def die_once(_):
 
 
 @pytest.mark.fault("workers die again and again", "the run ends with one line")
+@pytest.mark.slow
 def test_workers_that_die_again_and_again_end_the_run(progress_file, monkeypatch):
     monkeypatch.setattr(parallel_training, "_train_and_measure_memory", die)
     with pytest.raises(parallel_training.WorkersLostError, match="died 3 times"):
@@ -120,6 +122,7 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_grown_is_replaced(progress_file, monkeypatch):
     job = RecordedJob([1, 2, 3])
     monkeypatch.setattr(TrainingJob, "phases", lambda _: ([1, 2, 3],))

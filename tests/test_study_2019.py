@@ -80,6 +80,7 @@ def test_the_networks_are_those_of_the_package(name, create):
     assert dropout == ([0.1] if name == "complex" else [])
 
 
+@pytest.mark.slow
 def test_a_run_prints_the_lines_of_the_study_and_learns(digits, capsys):
     information = study.display_base_network(digits, epochs=2)
     lines = capsys.readouterr().out.splitlines()

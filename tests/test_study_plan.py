@@ -172,6 +172,7 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     assert len(pending["08-baselines"]) == num_splits * (3 + also) + len(halves) + 2 * plan.seeds
 
 
+@pytest.mark.slow
 def test_pending_configs_are_those_that_are_trained(plan, trained):
     pending = study_plan.pending(plan, NOTEBOOKS)
     for configs in pending.values():

@@ -58,6 +58,7 @@ def test_a_cached_result_is_not_trained_again(store, monkeypatch):
     assert all(map(np.array_equal, first.weights, second.weights))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_in_another_process(store):
     result = trainer.train(replace(SHORT, model="complex"))
     program = (

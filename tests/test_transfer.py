@@ -25,6 +25,7 @@ def test_other_images_are_resized_to_the_form_that_the_encoder_takes():
     assert np.allclose(resized, 1)
 
 
+@pytest.mark.slow
 def test_pretraining_learns_digits_and_its_result_is_cached(store, monkeypatch):
     result = trainer.train(PretrainingConfig(epochs=2))
     assert result.record["held_out"] > 0.8
@@ -44,6 +45,7 @@ def test_pretraining_learns_digits_and_its_result_is_cached(store, monkeypatch):
 
 
 @pytest.mark.parametrize("task", transfer.TRANSFER_TASKS)
+@pytest.mark.slow
 def test_a_transfer_does_not_depend_on_those_before_it(store, task):
     config = replace(FEW, task=task)
     first = trainer.train(config)

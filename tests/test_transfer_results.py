@@ -173,6 +173,7 @@ def test_features_are_compared_by_the_euclidean_distance(monkeypatch):
         assert {distances[of][name].shape for of in transfer_results.FEATURES} == {(size,)}
 
 
+@pytest.mark.slow
 def test_the_distances_without_training_on_pairs_are_cached(store, short_pretraining, monkeypatch):
     untrained = transfer.build_encoder(TransferConfig(start="scratch"))
     monkeypatch.setattr(transfer, "build_encoder", lambda *_: untrained)

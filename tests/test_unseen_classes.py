@@ -104,6 +104,7 @@ def test_the_cosine_of_concatenated_embeddings_is_the_mean_of_their_cosines(digi
 
 
 @pytest.mark.parametrize("name", unseen_classes.METHODS)
+@pytest.mark.slow
 def test_no_method_uses_an_image_or_a_label_of_an_unseen_class(name, monkeypatch, clear_memory):
     dataset = CONFIG.load_data()
     seen = np.isin(dataset.labels, dataset.seen)

@@ -251,6 +251,7 @@ def test_the_ensemble_refuses_large_images():
         SiameseVerifier(model="ensemble").fit(images, np.repeat([0, 1], 20))
 
 
+@pytest.mark.slow
 def test_the_ensemble_judges_unseen_classes(digits, tmp_path):
     shown = np.isin(digits.labels, digits.seen)
     judge = SiameseVerifier(model="ensemble").fit(digits.images[shown], digits.labels[shown])

@@ -67,6 +67,7 @@ def test_training_and_the_tuned_threshold_use_no_test_image(store, replace_test_
     "noise in the place of every image of an unseen class",
     "the ensemble is the same to the bit, networks and whitening",
 )
+@pytest.mark.slow
 def test_the_ensemble_uses_no_unseen_image(store, replace_test_images):
     def fit():
         small_encoder._digest.cache_clear()
