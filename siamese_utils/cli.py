@@ -388,7 +388,7 @@ def _print_result(result: dict[str, Any], as_json: bool) -> None:
         elif isinstance(value, list):
             print(f"{name}: {', '.join(value) or 'none'}")
         else:
-            print(f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}")
+            print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
 
 
 def run(arguments: list[str]) -> int:
