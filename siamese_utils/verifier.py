@@ -45,7 +45,6 @@ UNTRAINED = {
 }
 FEATURES = "features"  # model name of feature vectors that the user has computed
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
-MIN_FOREGROUND = 13  # of 255; on an inverted background, smaller values are noise
 MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
 ADDED_EPOCHS = 5  # of the study's networks, when classes are added
 FEW_IMAGES = 30  # held-out images; with fewer, the probability is unreliable
@@ -461,7 +460,7 @@ class SiameseVerifier(BaseEstimator):
             weights: Initial weights of each network; None: random ones.
         """
         if weights is None:
-            is_white = self.model != FEATURES and find_background(dataset.images) == "white"
+            is_white = self.model != FEATURES and user_images.has_white_background(dataset.images)
             self.background_ = "white" if is_white else "black"
         images = self._on_black(dataset.images[split.train], self.model)
         labels = dataset.labels[split.train]
@@ -561,8 +560,7 @@ class SiameseVerifier(BaseEstimator):
         """Return images on a black background for a model that expects it, otherwise unchanged."""
         if self.background_ == "black" or model in ENCODERS:
             return images
-        inverted = 255 - images
-        return np.where(inverted < MIN_FOREGROUND, 0, inverted)
+        return user_images.invert(images)
 
     def _calibrate_on(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Set probability and threshold by the pairs of held-out images."""
@@ -674,17 +672,6 @@ def check_suitable(model: str, sides: Sequence[int], num_classes: int) -> None:
             f"model {ENSEMBLE!r} takes {user_images.MAX_CLASSES} classes at most, not "
             f"{num_classes}: choose another model, or fewer classes"
         )
-
-
-def find_background(images: np.ndarray) -> str:
-    """Return whether most border pixels are nearer to `black` or to `white`.
-
-    Args:
-        images: (images, height, width, channels) uint8.
-    """
-    rows, columns = images[:, [0, -1]], images[:, :, [0, -1]]
-    border = np.concatenate([rows.ravel(), columns.ravel()])
-    return "white" if np.median(border) > 127 else "black"
 
 
 def _as_dataset(images: np.ndarray, labels: np.ndarray, names: Sequence[object]) -> Dataset:

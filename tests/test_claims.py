@@ -563,7 +563,10 @@ def test_the_studys_claims_are_listed_by_verdict(results, shown, as_in_2019):
     assert listed == [
         (
             "supported",
-            ["regularisation helps on unseen classes", "regularisation helps on seen classes"],
+            [
+                "dropout and penalties help on unseen classes",
+                "dropout and penalties help on seen classes",
+            ],
         ),
         ("threshold effect", ["margin 5 is worse on all classes"]),
         ("refuted", ["the base model overfits"]),

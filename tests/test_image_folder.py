@@ -256,3 +256,24 @@ def test_options_that_do_not_go_together_are_refused(pets, start, more, message)
     _, err = process.communicate()
     assert process.returncode == 2
     assert message in err
+
+
+def test_grey_images_on_white_are_inverted(tmp_path, store):
+    rng = np.random.default_rng(0)
+    images = {"white": [], "black": []}
+    for name, background in (("white", 255), ("black", 0)):
+        for letter in "abcd":
+            for i in range(20):
+                image = np.full((28, 28), background, np.uint8)
+                image[8:20, 8:20] = rng.integers(60, 190, (12, 12))
+                path = tmp_path / name / letter / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image).save(path)
+                images[name].append(image)
+    on_white, on_black = (
+        image_folder.load(image_folder.import_folder(tmp_path / name)) for name in images
+    )
+    assert (on_white.is_inverted, on_black.is_inverted) == (True, False)
+    read = {image.tobytes() for image in on_white.images}
+    assert read == {(255 - image).tobytes() for image in images["white"]}
+    assert {image.tobytes() for image in on_black.images} == {i.tobytes() for i in images["black"]}

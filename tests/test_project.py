@@ -131,7 +131,7 @@ def test_the_readme_findings_are_those_of_the_report(tmp_path):
     assert f"reaches an AUC of {pixels:.2f}, the base model {network:.2f}" in readme
     margin_1 = sampled["complex, m = 1"]["all", "accuracy, 0.5"].mean
     fixed, scaled = (complex_5["all", f"accuracy, {rule}"].mean for rule in ("0.5", "m/2"))
-    assert f"{fixed:.2f} % against {margin_1:.2f} % at the fixed threshold 0.5" in readme
+    assert f"{fixed:.2f} % with margin 5 and {margin_1:.2f} % with margin 1 at threshold" in readme
     assert f"At threshold 2.5, half of margin 5, it is {scaled:.2f} %" in readme
 
 
@@ -145,7 +145,7 @@ def test_the_readme_finding_on_new_classes_is_that_of_the_benchmark():
         for name in ("AUC_new", "AUC_old")
     )
     readme = committed("README.md")
-    assert f"raises the AUC on these classes {new}" in readme
+    assert f"raises the AUC of its base model on these classes {new}" in readme
     assert f"The AUC on the old classes goes {old}" in readme
 
 
@@ -165,7 +165,7 @@ def test_the_readme_finding_on_class_splits_is_that_of_the_report():
     table = pd.read_csv(io.StringIO(committed("reports/results/class-splits.csv")))
     auc = table.pivot(index="split", columns="method", values="AUC, new classes")
     better = (auc["raw pixels"] > auc["base model, Euclidean"]).sum()
-    text = f"With {len(auc)} other choices of training classes, raw pixels are better on {better}"
+    text = f"On {len(auc)} other choices of training classes, raw pixels are better on {better}"
     assert text in committed("README.md")
 
 

@@ -431,15 +431,15 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "Yes for training classes, from 300 images: confidence and accuracy differ by less than 3 points.",
+            "On average yes for training classes, from 300 images: mean confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: 0.0},
-            "Yes for training classes, from 100 images: confidence and accuracy differ by less than 3 points.",
+            "On average yes for training classes, from 100 images: mean confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "Yes for training classes, from 1,000 images: confidence and accuracy differ by less than 3 points.",
+            "On average yes for training classes, from 1,000 images: mean confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: -0.1},
@@ -447,7 +447,7 @@ def trial_of(sure, log_loss=0.4):
         ),
         (
             {300: 0.01},
-            "Yes for training classes: confidence and accuracy differ by less than 3 points.",
+            "On average yes for training classes: mean confidence and accuracy differ by less than 3 points.",
         ),
     ],
 )
@@ -459,10 +459,13 @@ def test_how_sure_a_verifier_may_be(sure, first):
         f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
     assert "Recalibrated with 96 pairs of these classes" in said[2]
-    assert said[-1] == "Its log-loss is always better than that of a constant 50 %."
+    assert (
+        said[-1]
+        == "Before recalibration, its log-loss is always better than that of a constant 50 %."
+    )
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == (
-        "Its log-loss is worse than that of a constant 50 % with 100 images on seen classes, "
+        "Before recalibration, its log-loss is worse than that of a constant 50 % with 100 images on seen classes, "
         "with 100 images on unseen classes."
     )
 

@@ -88,6 +88,7 @@ class Dataset:
         has_study_figures: Whether the 2019 study published results for this data set.
         banner: Note on how the results compare with the study's, for the top of each page; empty
             for the study's own data.
+        is_inverted: Whether grey images on a white background were inverted when they were read.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Dataset:
     unseen: tuple[int, ...]
     has_study_figures: bool = False
     banner: str = ""
+    is_inverted: bool = False
 
     @cached_property
     def digest(self) -> str:

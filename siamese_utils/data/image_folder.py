@@ -91,14 +91,20 @@ def _pack(
 ) -> checksummed_npz.Arrays:
     """Return the arrays that are cached for a data set."""
     banner = f"Made from the images in “{name}”: {files.summary(names=False)}."
+    images = files.images
+    is_inverted = images.shape[3] == 1 and user_images.has_white_background(images)
     metadata = {"name": name, "classes": classes, "unseen": unseen, "banner": banner}
-    numbers = np.searchsorted(classes, labels)
-    return {"images": files.images, "labels": numbers, "told": np.array(json.dumps(metadata))}
+    metadata |= {"is_inverted": is_inverted}
+    return {
+        "images": user_images.invert(images) if is_inverted else images,
+        "labels": np.searchsorted(classes, labels),
+        "metadata": np.array(json.dumps(metadata)),
+    }
 
 
 def _unpack(arrays: checksummed_npz.Arrays) -> Dataset:
     """Return the data set of cached arrays."""
-    metadata = json.loads(str(arrays["told"]))
+    metadata = json.loads(str(arrays["metadata"]))
     classes, unseen = tuple(metadata["classes"]), tuple(metadata["unseen"])
     return Dataset(
         metadata["name"],
@@ -108,6 +114,7 @@ def _unpack(arrays: checksummed_npz.Arrays) -> Dataset:
         seen=tuple(c for c in range(len(classes)) if c not in unseen),
         unseen=unseen,
         banner=metadata["banner"],
+        is_inverted=metadata["is_inverted"],
     )
 
 
@@ -183,4 +190,5 @@ def count_unseen(num_classes: int) -> int:
 def _dataset_name(folder: Path, paths: Sequence[Path], size: int, unseen: Sequence[int]) -> str:
     """Return a name that changes with everything that shapes the data set."""
     parts = [folder.resolve().name, size, unseen, pictures.digest(folder, paths)]
+    parts.append("grey images on white are inverted")
     return f"{NAME_PREFIX}{hashlib.sha256(repr(parts).encode()).hexdigest()[:20]}"

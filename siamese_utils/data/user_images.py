@@ -15,6 +15,7 @@ MAX_ENSEMBLE_SIDE = 48
 DEFAULT_SIDE = 28
 MAX_CLASSES = 60  # the memory for counting pairs grows with the square of this
 MIN_IMAGES = 20  # in each class: a tenth is held out, and a pair needs two
+MIN_FOREGROUND = 13  # of 255; on an inverted background, smaller values are noise
 MIN_BRIGHTNESS = 32  # of 255; darker images were probably not scaled to 0..255
 
 
@@ -106,6 +107,23 @@ def _check_number(names: np.ndarray, labels: np.ndarray, what: str) -> None:
             f"training needs two classes of {MIN_IMAGES} {what} at least, not {len(names)} with "
             f"{fewest} in one"
         )
+
+
+def has_white_background(images: np.ndarray) -> bool:
+    """Return whether most border pixels are nearer to white than to black.
+
+    Args:
+        images: (images, height, width, channels) uint8.
+    """
+    rows, columns = images[:, [0, -1]], images[:, :, [0, -1]]
+    border = np.concatenate([rows.ravel(), columns.ravel()])
+    return bool(np.median(border) > 127)
+
+
+def invert(images: np.ndarray) -> np.ndarray:
+    """Return images on a white background inverted, with nearly white pixels as 0."""
+    inverted = 255 - images
+    return np.where(inverted < MIN_FOREGROUND, 0, inverted)
 
 
 def check_image_shape(shape: tuple[int, ...]) -> None:

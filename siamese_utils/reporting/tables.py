@@ -191,7 +191,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     answer = f"Not shown to be calibrated within {points} points, even on training classes."
     if calibrated_from.any():
         fewest = f", from {calibrated_from.idxmax():,} images" if len(calibrated_from) > 1 else ""
-        answer = f"Yes for training classes{fewest}: confidence and accuracy differ by less than {points} points."
+        answer = f"On average yes for training classes{fewest}: mean confidence and accuracy differ by less than {points} points."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [f"with {n:,} images on {s} classes" for n, s in losses[losses >= CHANCE_LOG_LOSS].index]
     loss = (
@@ -210,7 +210,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         f"The base model's verifier, fitted to {largest:,} images, has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
-        f"Its log-loss is {loss}.",
+        f"Before recalibration, its log-loss is {loss}.",
     ]
 
 
