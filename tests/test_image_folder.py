@@ -225,9 +225,9 @@ def test_a_report_on_images_of_the_user(pets, tmp_path, store, start):
     process = start(*arguments, cwd=tmp_path)
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert "1 page, 9 figures, report.pdf" in out
+    assert "1 page, 10 figures, report.pdf" in out
     page = (output / "index.html").read_text(encoding="utf-8")
-    assert re.search("On your images .*\\(\\$e\\$l, _cat\\)", page, re.DOTALL)
+    assert re.search("On unseen classes \\(\\$e\\$l, _cat\\)", page)
     assert "data set pets" in page
     for words in (str(settings.ROOT), str(tmp_path)):
         assert words not in page

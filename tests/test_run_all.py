@@ -29,11 +29,20 @@ CHAPTERS = [chapter.name for chapter in chapters.list_chapters()]
 
 
 def planned():
-    """The configs of a smoke run on digits, and those that are milestones of longer runs."""
+    """The configs of a smoke run on digits, and those that are milestones of longer runs.
+
+    A run is a milestone if a longer one is in the same chapter or in an earlier one.
+    """
     plan = study_plan.make_plan("smoke", "digits", SEEDS)
-    configs = {config for chapter in CHAPTERS for config in plan.configs(chapter)}
-    studied = {config for config in configs if isinstance(config, TrainingConfig)}
-    milestones = {replace(c, epochs=n) for c in studied for n in plan.milestones(c) if n < c.epochs}
+    configs, milestones = set(), set()
+    for chapter in CHAPTERS:
+        new = set(plan.configs(chapter)) - configs
+        studied = {config for config in new if isinstance(config, TrainingConfig)}
+        on_the_way = {
+            replace(c, epochs=n) for c in studied for n in plan.milestones(c) if n < c.epochs
+        }
+        milestones |= on_the_way - configs
+        configs |= new
     return configs, milestones
 
 
