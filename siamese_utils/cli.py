@@ -44,7 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         description="Fit a verifier to a folder of images, and compare images with it. It suits small, "
         "centred objects such as symbols, scans or parts. For natural photographs, compute features "
         "with a large pretrained network, and use `siamese fit --features`; a file of features then "
-        "takes the place of a folder or an image in all commands.",
+        "takes the place of a folder or an image in add, compare, search and evaluate.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
