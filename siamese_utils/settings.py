@@ -33,8 +33,11 @@ class Profile:
         images_per_class: Images of each class at most; None: all.
         num_new_class_splits: Development and test splits of classes.
         num_study_network_splits: Test splits on which the study's networks are trained.
+        num_stopping_rule_splits: Test splits on which the stopping rule is tried.
+        steps_below_an_epoch: Gradient steps after which the base model is evaluated on these splits.
         num_initialisations: Initial weights of the untrained encoder, on the study's class split.
         num_second_splits: Class splits of the second data set on that page.
+        num_user_splits: Class splits of a user's images.
         num_class_number_repetitions: Repetitions of the comparison of numbers of classes.
         small_encoder_steps: Training steps of a small encoder.
         verifier_sizes: Numbers of training images in the trials of the verifier's calibration.
@@ -51,8 +54,11 @@ class Profile:
     images_per_class: int | None
     num_new_class_splits: tuple[int, int]
     num_study_network_splits: int
+    num_stopping_rule_splits: int
+    steps_below_an_epoch: tuple[int, ...]
     num_initialisations: int
     num_second_splits: int
+    num_user_splits: int
     num_class_number_repetitions: int
     small_encoder_steps: int
     verifier_sizes: tuple[int, ...]
@@ -71,9 +77,12 @@ PROFILES = {
         images_per_class=None,
         num_new_class_splits=(5, 20),
         num_study_network_splits=20,
+        num_stopping_rule_splits=10,
+        steps_below_an_epoch=(10, 30),
         num_initialisations=100,
-        num_second_splits=5,
-        num_class_number_repetitions=5,
+        num_second_splits=20,
+        num_user_splits=5,
+        num_class_number_repetitions=10,
         small_encoder_steps=100,
         verifier_sizes=(120, 300, 1000, 10_000),
         transfer_seeds=5,
@@ -89,8 +98,11 @@ PROFILES = {
         images_per_class=300,
         num_new_class_splits=(1, 2),
         num_study_network_splits=2,
+        num_stopping_rule_splits=2,
+        steps_below_an_epoch=(2,),
         num_initialisations=3,
         num_second_splits=2,
+        num_user_splits=2,
         num_class_number_repetitions=2,
         small_encoder_steps=30,
         verifier_sizes=(300,),

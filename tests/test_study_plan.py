@@ -48,7 +48,7 @@ def configs_in_notebooks(plan):
         return {"model": "complex", "optimizer": optimizer, "learning_rate": rate}
 
     return {
-        "03-base-model": [base, plan.short_config(margin=study_plan.EXERCISE_MARGIN)],
+        "03-base-model": [base, plan.short_config(margin=5.0)],
         "04-complex-model": [
             *(base, plan.config(model="dropout"), complex_),
             *(
@@ -495,7 +495,7 @@ def test_the_second_data_set_is_not_the_first():
 def test_class_splits_of_a_users_images_cover_any_number_of_classes():
     plan = study_plan.make_plan("quick", "digits")
     splits = plan.user_class_splits()
-    assert len(splits) == plan.profile.num_second_splits
+    assert len(splits) == plan.profile.num_user_splits
     unseen = [frozenset(split.load_data().unseen) for split in splits]
     assert len(set(unseen)) == len(unseen)
     assert {len(classes) for classes in unseen} == {4}

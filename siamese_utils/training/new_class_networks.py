@@ -37,6 +37,11 @@ def without_labels(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
     return retrained(replace(config, labelled=0))
 
 
+def last_layer(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
+    """Return a network trained on old classes, whose last layer is trained with labelled images."""
+    return [replace(config, last_layer_only=True)]
+
+
 def base_model(config: SmallEncoderConfig) -> Sequence[TrainingConfig]:
     """Return the study's base model, trained on old classes and labelled images of new ones."""
     return [study_network(config, BASE_EPOCHS, labelled=config.labelled or None)]
@@ -70,6 +75,8 @@ def all_configs(split: SmallEncoderConfig) -> list[Config]:
     configs: list[Config] = []
     for number in available(split, (0, *NUMBERS)):
         configs += retrained(replace(split, labelled=number))
+    for number in available(split, NUMBERS):
+        configs += last_layer(replace(split, labelled=number))
     for number in available(split, BASE_NUMBERS):
         configs += base_model(replace(split, labelled=number))
     return configs

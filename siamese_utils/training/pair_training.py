@@ -14,7 +14,7 @@ from siamese_utils.training import cache, machine
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.config import OPTIMIZERS, Config, EndEpoch, Fitted, check_choice
 from siamese_utils.training.encoders import ENCODERS, build_encoder, code_of
-from siamese_utils.training.tasks import TASKS, PreparedTraining
+from siamese_utils.training.tasks import TASKS, PreparedTraining, sample_training_batches
 from siamese_utils.training.trainer import NUM_PROBE_IMAGES, seed_everything
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class TrainingConfig(Config):
         seen: Classes to train on; None: the data set's own.
         labelled: Labelled images of each unseen class to train on as well, as in
             `Split.with_labelled`; None: none.
+        steps_per_epoch: Gradient steps after which an epoch ends; None: all steps of the pairs.
     """
 
     model: str = "base"
@@ -60,6 +61,7 @@ class TrainingConfig(Config):
     task: str = "contrastive"
     seen: tuple[int, ...] | None = None
     labelled: int | None = None
+    steps_per_epoch: int | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -92,6 +94,7 @@ class TrainingConfig(Config):
         margin = f"m = {self.margin:g}, " if TASKS[self.task].has_margin else ""
         split = ", another class split" if self.seen else ""
         split += f", {self.labelled} labelled" if self.labelled else ""
+        split += f", {self.steps_per_epoch} steps" if self.steps_per_epoch else ""
         rate = "" if self.learning_rate == 0.001 else f" {self.learning_rate:g}"
         return f"{self.model}, {task}{margin}{self.optimizer}{rate}, seed {self.seed}{split}"
 
@@ -184,12 +187,21 @@ class TrainingConfig(Config):
         images = np.isin(dataset.labels, dataset.seen).sum()
         speed = PEAK_SHARE * machine.float32_speed()
         speed *= 2 if machine.best_precision() != "float32" else 1
+        if self.steps_per_epoch:
+            images = self.steps_per_epoch * self.batch_size / 2  # about two pairs for each image
         return 3.0 + self.epochs * images * ENCODERS[self.model].flop_per_image / speed
 
 
 def config_of(result: TrainingResult) -> TrainingConfig:
     """Return the config of a result of this kind."""
     return TrainingConfig(**result.record["config"])
+
+
+def count_steps(config: TrainingConfig) -> int:
+    """Return the number of gradient steps of a training run on pairs."""
+    epoch = replace(config, epochs=1)
+    batches = sample_training_batches(epoch, config.load_data(), config.split())
+    return config.epochs * (config.steps_per_epoch or len(batches))
 
 
 def min_batch_size(num_classes: int) -> int:
@@ -234,7 +246,7 @@ def fit(
     for inputs, _ in training_steps.take(1):
         model(inputs)
     model.optimizer.build(model.trainable_variables)
-    steps = len(training_steps) // config.epochs
+    steps = config.steps_per_epoch or len(training_steps) // config.epochs
     # Several steps per execution mean fewer returns to Python. Their number must divide the steps
     # of an epoch, or an epoch would run over its end.
     model.steps_per_execution = max(n for n in range(1, min(steps, 200) + 1) if steps % n == 0)

@@ -26,7 +26,14 @@ NUM_INITIALISATIONS = 2  # networks of the ensemble, which differ in their initi
 NUM_EPOCHS = 10  # parts of equal length, after each of which the progress is shown
 LEARNING_RATE = 0.001  # of Adam
 # Fields that do not change which images a run is trained on
-FIELDS_OF_THE_TRAINING = ("start", "loss", "num_synthetic", "class_size", "steps")
+FIELDS_OF_THE_TRAINING = (
+    "start",
+    "loss",
+    "num_synthetic",
+    "class_size",
+    "steps",
+    "last_layer_only",
+)
 LOSSES = ("supervised contrastive", "contrastive", "softmax")
 
 
@@ -47,6 +54,8 @@ class SmallEncoderConfig(Config):
         num_synthetic: Synthetic classes in a step, new ones each time.
         class_size: Images of each class in a step.
         steps: Gradient steps.
+        last_layer_only: Whether only the last layer is trained, in the encoder that was trained
+            without labelled images of the unseen classes.
     """
 
     seed: int = 0
@@ -60,6 +69,7 @@ class SmallEncoderConfig(Config):
     num_synthetic: int = 8
     class_size: int = 11
     steps: int = 100
+    last_layer_only: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -70,6 +80,8 @@ class SmallEncoderConfig(Config):
         check_choice("loss", self.loss, LOSSES)
         if self.loss == "softmax" and self.num_synthetic:
             raise ValueError("softmax takes no synthetic classes; set num_synthetic=0")
+        if self.last_layer_only and not self.labelled:
+            raise ValueError("last_layer_only needs labelled images; set labelled above 0")
 
     @property
     def epochs(self) -> int:
@@ -96,7 +108,13 @@ class SmallEncoderConfig(Config):
     def _name(self) -> str:
         synthetic = f", {self.num_synthetic} synthetic classes" if self.num_synthetic else ""
         labelled = f", {self.labelled} labelled images" if self.labelled else ""
-        return f"{self.loss}{synthetic}{labelled}, {self.steps} steps"
+        part = ", last layer only" if self.last_layer_only else ""
+        return f"{self.loss}{synthetic}{labelled}{part}, {self.steps} steps"
+
+    @property
+    def requires(self) -> tuple[SmallEncoderConfig, ...]:
+        """The encoder without labelled images, if only its last layer is trained."""
+        return (replace(self, labelled=0, last_layer_only=False),) if self.last_layer_only else ()
 
     def key(self) -> str:
         """Return the name of the result in the cache."""
@@ -109,8 +127,9 @@ class SmallEncoderConfig(Config):
         return datasets.load(self.dataset, self.images_per_class, self.seen)
 
     def fit(self, end_epoch: EndEpoch) -> Fitted:
-        """Train from fresh weights."""
-        return fit(self, *training_data(self), end_epoch)
+        """Train from fresh weights, or from those of the required encoder."""
+        weights = [trainer.train(one).weights for one in self.requires]
+        return fit(self, *training_data(self), end_epoch, *weights)
 
     def probe_images(self) -> np.ndarray:
         """Return some training images."""
@@ -201,6 +220,9 @@ def fit(
     encoder = encoders.small_encoder(images.shape[1:])
     if weights is not None:
         encoder.set_weights(weights)
+    if config.last_layer_only:
+        for layer in encoder.layers[:-1]:
+            layer.trainable = False
     outputs = encoder.output
     if config.loss == "softmax":
         outputs = keras.layers.Dense(len(np.unique(labels)), activation="softmax")(outputs)

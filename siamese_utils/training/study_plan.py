@@ -27,7 +27,6 @@ from siamese_utils.training.transfer import PretrainingConfig, TransferConfig
 MARGINS = (0.5, 1.0, 2.0, 5.0)
 NUMBERS_OF_CLASSES = (2, 4, 6, 8)  # to train on, of ten
 CLAIMED_MARGINS = (1.0, 5.0)  # margins that the study's claims compare
-EXERCISE_MARGIN = 3.0  # margin of the exercise in the chapter base-model
 # Unseen classes of the development splits, on which methods for new classes were selected.
 DEVELOPMENT_SPLITS = ((3, 6, 7, 8), (2, 4, 6, 9), (0, 4, 5, 8), (1, 3, 5, 7), (0, 1, 2, 9))
 # The optimizers of the chapter optimizer-comparison: name -> optimizer, learning rate.
@@ -107,17 +106,26 @@ class StudyPlan:
         """Return the first test splits, on which the study's networks are trained."""
         return self.class_splits()["test"][: self.profile.num_study_network_splits]
 
+    def stopping_rule_splits(self) -> list[SmallEncoderConfig]:
+        """Return the first test splits, on which the rule for the number of epochs is tried."""
+        return self.study_network_splits()[: self.profile.num_stopping_rule_splits]
+
     def study_network_configs(self) -> list[TrainingConfig]:
         """Return the configs of the study's networks on the first test splits.
 
         The base model is trained as long as on the study's split, and its milestones are evaluated as
-        well. It is also trained without half of the seen classes, to choose the number of epochs.
+        well, and shorter runs. On some splits it is also trained without half of the seen classes, to
+        choose the number of epochs.
         """
         study_network, profile = new_class_networks.study_network, self.profile
         configs = []
-        for split in self.study_network_splits():
-            for start in (split, *new_class_networks.leave_seen_classes_out(split)):
+        for split in self.stopping_rule_splits():
+            for start in new_class_networks.leave_seen_classes_out(split):
                 configs += [study_network(start, n) for n in self.epoch_numbers]
+        for split in self.study_network_splits():
+            configs += [study_network(split, n) for n in self.epoch_numbers]
+            for number in profile.steps_below_an_epoch:
+                configs.append(study_network(split, 1, steps_per_epoch=number))
             for fields in new_class_networks.STUDY_NETWORKS.values():
                 configs.append(study_network(split, profile.short_epochs, **fields))
         # Longer runs come first, since their milestones are the shorter ones.
@@ -145,7 +153,7 @@ class StudyPlan:
         rng = np.random.default_rng(1)
         sampled = {
             tuple(sorted(rng.choice(number, num_unseen, replace=False).tolist()))
-            for _ in range(self.profile.num_second_splits)
+            for _ in range(self.profile.num_user_splits)
         }
         return self._split_configs(self.dataset, sorted(sampled))
 
@@ -357,7 +365,8 @@ def _initialisations(configs: Iterable[SmallEncoderConfig]) -> Iterator[SmallEnc
 
 
 def _base_model(plan: StudyPlan) -> Iterator[Config]:
-    return plan.seeded(plan.config(), plan.short_config(margin=EXERCISE_MARGIN))
+    # The exercise uses the short training run with margin 5 of the chapter margin-study.
+    return plan.seeded(plan.config(), plan.short_config(margin=CLAIMED_MARGINS[-1]))
 
 
 def _complex_model(plan: StudyPlan) -> Iterator[Config]:
