@@ -33,7 +33,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         choices=settings.PROFILES,
         default="full",
         help="full (default): 20 epochs on all images, two to four hours on two cores; quick: 3 epochs on "
-        "a part, three to eight minutes; smoke: as little as possible, to test the software",
+        "a part of the images, three to eight minutes; smoke: as little as possible, to test the software",
     )
     parser.add_argument(
         "--dataset",
@@ -59,7 +59,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--only",
         nargs="+",
         metavar="NN",
-        help="run only these notebooks, such as 03 05, into a separate report",
+        help="run only these notebooks, such as 03 05",
     )
     parser.add_argument(
         "--seeds",
@@ -68,7 +68,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="repetitions with different random seeds (default: full 3, quick 2)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder of the report (default: reports)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder of the report (default: reports; reports/quick with --profile quick, reports/partial "
+        "with --only, reports/own for your own images)",
     )
     parser.add_argument(
         "--workers",

@@ -41,10 +41,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line; an error ends the process with status 2."""
     parser = OneLineParser(
         prog=NAME,
-        description="Fit a verifier to a folder of images, and compare images with it. It suits small, "
-        "centred objects such as symbols, scans or parts. For natural photographs, compute features "
-        "with a large pretrained network, and use `siamese fit --features`; a file of features then "
-        "takes the place of a folder or an image in add, compare, search and evaluate.",
+        description="Fit a verifier to a folder of images, and compare images with it. A verifier is a model that "
+        "says whether two images show the same class, and how probably. It suits small, centred objects on "
+        "a plain background, such as symbols, scans or parts. For other photographs, compute features "
+        "with a large pretrained network, and use `siamese fit --features`. In add, compare, search and "
+        "evaluate, an npz file of features then takes the place of a folder, and a file of one vector "
+        "the place of an image.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
@@ -64,7 +66,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     fit_parser = add(fit, "train a verifier on a folder of images, and save it")
     fit_parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help=classes)
     _add_fit_options(fit_parser)
-    text = "add new classes to a saved verifier, from about 20 images of each, and save the result"
+    text = (
+        "add new classes to a saved verifier (about 20 images of each suffice), and save the result"
+    )
     paths = {"model": model, "folder": "folder with a subfolder of images for each new class"}
     add_parser = add(add_classes, text, **paths)
     add_parser.add_argument(
@@ -73,14 +77,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     text = "compute the distance of two images, and the probability that they show the same class"
     add(compare, text, model=model, a="an image", b="another image")
     paths = {"model": model, "query": "an image", "gallery": "a folder of images"}
-    search_parser = add(search, "find the nearest images in a folder", **paths)
+    text = "find the nearest images in a folder; prints distance and file, nearest first"
+    search_parser = add(search, text, **paths)
     text = "number of images to find (default 5)"
     search_parser.add_argument("-k", type=int, default=5, metavar="N", help=text)
     text = "export the network for other programs (networks trained on pairs only)"
     export_parser = add(export, text, model=model, folder="a new folder")
     text = "TensorFlow SavedModel (default), or LiteRT for phones and small devices"
     export_parser.add_argument("--form", choices=EXPORT_PATHS, default="saved_model", help=text)
-    text = "compute AUC, accuracy and calibration on images that are not in the training set"
+    text = "compute AUC, accuracy and calibration on other images of old or new classes"
     add(evaluate, text, model=model, folder=classes)
     return parser.parse_args(arguments)
 
@@ -103,8 +108,10 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
         default=model_selection.AUTO,
         help=f"{model_selection.AUTO} (default) compares {', '.join(model_selection.MODELS)} by AUC on held-out "
         f"classes and keeps the best; it needs {model_selection.MIN_CLASSES} classes, and takes about a minute for "
-        f"1,000 images. {', '.join(ENCODERS)} are networks trained on pairs; {ENSEMBLE} combines HOG features, "
-        f"foreground mask and two small networks, for new classes; {', '.join(UNTRAINED)} are not trained",
+        f"1,000 images; with fewer classes it trains {model_selection.FALLBACK}. {', '.join(ENCODERS)} are networks trained "
+        "on pairs: without regularisation, with dropout, with weight penalties, with both. "
+        f"{ENSEMBLE} combines HOG features, foreground mask and two small networks; "
+        f"{', '.join(UNTRAINED)} are not trained",
     )
     text = (
         f"pixels of a side, to which all images are resized, at most {user_images.MAX_SIDE} (default "

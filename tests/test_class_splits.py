@@ -65,12 +65,16 @@ def test_outcomes_have_the_baselines_of_the_new_classes_page(outcomes):
     assert len(outcomes) == len(class_splits.BASELINES) + 2 * 4
 
 
-def test_numbers_of_epochs_start_untrained_and_end_like_the_outcomes(outcomes):
-    table = class_splits.by_epochs([SPLIT], [1]).set_index(["epochs", "distance"])
-    for number, method in ((0, "untrained base model"), (1, "base model")):
+def test_durations_start_untrained_and_end_like_the_outcomes(outcomes):
+    table = class_splits.by_duration([SPLIT], [2], [1]).set_index(["after", "distance"])
+    assert table["steps"].iloc[[0, 2]].tolist() == [0, 2]
+    assert table["steps"].iloc[4] > 2
+    aucs = table["AUC, old classes"].xs("Euclidean", level="distance")
+    assert aucs.nunique() == 3  # two steps are neither none nor an epoch
+    for after, method in (("not trained", "untrained base model"), ("1 epoch", "base model")):
         for distance in class_splits.DISTANCES:
             row = outcomes.loc[f"{method}, {distance}"]
-            found = table.loc[(number, distance)]
+            found = table.loc[(after, distance)]
             assert found["AUC, new classes"] == row["AUC, new classes"]
             assert found["AUC, old classes"] == row["AUC, old classes"]
 

@@ -127,6 +127,13 @@ def test_metrics_agree_with_scikit_learn():
     assert values[new_classes.AUC_OLD] == pytest.approx(
         roc_auc_score(different, distance), abs=1e-2
     )
+    first, second = (a.ravel() for a in np.meshgrid(split.unseen, split.seen))
+    mixed = np.linalg.norm(unit[first] - unit[second], axis=1)
+    distance, different = pairs(split.unseen)
+    distance = np.concatenate([distance[~different], mixed])
+    assert values[new_classes.AUC_MIXED] == pytest.approx(
+        roc_auc_score(np.arange(len(distance)) >= (~different).sum(), distance), abs=1e-2
+    )
     nearest = [
         labels[labelled[np.argmin(np.linalg.norm(unit[labelled] - unit[row], axis=1))]]
         for row in split.unseen

@@ -150,26 +150,29 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
     assert sum(map(is_of_second_study, one_shot)) == of_second_study
     # the ensemble on the study's split, with two networks
     assert sum(isinstance(c, SmallEncoderConfig) for c in one_shot) == 2 * plan.seeds
-    # on each test split the ensemble's two networks with 0, 20 and 50 labelled images, and the base model
-    # with 20 and, if 08 has not trained it, 0; on the others the ensemble's alone
+    # on each test split the ensemble's two networks with 0, 20 and 50 labelled images, the last layer of
+    # one with 20 and 50, and the base model with 20 and, if 08 has not trained it, 0; on the others the
+    # ensemble's alone
     development, test = plan.profile.num_new_class_splits
     numbers = 4 * plan.profile.num_class_number_repetitions
     trained = new_class_networks.BASE_EPOCHS in plan.epoch_numbers
     known = plan.profile.num_study_network_splits if trained else 0
     assert len(pending["09-new-classes"]) == (
-        test * (3 * 2 + 2) - known + development * 2 + numbers + len(plan.upper_bounds())
+        test * (3 * 2 + 2 + 2) - known + development * 2 + numbers + len(plan.upper_bounds())
     )
-    # on each test split the base model, and twice without half of its seen classes; the complex model
-    # with two margins; and, if it is no milestone, the base model as it is compared with these. On the
-    # study's split the classifier and the base model by Adadelta.
+    # on each test split the base model, also for a few steps, and the complex model with two margins; and,
+    # if it is no milestone, the base model as it is compared with these; on some splits the base model
+    # without each half of its seen classes. On the study's split the classifier and the base model by
+    # Adadelta.
     also = 0 if plan.profile.short_epochs in plan.epoch_numbers else 1
     halves = {
         (start.seen, start.seed)
-        for split in plan.study_network_splits()
+        for split in plan.stopping_rule_splits()
         for start in new_class_networks.leave_seen_classes_out(split)
     }
     num_splits = plan.profile.num_study_network_splits
-    assert len(pending["08-baselines"]) == num_splits * (3 + also) + len(halves) + 2 * plan.seeds
+    each = 3 + also + len(plan.profile.steps_below_an_epoch)
+    assert len(pending["08-baselines"]) == num_splits * each + len(halves) + 2 * plan.seeds
 
 
 @pytest.mark.slow
@@ -406,16 +409,20 @@ def test_the_study_networks_are_trained_on_the_test_splits(plan):
     for split in splits:
         of_split = [c for c in configs if c.seen == split.seen]
         assert {c.seed for c in of_split} == {split.seed}
-        trained = {(c.model, c.margin, c.epochs) for c in of_split}
+        trained = {(c.model, c.margin, c.epochs, c.steps_per_epoch) for c in of_split}
         short = plan.profile.short_epochs
         assert trained == {
-            *(("base", 1.0, n) for n in (*plan.profile.milestones, plan.profile.epochs, short)),
-            *(("complex", margin, short) for margin in (1.0, 5.0)),
+            *(
+                ("base", 1.0, n, None)
+                for n in (*plan.profile.milestones, plan.profile.epochs, short)
+            ),
+            *(("complex", margin, short, None) for margin in (1.0, 5.0)),
+            *(("base", 1.0, 1, steps) for steps in plan.profile.steps_below_an_epoch),
         }
-        # The two halves of the seen classes are left out in turn.
-        halves = {c.seen for c in configs if set(c.seen) < set(split.seen)}
-        assert {len(half) for half in halves} == {3}
-        assert any(set(a) | set(b) == set(split.seen) for a in halves for b in halves)
+        # On the first splits, the two halves of the seen classes are left out in turn.
+        halves = {c.seen for c in configs if len(c.seen) == 3 and set(c.seen) < set(split.seen)}
+        if split in plan.stopping_rule_splits():
+            assert any(set(a) | set(b) == set(split.seen) for a in halves for b in halves)
         longest = plan.profile.epochs
         [base] = [c for c in of_split if (c.model, c.epochs) == ("base", longest)]
         assert set(plan.milestones(base)) >= {*plan.profile.milestones, plan.profile.epochs}

@@ -23,6 +23,7 @@ from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 DISTANCES = ("Euclidean", "cosine")
 UNTRAINED = "untrained base model"
+NOT_TRAINED = "not trained"  # a duration of training
 # Methods of `new_classes.METHODS` that the networks are compared with.
 BASELINES = (new_classes.PIXELS, new_classes.MASK, new_classes.FIXED_FEATURES)
 
@@ -75,25 +76,41 @@ def untrained_aucs(split: SmallEncoderConfig, number: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_epochs(splits: Iterable[SmallEncoderConfig], epochs: Sequence[int]) -> pd.DataFrame:
-    """Evaluate the base model before training and after numbers of epochs.
+def by_duration(
+    splits: Iterable[SmallEncoderConfig], steps: Sequence[int], epochs: Sequence[int]
+) -> pd.DataFrame:
+    """Evaluate the base model before training, after a few steps, and after numbers of epochs.
 
     Args:
         splits: Configs without labelled images, whose class splits are used.
+        steps: Numbers of gradient steps, fewer than an epoch has.
         epochs: Numbers of epochs.
 
     Returns:
-        A row for each split, number of epochs (0 first) and distance. Columns: `split`, `epochs`,
-        `distance`, and the AUC on new and on old classes.
+        A row for each split, duration (in this order, NOT_TRAINED first) and distance. Columns:
+        `split`, `after` (the duration, such as "10 steps"), `steps`, `distance`, and the AUC on new
+        and on old classes.
     """
     rows = []
     for split in splits:
-        for number in (0, *epochs):
-            config = new_class_networks.study_network(split, number or min(epochs))
-            for distance, values in _evaluate(config, split, trained=number > 0).items():
-                row = {"split": _name(split), "epochs": number, "distance": distance}
+        untrained = new_class_networks.study_network(split, 1)
+        durations = {NOT_TRAINED: untrained}
+        for number in steps:
+            durations[f"{number} steps"] = replace(untrained, steps_per_epoch=number)
+        for number in epochs:
+            durations[name_epochs(number)] = new_class_networks.study_network(split, number)
+        for after, config in durations.items():
+            trained = after != NOT_TRAINED
+            number = pair_training.count_steps(config) if trained else 0
+            for distance, values in _evaluate(config, split, trained).items():
+                row = {"split": _name(split), "after": after, "steps": number, "distance": distance}
                 rows.append(row | values)
     return pd.DataFrame(rows)
+
+
+def name_epochs(number: int) -> str:
+    """Return the name of a duration of training: `NOT_TRAINED`, "1 epoch", "2 epochs", ..."""
+    return f"{number} epoch{'s' * (number > 1)}" if number else NOT_TRAINED
 
 
 def left_out_auc(splits: Iterable[SmallEncoderConfig], epochs: Sequence[int]) -> pd.DataFrame:

@@ -30,9 +30,11 @@ NUMBERS = (0, 1, 2, 5, 10, 20, 50, 100)  # labelled images of each new class
 SHOWN_NUMBERS = (0, 5, 20, 50)  # in tables
 MAX_TEST_IMAGES = 500  # test images of each class
 AUC_NEW, AUC_OLD = "AUC, new classes", "AUC, old classes"
+AUC_MIXED = "AUC, new against old classes"  # positive pairs of new classes, negative pairs of both
 OLD_THRESHOLD, NEW_THRESHOLD = "accuracy, old threshold", "accuracy, new threshold"
 NEAREST = "1-NN accuracy"
-METRICS = (AUC_NEW, AUC_OLD, OLD_THRESHOLD, NEW_THRESHOLD, NEAREST)  # all but the AUC in %
+# all but the AUCs in %
+METRICS = (AUC_NEW, AUC_OLD, AUC_MIXED, OLD_THRESHOLD, NEW_THRESHOLD, NEAREST)
 # name -> function of images (images, height, width, channels) that returns (images, dimensions)
 FEATURES = {
     "pixels": baselines.pixels,
@@ -93,6 +95,7 @@ UNCHANGED, REFITTED, RETRAINED = (
     "ensemble, retrained",
 )
 NETWORK, BASE_MODEL = "small network, retrained", "base model, retrained"
+LAST_LAYER = "small network, last layer retrained"
 LABELLED_ALONE = "HOG and mask, whitened on new images alone"
 UNLABELLED = "ensemble, unlabelled images"
 _PARTS = ("mask", "HOG")
@@ -109,6 +112,7 @@ METHODS: dict[str, Method] = {
     NETWORK: Method(
         trainings=lambda config: networks.retrained(config)[:1], numbers=(0, *networks.NUMBERS)
     ),
+    LAST_LAYER: Method(trainings=networks.last_layer, numbers=networks.NUMBERS),
     LABELLED_ALONE: Method(_PARTS, fitted_on="labelled", numbers=NUMBERS[2:]),
     BASE_MODEL: Method(
         trainings=networks.base_model,
@@ -151,7 +155,8 @@ def evaluate(config: SmallEncoderConfig, method: Method, name: str) -> dict[str,
         name: Its name, for the cache key.
 
     Returns:
-        The values of METRICS. The old threshold is the most accurate one on the validation images,
+        The values of METRICS. AUC_MIXED is over positive pairs of new classes, and negative pairs of
+        a new and an old class. The old threshold is the most accurate one on the validation images,
         which are of old classes. The new one is that on the labelled images, two or more of each
         class. The 1-NN accuracy is that of the nearest labelled image, among the new classes.
     """
@@ -187,6 +192,9 @@ def _evaluate(config: SmallEncoderConfig, method: Method) -> list[float]:
     values = dict.fromkeys(METRICS, np.nan)
     values[AUC_NEW] = curve.auc
     values[AUC_OLD] = pairs.curve_of_classes(dataset.seen).auc
+    positive = [(c, c) for c in dataset.unseen]
+    negative = [(new, old) for new in dataset.unseen for old in dataset.seen]
+    values[AUC_MIXED] = pairs.curve(positive, negative).auc
     old = _best_threshold(embeddings["validation"], labels["validation"])
     values[OLD_THRESHOLD] = 100 * curve.accuracy(old)
     if config.labelled > 1:
@@ -253,11 +261,11 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise the table of `outcomes` over the splits.
 
     Returns:
-        A row for each method and number of labelled images, a column for each metric.
+        A row for each method and number of labelled images, a column for each metric of the table.
     """
     groups = table.groupby(["method", "labelled"], sort=False)
     rows = {
-        key: {m: measurement(group[m], "" if "AUC" in m else "%") for m in METRICS}
+        key: {m: measurement(group[m], "" if "AUC" in m else "%") for m in METRICS if m in table}
         for key, group in groups
     }
     frame = pd.DataFrame.from_dict(rows, orient="index")

@@ -105,7 +105,8 @@ def from_command_line(options: Namespace) -> RunOptions:
     profile = settings.get_profile(options.profile, options.seeds)
     is_folder = options.dataset not in ("auto", *datasets.DATASETS)
     chapters = [user_images_chapter()] if is_folder else _choose_chapters(options)
-    default = settings.REPORTS / ("own" if is_folder else "partial" if options.only else "")
+    short = "" if profile.name == "full" else profile.name  # a short run keeps the full report
+    default = settings.REPORTS / ("own" if is_folder else "partial" if options.only else short)
     return RunOptions(
         profile=profile,
         dataset=_import_images(options) if is_folder else options.dataset,

@@ -13,14 +13,14 @@ from IPython.display import HTML, display
 
 from siamese_utils.data.dataset import Dataset
 from siamese_utils.evaluation import verdicts
-from siamese_utils.evaluation.intervals import DECIMALS, Interval, Measurement
+from siamese_utils.evaluation.intervals import DECIMALS, MINUS, Interval, Measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
 from siamese_utils.reporting import results
 from siamese_utils.reporting.show import LinkCell, VerdictCell, pill
 
 STUDY, SECOND_STUDY, OURS = "the study", "the second study", "ours"
 SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
-TEXTURES = "the article's textures"
+TEXTURES = "our textures, made as in the article"
 OVER_TEST_SPLITS = "test class splits"
 MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
 TRANSFER, BASELINES = "07-one-shot-transfer", "08-baselines"
@@ -104,79 +104,88 @@ CLAIMS = {
         Claim("1a", "The base model overfits (the study writes “underfit”)", MODELS,
               "validation loss minus training loss, after the last epoch", "validation", SAMPLED,
               topic="the base model overfits",
-              published="accuracy 99.85 % in training, 95.99 % on seen"),
+              published="accuracy 99.85 % in training, 95.99 % on seen classes"),
         Claim("1b", "The base model's training loss falls throughout", MODELS,
               "rises of the training loss in one training run", "train", SAMPLED, rule="value",
               values=((0, 0),), tolerance=0.5,
               topic="a falling training loss", published="no rise", in_summary=False),
-        Claim("1c", "The base model's validation loss stays at 0.03 to 0.04", MODELS,
+        Claim("1c", "The base model's validation loss fluctuates between 0.03 and 0.04", MODELS,
               "mean validation loss of the second half of the epochs", "validation", SAMPLED,
               rule="value", values=((0.03, 0.04),), tolerance=0.005,
-              topic="validation loss stays at 0.03 to 0.04", published="0.03 to 0.04"),
+              topic="the base model's validation loss is 0.03 to 0.04", published="0.03 to 0.04"),
         Claim("1d", "With more epochs the base model's validation loss moves away from its training "
               "loss", MODELS, "validation minus training loss, last third of the epochs minus "
               "middle third", "train, validation", SAMPLED, smallest_effect=0.001,
-              topic="validation and training loss move apart",
+              topic="the base model's validation and training loss move apart",
               published="further apart"),
+        Claim("1e", "The base model's validation accuracy fluctuates between 95 and 96 %", MODELS,
+              "mean validation accuracy of the second half of the epochs", "validation", SAMPLED,
+              rule="value", values=((95.0, 96.0),), tolerance=0.5,
+              topic="the base model's validation accuracy is 95 to 96 %",
+              published="95 % to approximately 96 %"),
+        Claim("1f", "With more epochs the base model's validation loss grows", MODELS,
+              "mean validation loss, last third of the epochs minus middle third", "validation",
+              SAMPLED, smallest_effect=0.001,
+              topic="the base model's validation loss grows", published="the loss value was growing"),
         Claim("2a", "Dropout and regularisers bring training and test accuracy together", MODELS,
               "train minus seen accuracy at 0.5, base minus complex", "train, seen", SAMPLED,
               smallest_effect=1.0,
               topic="dropout and penalties narrow the gap between training and test",
-              published="gap of 3.86 down to 0.57"),
+              published="gap 3.86 → 0.57"),
         _threshold_claim("2b", "Dropout and regularisers raise the accuracy on unseen classes",
                          MODELS, "unseen", _COMPLEX,
-                         topic="dropout and penalties help on unseen classes", published="61.43 to 65.32"),
+                         topic="dropout and penalties help on unseen classes", published="61.43 → 65.32 (“increased by 3.89 %”)"),
         _threshold_claim("2c", "Dropout alone raises the accuracy on unseen classes", MODELS,
                          "unseen", "dropout minus base",
                          topic="dropout alone helps on unseen classes", published="no number"),
         _threshold_claim("2d", "Dropout and regularisers raise the accuracy on seen classes",
                          MODELS, "seen", _COMPLEX,
-                         smallest_effect=0.0, topic="dropout and penalties help on seen classes", published="95.99 to 96.18"),
+                         smallest_effect=0.0, topic="dropout and penalties help on seen classes", published="95.99 → 96.18"),
         _threshold_claim("3", "Dropout and regularisers raise the accuracy on all classes", MODELS,
                          "all", _COMPLEX,
                          topic="dropout and penalties help on all classes",
-                         published="79.85 to 81.69 (“by 2.11 %”)"),
+                         published="79.85 → 81.69 (the text says 2.11 %)"),
         _threshold_claim("4a", "Margin 5 is worse than margin 1 on seen classes", MARGIN, "seen",
                          _MARGIN_5, sign=-1,
-                         topic="margin 5 is worse on seen classes", published="96.18 to 81.96"),
+                         topic="margin 5 is worse on seen classes", published="96.18 → 81.96"),
         _threshold_claim("4b", "Margin 5 is worse than margin 1 on all classes", MARGIN, "all",
                          _MARGIN_5, sign=-1,
-                         topic="margin 5 is worse on all classes", published="81.69 to 67.78"),
+                         topic="margin 5 is worse on all classes", published="81.69 → 67.78"),
         _threshold_claim("4c", "Margin 5 is worse than margin 1 on unseen classes", MARGIN,
                          "unseen", _MARGIN_5, sign=-1,
-                         topic="margin 5 is worse on unseen classes", published="65.32 to 55.43"),
+                         topic="margin 5 is worse on unseen classes", published="65.32 → 55.43"),
         _threshold_claim("4d", "Margin 5 is worse than margin 1 in training", MARGIN, "train",
                          _MARGIN_5, sign=-1, counting=SAMPLED,
                          topic="margin 5 is worse in training",
-                         published="96.75, 96.84, 95.10 to 82.58, 78.84, 79.32"),
+                         published="96.75, 96.84, 95.10 → 82.58, 78.84, 79.32"),
         _threshold_claim("5a", "Adadelta at learning rate 1.0 is worse than RMSprop", OPTIMIZER,
                          "seen", _ADADELTA, sign=-1,
-                         topic="Adadelta 1.0 is worse than RMSprop on seen classes", published="no number"),
+                         topic="Adadelta (rate 1.0) is worse than RMSprop on seen classes", published="no number"),
         _threshold_claim("5b", "Adadelta at learning rate 0.001 is worse than RMSprop", OPTIMIZER,
                          "seen", _ADADELTA, sign=-1,
-                         topic="Adadelta 0.001 is worse than RMSprop on seen classes", published="no number"),
-        _threshold_claim("5c", "RMSprop generalises better than Adadelta at learning rate 1.0",
+                         topic="Adadelta (rate 0.001) is worse than RMSprop on seen classes", published="no number"),
+        _threshold_claim("5c", "Adadelta at learning rate 1.0 is worse than RMSprop on unseen classes",
                          OPTIMIZER, "unseen", _ADADELTA, sign=-1,
-                         topic="RMSprop beats Adadelta 1.0 on unseen classes", published="no number"),
-        _threshold_claim("5d", "RMSprop generalises better than Adadelta at learning rate 0.001",
+                         topic="Adadelta (rate 1.0) is worse than RMSprop on unseen classes", published="no number"),
+        _threshold_claim("5d", "Adadelta at learning rate 0.001 is worse than RMSprop on unseen classes",
                          OPTIMIZER, "unseen", _ADADELTA, sign=-1,
-                         topic="RMSprop beats Adadelta 0.001 on unseen classes",
+                         topic="Adadelta (rate 0.001) is worse than RMSprop on unseen classes",
                          published="no number"),
         Claim("6a", "The complex model's loss goes from 0.08 to 0.04 over the epochs", MODELS,
               "loss after the first and the last epoch", "train, validation", SAMPLED,
               rule="value", values=((0.08, 0.08), (0.04, 0.04)), tolerance=0.005,
-              topic="the loss goes from 0.08 to 0.04", published="0.08 to 0.04"),
+              topic="the complex model's loss goes from 0.08 to 0.04", published="0.08 → 0.04"),
         Claim("6b", "The complex model's validation loss has bumps near epochs 5, 10, 17, 18",
               MODELS, "bumps per epoch near these epochs, minus elsewhere", "validation", SAMPLED,
               topic="bumps of the loss", published="four bumps", in_summary=False),
-        Claim("6c", "The complex model's validation loss falls over the epochs", MODELS,
+        Claim("6c", "The complex model's validation loss still falls in the last third of the epochs", MODELS,
               "mean validation loss, middle third of the epochs minus last third", "validation",
               SAMPLED, smallest_effect=0.001,
-              topic="the validation loss falls until the end", published="the loss values were improving"),
+              topic="the complex model's validation loss still falls in the last third", published="“Over time … better results”"),
         Claim("7", "Accuracy is lower on unseen than on seen classes", MODELS,
               "accuracy of the base model at 0.5, seen minus unseen classes", "seen, unseen",
               ALL_PAIRS, smallest_effect=1.0, topic="accuracy is lower on unseen classes",
-              published="95.99 to 61.43"),
+              published="95.99 → 61.43"),
         Claim("B1", "With 50 pairs, pretraining on digits helps", TRANSFER,
               "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=0.01,
               by=SECOND_STUDY),
@@ -192,12 +201,12 @@ CLAIMS = {
         Claim("S1", "A threshold of half the margin undoes most of what margin 5 loses", MARGIN,
               "accuracy on all classes recovered at m/2, minus half of the accuracy lost at 0.5", "all",
               ALL_PAIRS, in_summary=False, by=OURS),
-        Claim("S2", "An untrained encoder, compared by Euclidean distance, is better on unseen "
+        Claim("S2", "An untrained base model, compared by Euclidean distance, is better on unseen "
               "classes than the trained base model", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=0.01, by=OURS,
               in_summary=False),
-        Claim("S3", "An untrained encoder, compared by cosine, is better on unseen classes than "
+        Claim("S3", "An untrained base model, compared by cosine, is better on unseen classes than "
               "the trained base model", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=0.01, by=OURS),
@@ -225,7 +234,7 @@ CLAIMS = {
 # Short answers for the pages whose title asks whether a claim holds.
 ANSWERS = {
     verdicts.SUPPORTED: "Yes, on the study's class split.",
-    verdicts.REFUTED: "No, not by 1 point or more, on the study's class split.",
+    verdicts.REFUTED: "No: an effect of 1 point or more is excluded, on the study's class split.",
     verdicts.INCONCLUSIVE: "Inconclusive.",
     verdicts.THRESHOLD_EFFECT: "At threshold 0.5 yes, but mainly because of this threshold.",
 }
@@ -289,18 +298,21 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         pairs = f" ({claim.counting})" if claim.counting else ""
         row |= {"measured": f"{saved['metric']}{pairs}", "ours": ours}
-        row |= {"smallest effect": _smallest_effect(claim, ours.unit)}
+        row |= {"claimed": _claimed_effect(claim, ours.unit)}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
 
-def _smallest_effect(claim: Claim, unit: str) -> str:
-    """Return the smallest effect that matters for a claim, in words."""
+def _claimed_effect(claim: Claim, unit: str) -> str:
+    """Return what a claim says about the measured value, with the smallest effect that matters."""
     if claim.rule == "value":
-        return "–"
+        low, high = claim.values[0]
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
     if not claim.smallest_effect:
-        return "any"
-    return f"{claim.smallest_effect:g} {'point' if unit == 'points' else ''}".strip()
+        return "above 0" if claim.sign > 0 else "below 0"
+    sign = "+" if claim.sign > 0 else MINUS
+    points = " point" if unit == "points" else ""
+    return f"{sign}{claim.smallest_effect:g}{points} or {'more' if claim.sign > 0 else 'less'}"
 
 
 def by_verdict() -> dict[str, list[Claim]]:
@@ -364,6 +376,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
         _Evidence(f"{claim.metric}, at 0.5", "fixed", fixed),
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
+        _Evidence("half of the first minus the second", "also", fixed * 0.5 - tuned),
     ]
 
 
@@ -447,9 +460,9 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
         return "One seed gives no interval."
     if claim.rule == "value":
         return {
-            verdicts.SUPPORTED: "The 95 % interval lies inside the published range.",
-            verdicts.REFUTED: "A 95 % interval lies outside its published range.",
-            verdicts.INCONCLUSIVE: "A 95 % interval lies partly outside its published range.",
+            verdicts.SUPPORTED: "The 95 % interval lies inside the published range, widened for rounding.",
+            verdicts.REFUTED: f"Outside the published range, widened for rounding: {_outside(evidences)}.",
+            verdicts.INCONCLUSIVE: "An interval lies partly outside the published range, widened for rounding.",
         }[verdict]
     if verdict == verdicts.THRESHOLD_EFFECT:
         return f"A tuned threshold removes more than half of the difference. {_support(claim, evidences)}"
@@ -469,11 +482,28 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     )
 
 
+def _outside(evidences: Sequence[_Evidence]) -> str:
+    """Return the names of the values whose 95 % intervals lie outside their ranges."""
+    return "; ".join(
+        e.name
+        for e in evidences
+        if e.role == "value"
+        and verdicts.judge_value(e.value, e.low, e.high, 0.0) == verdicts.REFUTED
+    )
+
+
 def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
     """Return whether the tuned threshold and the AUC support a claim at the fixed threshold."""
     if claim.rule != "threshold":
         return ""
     by_role = {e.role: e.value for e in evidences}
-    tuned = verdicts.judge(by_role["tuned"], claim.sign, claim.smallest_effect)
-    auc = verdicts.judge(by_role["auc"], claim.sign, 0.01 if claim.smallest_effect else 0.0)
-    return f"At the tuned threshold the claim is {tuned}; by AUC, which needs no threshold, {auc}."
+    limits = {"tuned": claim.smallest_effect, "auc": 0.01 if claim.smallest_effect else 0.0}
+    tuned, auc = (
+        "smaller than the smallest effect that matters"
+        if verdict == verdicts.REFUTED
+        and verdicts.judge(by_role[role], claim.sign) == verdicts.SUPPORTED
+        else verdict
+        for role, limit in limits.items()
+        for verdict in [verdicts.judge(by_role[role], claim.sign, limit)]
+    )
+    return f"At the tuned threshold the effect is {tuned}; by AUC, which needs no threshold, it is {auc}."

@@ -57,10 +57,10 @@ def roc(distances: Mapping[str, Sequence[PairDistances]]) -> None:
     show.figure(
         plots.lines,
         plot_data.roc({name: by_seed[0] for name, by_seed in distances.items()}),
-        f"AUC of {'; of '.join(f'{name}: {auc}' for name, auc in aucs.items())}. ROC curves of seed 0: the share "
-        "of negative pairs above the threshold against that of positive pairs.",
-        x="positive pairs above the threshold",
-        y="negative pairs above",
+        f"AUC of seed 0: {'; '.join(f'{name} {auc}' for name, auc in aucs.items())}. ROC curves: the share of "
+        "positive pairs that are accepted (classified as positive) against that of negative pairs.",
+        x="negative pairs accepted",
+        y="positive pairs accepted",
         diagonal=True,
     )
 
@@ -96,9 +96,13 @@ def thresholds(live: dict[str, Any]) -> None:
     Args:
         live: As `interactive_figures.thresholds` returns it.
     """
-    caption = "Thresholds, and the accuracy that they give; means over the seeds."
     options = {"x": "threshold / margin", "y": "accuracy (%)", "at": 0.5}
     frame = interactive_figures.accuracy_curves(live)
+    at_half = frame[np.isclose(frame["x"], 0.5)].groupby("series", sort=False)["y"].first()
+    caption = (
+        f"At half of its margin as the threshold, {_list_values(at_half)} on all pairs of all classes: accuracy "
+        "against the threshold, means over the seeds."
+    )
     live = live | {"task": interactive_figures.TASK}
     show.figure(plots.lines, frame, caption, live=live, **options)
 
@@ -196,7 +200,11 @@ def accuracy(
         save="thresholds-of-networks",
     )
     compared = {
-        name: tables.compare_with_study(sampled.loc[name], values)
+        name: tables.compare_with_study(
+            sampled.loc[name],
+            values,
+            published_results.published_training_accuracy(configs[name], dataset),
+        )
         for name, values in published.items()
         if values
     }
@@ -211,9 +219,11 @@ def accuracy(
     shown = shown.drop(columns=["low", "high"]).assign(**{"one more run": ends})
     show.table(
         shown[["2019", "ours", "one more run", "2019 inside"]],
-        "Test accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run.",
+        "Accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run. The study has a training "
+        "accuracy for each test set; ours is from one network.",
     )
-    saved = table.drop(columns="ours").reset_index()
+    means = [value.interval.mean for value in table["ours"]]
+    saved = table.drop(columns="ours").assign(mean=means).reset_index()
     names = {n: f"{config.model}, m = {config.margin:g}" for n, config in configs.items()}
     saved["network"] = saved["network"].replace(names)
     results.add(saved, "replication", replace_by="network")
@@ -236,7 +246,7 @@ def study_tables(sampled: pd.Series, plan: StudyPlan) -> None:
                 of_2019,
                 reference.accuracies(reference.records_of(config, plan.images)),
             ),
-            f"{row.table} of the study: {row.model} model, margin {row.margin:g}, accuracy in %.",
+            f"The {row.model} model, margin {row.margin:g}: accuracy in % (the study's {row.table}).",
         )
 
 
@@ -250,7 +260,7 @@ def metrics_table(metrics: pd.Series, name: str) -> None:
     measured = metrics[[not np.isnan(metric.values).all() for metric in metrics]]
     show.table(
         measured.unstack("set", sort=False),
-        f"All metrics of the {name}. AUC and average precision 0 to 1, all else in %.",
+        f"All metrics of the {name}, on all pairs. AUC and average precision 0 to 1, all else in %.",
     )
 
 
@@ -268,8 +278,8 @@ def worst_pairs(distances: Sequence[PairDistances], dataset: Dataset, name: str)
         dataset,
         sampled,
         tables.worst_pairs(distance, different),
-        f"The unseen pairs with the worst distances by the {name} of seed 0. Above: one class, farthest apart. "
-        "Below: two classes, nearest.",
+        f"The worst pairs of unseen classes by the {name} of seed 0. Above: positive pairs with the largest distances. "
+        "Below: negative pairs with the smallest.",
         distance,
     )
 
@@ -277,3 +287,10 @@ def worst_pairs(distances: Sequence[PairDistances], dataset: Dataset, name: str)
 def sampled_sets(distances: Sequence[PairDistances]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the distances and labels of seed 0's pairs of each test set, for `histograms`."""
     return {pair_set: distances[0].labelled_distances(pair_set) for pair_set in TEST_SETS}
+
+
+def _list_values(accuracies: pd.Series) -> str:
+    """Return accuracies in % as text: "complex, m = 1 has 82.2 % and complex, m = 5 81.9 %"."""
+    (first, value), *others = accuracies.items()
+    words = [f"{first} has {value:.1f} %", *(f"{name} {other:.1f} %" for name, other in others)]
+    return " and ".join(words)

@@ -42,7 +42,8 @@ TERMS = (
          ("positive pairs", "same pair", "same pairs")),
     Term("negative pair", "Two images of different classes; the label y is 1.",
          ("negative pairs", "different pair", "different pairs")),
-    Term("distance", "The Euclidean distance of two embeddings, 0 or more.", ("distances",)),
+    Term("distance", "The Euclidean distance of two embeddings, 0 or more. *By cosine* means that embeddings are "
+         "scaled to length 1 first.", ("distances",)),
     Term("contrastive loss", "A loss that pulls positive pairs together, and pushes negative pairs apart "
          "until their distance is a margin."),
     Term("margin", "The distance above which a negative pair has no loss.", ("margins",)),
@@ -53,14 +54,27 @@ TERMS = (
          "unknown.", ("oracle",)),
     Term("seen classes", "The classes that a network is trained on.", ("seen class",)),
     Term("unseen classes", "Classes of which there are no training images.", ("unseen class",)),
+    Term("new classes", "Unseen classes of which some labelled images may be used.", ("new class",)),
+    Term("base model", "The study's network without dropout and weight penalties.", ("base models",)),
+    Term("complex model", "The base model with dropout and weight penalties.", ("complex models",)),
+    Term("the study's pairs", "Pairs that we sample by the rule that we infer for the study, half of them positive.",
+         ("study's pairs",)),
+    Term("all pairs", "All pairs of test images; positive and negative pairs have half of the weight each."),
+    Term("reconstructed protocol", "The study's training procedure as far as we know it, run by us."),
+    Term("prediction interval", "An interval that contains the result of one more training run with probability 95 %.",
+         ("prediction intervals",)),
+    Term("significant", "The 95 % interval of a difference does not contain 0.", ("significantly",)),
+    Term("threshold effect", "A difference at threshold 0.5, more than half of which a tuned threshold removes.",
+         ("threshold effects",)),
+    Term("average precision", "The precision of the accepted pairs, averaged over all thresholds."),
     Term("class split", "A choice of seen and unseen classes.", ("class splits",)),
     Term("split", "The assignment of images to training, validation and test."),
     Term("seed", "The random seed of a repetition. It fixes the split, the pairs and the initial weights.", ("seeds",)),
     Term("epoch", "One pass over all training pairs.", ("epochs",)),
     Term("AUC", "The area under the ROC curve: the probability that a negative pair has a larger distance "
          "than a positive pair. 0.5 is chance, 1 perfect; no threshold is needed."),
-    Term("ROC curve", "The share of negative pairs classified as negative against the share of positive "
-         "pairs classified as negative, for all thresholds.", ("ROC curves",)),
+    Term("ROC curve", "The share of positive pairs classified as positive against the share of negative "
+         "pairs classified as positive, for all thresholds.", ("ROC curves",)),
     Term("EER", "The equal error rate: the error rate at the threshold where positive and negative "
          "pairs have the same error rate.", ("equal error rate",)),
     Term("ECE", "The expected calibration error: the mean absolute difference between "
@@ -80,8 +94,10 @@ TERMS = (
          ("pretrained",)),
     Term("foreground mask", "A blurred binary mask of the foreground pixels.",
          ("foreground masks",)),
-    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths."),
-    Term("whitening", "A linear map that normalises the covariance within classes.",
+    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths. It orders pairs as "
+         "the Euclidean distance of embeddings scaled to length 1."),
+    Term("whitening", "Here a PCA followed by within-class covariance normalisation: a linear map that scales "
+         "down directions with a large variance within classes.",
          ("whitened",)),
     Term("ensemble", "A concatenation of HOG features, the foreground mask and the embeddings of two small "
          "networks, each whitened.", ("ensembles",)),

@@ -168,7 +168,7 @@ def roc(distances: Mapping[str, PairDistances], sets: Sequence[str] = TEST_SETS)
         for name, encoder_distances in distances.items():
             curve = encoder_distances.sampled_curve(pair_set)
             keep = np.linspace(0, len(curve.tar) - 1, min(len(curve.tar), POINTS)).astype(int)
-            curves[pair_set, name] = 1 - curve.tar[keep], 1 - curve.far[keep]
+            curves[pair_set, name] = curve.far[keep], curve.tar[keep]
             areas.append(f"{pair_set}, {name}: {curve.auc:.3f}")
     return with_alt(points(curves), f"Curves from corner to corner. AUC: {'; '.join(areas)}.")
 

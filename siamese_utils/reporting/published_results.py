@@ -68,3 +68,13 @@ def published_accuracy(config: TrainingConfig, dataset: Dataset) -> dict[str, fl
     """
     rows = find_table(config, dataset)
     return dict(zip(rows["set"], rows["testing_accuracy"], strict=True))
+
+
+def published_training_accuracy(config: TrainingConfig, dataset: Dataset) -> dict[str, float]:
+    """Return the study's training accuracies of a network at threshold 0.5.
+
+    Returns:
+        Test set that the network was trained for -> accuracy in %; {} as in `published_accuracy`.
+    """
+    rows = find_table(config, dataset)
+    return dict(zip(rows["set"], rows["training_accuracy"], strict=True))

@@ -1,4 +1,4 @@
-"""The 2019 study to the letter beside the report's own training: tables and figures of both.
+"""Runs of the study's reconstructed protocol beside the report's own training: tables and figures.
 
 The records are those of `training.replication`, committed in reports/replication.
 """
@@ -31,7 +31,8 @@ _AS_PRINTED = "07-one-shot-transfer#the-article-s-system-as-printed"
 PLACES = [
     ("Figure 1: dividing the data sets", "01-data-splits#the-split", "The split"),
     ("Table 1: data sets and classes", "01-data-splits#the-split", "The split"),
-    ("data_preparation, dataset_class", "01-data-splits#the-split", "The split"),
+    ("data_preparation", "01-data-splits#the-split", "The split"),
+    ("dataset_class", "03-base-model#the-study-s-code", "The study's code"),
     ("forming of pairs (not printed)", "01-data-splits#the-pairs", "The pairs"),
     ("eucl_dist_output_shape, euclidean_distance", "02-loss-tests", "The distance and the loss"),
     ("contrastive_loss, testing_loss", "02-loss-tests", "The distance and the loss"),
@@ -47,12 +48,15 @@ PLACES = [
     ("Table 3: accuracy of the complex model", "04-complex-model#accuracy", "Accuracy"),
     ("Tables 4 and 5: margin 1 and margin 5", "05-margin-study#the-study-s-tables",
      "The study's tables"),
+    ("Discussion: overfitting, dropout", "04-complex-model#the-claims", "The claims"),
     ("Discussion: Adadelta against RMSprop", "06-optimizer-comparison", "The optimizers"),
 ]  # fmt: skip
 
 
 ARTICLE_PLACES = [
-    ("idea, contrastive and triplet loss", "07-one-shot-transfer#triplets", "Triplets"),
+    ("idea: transfer from a large data set", "07-one-shot-transfer#the-article", "The article"),
+    ("printed contrastive loss", _AS_PRINTED, "The article's system as printed"),
+    ("triplet loss", "07-one-shot-transfer#triplets", "Triplets"),
     ("digits resized to 32 x 32, (x + 1) / 2", _AS_PRINTED, "The article's system as printed"),
     ("build_base_network, its training", _AS_PRINTED, "The article's system as printed"),
     ("EarlyStopping and ReduceLROnPlateau", _AS_PRINTED, "The article's system as printed"),
@@ -164,17 +168,21 @@ def show_curves(
         show.figure(
             plots.lines,
             curves(records),
-            f"The study's Figures {figures}, from {_number(records)} of its exact protocol (the "
-            "study shows one): validation on Test 1, loss with penalties. Thin lines: single runs.",
+            f"The study's Figures {figures}, from {_number(records)} of the reconstructed protocol: accuracy and "
+            f"loss{_with_penalties(config)} against the epoch; validation on Test1. Thin lines: single runs.",
             x="epoch",
         )
     show.figure(
         plots.lines,
         own_curves(runs),
-        f"The same curves from our training (the study's Figures {figures}): validation on "
-        "validation images, loss with penalties. Thin lines: single seeds.",
+        f"Our training curves, in the form of the study's Figures {figures}: accuracy and "
+        f"loss{_with_penalties(config)} against the epoch; validation on validation images. Thin lines: single seeds.",
         x="epoch",
     )
+
+
+def _with_penalties(config: TrainingConfig) -> str:
+    return " with penalties" if config.model == "complex" else ""
 
 
 def runs_table() -> pd.DataFrame:
@@ -234,7 +242,7 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
             if values:
                 unit = "" if metric == "AUC" else "points"
                 rows[pair_set, metric] = measurement(values, unit, signed=True)
-    frame = pd.DataFrame({"reference minus ours": pd.Series(rows, dtype=object)})
+    frame = pd.DataFrame({"reconstructed minus ours": pd.Series(rows, dtype=object)})
     if frame.empty:
         return frame
     frame.index = frame.index.set_names(["set", "measured"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A confidence is calibrated if the interval of its mean lies within this of the accuracy (0 to 1).
 CALIBRATED_WITHIN = 0.03
+TRAINING = "training, for "  # begins the names of training accuracies
 FEW_IMAGES = 30  # With fewer validation images no method is called the best.
 CHANCE_LOG_LOSS = np.log(2)  # of a constant probability of one half
 
@@ -36,11 +37,12 @@ def study_form(
     Args:
         sampled: Metrics on the study's pairs, (set, metric) -> value.
         published: As `published_results.find_table` returns it; empty without published values.
-        reference: Test set -> training and test accuracy in % of the run of the exact protocol, if any.
+        reference: Test set -> training and test accuracy in % of the run of the reconstructed
+            protocol, if any.
 
     Returns:
-        A row for each pair set; the training and the test accuracy in %: of 2019, of its protocol
-        to the letter (one run each), and ours.
+        A row for each pair set; the training and the test accuracy in %: of 2019, of the
+        reconstructed protocol (one run each), and ours.
     """
     metric = THRESHOLD_RULES["0.5"]
     rows = {}
@@ -52,7 +54,7 @@ def study_form(
                 row[f"{kind}, 2019"] = f"{value:.2f}"
             if reference:
                 value = reference[pair_set][i] if pair_set in reference else None
-                row[f"{kind}, exact protocol"] = "–" if value is None else f"{value:.2f}"
+                row[f"{kind}, reconstructed protocol"] = "–" if value is None else f"{value:.2f}"
             row[f"{kind}, ours"] = sampled[measured, metric]
         rows[published_results.PAIR_SETS[pair_set]] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pair set")
@@ -76,50 +78,61 @@ def accuracy(sampled: pd.Series, margin: float) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis("threshold")
 
 
-def compare_with_study(sampled: pd.Series, published: Mapping[str, float]) -> pd.DataFrame:
+def compare_with_study(
+    sampled: pd.Series, published: Mapping[str, float], training: Mapping[str, float]
+) -> pd.DataFrame:
     """Compare our accuracy at threshold 0.5 with the study's single run, for each set.
 
     The study's run is one more run like ours if it lies in our 95 % prediction interval.
 
     Args:
         sampled: Metrics on the study's pairs, (set, metric) -> value.
-        published: Set -> the study's accuracy in %.
+        published: Test set -> the study's accuracy in %.
+        training: Test set that the study's network was trained for -> its training accuracy in %.
 
     Returns:
-        Columns `2019`, `ours` (in %), `low` and `high` (the prediction interval) and `inside`
-        (`yes`, `no`, or `one seed` if there is no interval).
+        A row for each set; the names of training accuracies start with TRAINING. Columns `2019`,
+        `ours` (in %), `low` and `high` (the prediction interval) and `inside` (`yes`, `no`, or
+        `one seed` if there is no interval).
     """
     rows = {}
-    for pair_set, value in published.items():
+    compared = [(name, name, value) for name, value in published.items()]
+    compared += [(f"{TRAINING}{name}", "train", value) for name, value in training.items()]
+    for name, pair_set, value in compared:
         ours = sampled[pair_set, THRESHOLD_RULES["0.5"]]
         low, high = prediction_interval(ours.values)
         inside = "one seed" if np.isnan(low) else "yes" if low <= value <= high else "no"
-        rows[pair_set] = {"2019": value, "ours": ours, "low": low, "high": high, "inside": inside}
+        rows[name] = {"2019": value, "ours": ours, "low": low, "high": high, "inside": inside}
     columns = ["2019", "ours", "low", "high", "inside"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("set")
 
 
+def is_training(names: pd.Index | pd.Series) -> pd.Series:
+    """Return which rows of `compare_with_study` are training accuracies, by their names."""
+    return names.str.startswith(TRAINING)
+
+
 def describe_comparison(compared: pd.DataFrame) -> tuple[str, str]:
-    """Return whether the study's accuracies replicate: a short answer and a sentence.
+    """Return whether the study's test accuracies replicate: a short answer and a sentence.
 
     Args:
         compared: As `compare_with_study` returns it; empty if the study has no values.
     """
     if compared.empty:
         return "The 2019 study has no accuracies for this.", ""
+    compared = compared[~is_training(compared.index)]
     if (compared["inside"] == "one seed").any():
         return "Unknown.", "One seed gives no prediction interval."
     inside = compared["inside"] == "yes"
-    widest = ((compared["high"] - compared["low"]) / 2).max()
     sentence = (
-        f"{inside.sum()} of the {len(compared)} accuracies of 2019 lie inside our 95 % prediction "
-        f"interval for one more run, which reaches up to {widest:.1f} points to either side of our mean."
+        f"{inside.sum()} of the {len(compared)} test accuracies of 2019 lie inside our 95 % prediction "
+        "intervals for one more run."
     )
-    outside = [
-        f"{row['2019']:.1f} % against {row['ours']:.1f} % on {s} classes"
-        for s, row in compared[~inside].iterrows()
-    ]
-    sentence += f" Outside (2019 against ours): {', '.join(outside)}." if outside else ""
+    for s, row in compared[~inside].iterrows():
+        sentence += (
+            f" On {s} classes the study has {row['2019']:.1f} %, and our interval is {row['low']:.1f} to "
+            f"{row['high']:.1f} %."
+        )
     answer = "Consistent with 2019." if inside.all() else "In part." if inside.any() else "No."
     return answer, sentence
 
@@ -128,23 +141,25 @@ def describe_replication(compared: pd.DataFrame) -> str:
     """Return a sentence on whether the study's accuracies replicate, by margin.
 
     Args:
-        compared: The saved table `replication`, with the columns `network`, `2019`, `low`, `high`
-            and `inside`.
+        compared: The saved table `replication`, with the columns `network`, `set`, `2019`, `mean`,
+            `low`, `high` and `inside`.
     """
     if compared.empty or (compared["inside"] == "one seed").any():
         return ""
-    compared = compared.reset_index(drop=True)
+    compared = compared[~is_training(compared["set"])].reset_index(drop=True)
     margins = compared["network"].str.extract("m = (1|5)$")[0]
     inside = compared["inside"][margins.notna()] == "yes"
     if not len(inside):
         return ""
+    gaps = (compared["2019"] - compared["mean"]).abs()
     counts = [
-        f"{of_margin.sum()} of {len(of_margin)} at margin {margin}"
+        f"{of_margin.sum()} of {len(of_margin)} at margin {margin}, where the largest difference from our mean is "
+        f"{gaps[of_margin.index].max():.1f} points"
         for margin, of_margin in inside.groupby(margins)
     ]
     return (
         f"{inside.sum()} of the study's {len(inside)} test accuracies replicate, that is, lie in our 95 % "
-        f"prediction interval for one more run: {' and '.join(counts)}."
+        f"prediction interval for one more run: {', and '.join(counts)}."
     )
 
 
@@ -190,15 +205,17 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
     answer = f"Not shown to be calibrated within {points} points, even on training classes."
     if calibrated_from.any():
-        fewest = f", from {calibrated_from.idxmax():,} images" if len(calibrated_from) > 1 else ""
-        answer = f"On average yes for training classes{fewest}: mean confidence and accuracy differ by less than {points} points."
+        fewest = (
+            f" and {calibrated_from.idxmax():,} images or more" if len(calibrated_from) > 1 else ""
+        )
+        answer = f"On average yes, for training classes{fewest}: mean confidence and accuracy differ by less than {points} points."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
-    bad = [f"with {n:,} images on {s} classes" for n, s in losses[losses >= CHANCE_LOG_LOSS].index]
-    loss = (
-        f"worse than that of a constant 50 % {', '.join(bad)}"
-        if bad
-        else "always better than that of a constant 50 %"
-    )
+    bad = [
+        f"On {s} classes, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; a constant 50 % has "
+        f"{CHANCE_LOG_LOSS:.2f}."
+        for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
+    ]
+    loss = " ".join(bad) or "Its log-loss is always below that of a constant 50 %."
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
@@ -210,7 +227,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         f"The base model's verifier, fitted to {largest:,} images, has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
-        f"Before recalibration, its log-loss is {loss}.",
+        f"Before recalibration: {loss}",
     ]
 
 
