@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
+from sklearn.metrics import precision_score
 
 from siamese_utils.data import textures
 from siamese_utils.training import one_shot_article as article
@@ -154,6 +155,13 @@ def test_keras_computes_the_loss_and_the_accuracy_of_the_pairs():
     loss, accuracy = network.evaluate(pairs, np.float32([1, 0, 0, 1]), verbose=0)
     assert loss == pytest.approx((0.04 + 0.36 + 0.16 + 0.64) / 4, rel=1e-5)
     assert accuracy == pytest.approx(2 / 4)
+
+
+def test_compute_accuracy_is_the_precision():
+    rng = np.random.default_rng(0)
+    distance, label = rng.uniform(size=50), rng.integers(0, 2, 50)
+    expected = precision_score(label, distance < 0.5)
+    assert article.compute_accuracy(distance, label) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("function", ["load_digits", "euclidean_distance", "create_pairs", "run"])

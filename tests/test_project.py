@@ -103,7 +103,10 @@ def readme_table(figures):
         own = figures[f"{row.model}, m = {row.margin:g}"]
         add(f"{name}, 2019", [f"{getattr(row, s):.2f}" for s in TEST_SETS])
         add(f"{name}, ours", [own[s, "accuracy, 0.5"] for s in TEST_SETS])
-    add("the same at threshold 2.5 (half the margin), ours", [own[s, "accuracy, m/2"] for s in TEST_SETS])
+    add(
+        "the same at threshold 2.5 (half the margin), ours",
+        [own[s, "accuracy, m/2"] for s in TEST_SETS],
+    )
     return "\n".join(rows)
 
 

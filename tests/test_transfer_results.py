@@ -212,8 +212,9 @@ def article(store, monkeypatch):
     runs = []
 
     def measure(embed, seed=1):
-        def run(of_seed, epochs):
+        def run(of_seed, epochs, pretrained):
             assert epochs == 2
+            assert pretrained
             runs.append(of_seed)
             return Encoder(embed), {name: np.array(share) for name, share in measured.items()}
 

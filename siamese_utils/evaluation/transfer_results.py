@@ -133,27 +133,28 @@ def untrained_distances(seed: int) -> dict[str, Arrays]:
     return distances
 
 
-def article_results(seed: int, epochs: int) -> dict[str, float]:
+def article_results(seed: int, epochs: int, pretrained: bool = True) -> dict[str, float]:
     """Compute the accuracies of the article's system as printed, and of its network on fresh pairs.
 
     Args:
         seed: Of everything random.
         epochs: Epochs of both training runs.
+        pretrained: Whether the encoder is pretrained, as in the article.
 
     Returns:
-        In %: `digits` (accuracy of the classifier), `training pairs`, `test pairs` (200 pairs from
+        In %: `digits` (accuracy of the classifier, NaN without), `training pairs`, `test pairs` (200 pairs from
         the pool of the training pairs, as in the article) and `fresh pairs` (of other images, of
         both classes, at the same threshold 0.5), and from 0 to 1 `AUC, fresh pairs`. NaN distances
         count as "different", as they do in the article's accuracy.
     """
     arrays = cache.cached(
-        {"article": seed, "epochs": epochs},
+        {"article": seed, "epochs": epochs, "pretrained": pretrained},
         [
             "training.one_shot_article.run",
             "training.transfer.sample_pairs",
             "data.pairs.distances",
         ],
-        lambda: _run_article(seed, epochs),
+        lambda: _run_article(seed, epochs, pretrained),
     )
     _, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
     fresh = np.where(np.isnan(arrays["fresh"]), np.inf, arrays["fresh"])
@@ -167,10 +168,10 @@ def article_results(seed: int, epochs: int) -> dict[str, float]:
     }
 
 
-def _run_article(seed: int, epochs: int) -> Arrays:
+def _run_article(seed: int, epochs: int, pretrained: bool) -> Arrays:
     from siamese_utils.training import one_shot_article
 
-    encoder, arrays = one_shot_article.run(seed, epochs)
+    encoder, arrays = one_shot_article.run(seed, epochs, pretrained)
     images, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
     embeddings = encoder.predict(images, verbose=0)
     return arrays | {"fresh": pairs.distances(embeddings, sampled)}

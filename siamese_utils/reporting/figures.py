@@ -182,7 +182,8 @@ def accuracy(
         of_2019 = published_results.find_table(config, dataset)
         caption = f"{name}: accuracy at threshold 0.5, in %, on the study's pairs"
         if len(of_2019):
-            caption += f", in the form of the study's {of_2019['table'].iloc[0]}"
+            number = of_2019["table"].iloc[0].replace("Table 3", "Tables 3 and 4, which are equal")
+            caption += f", in the form of the study's {number}"
         show.table(
             tables.study_form(
                 sampled.loc[name],

@@ -92,7 +92,8 @@ def show_article_places() -> None:
         ARTICLE_PLACES,
         "in the article",
         "Where each part of the article is. Its functions are in "
-        "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py.",
+        "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py; Keras 3 needs no "
+        "eucl_dist_output_shape.",
     )
 
 
