@@ -156,7 +156,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
         " An effect in the claimed direction of more than 0.45 points is excluded. "
-        "At the tuned threshold the claim is inconclusive; "
+        "At the tuned threshold the effect is inconclusive; "
     ) in shown[0]
 
 
@@ -166,6 +166,10 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
     assert " An effect in the claimed direction of more than 0.22 points is excluded. " in shown[1]
+    assert (
+        "At the tuned threshold the effect is smaller than the smallest effect that matters"
+        in shown[1]
+    )
 
 
 def test_one_seed_says_nothing_at_any_threshold(results, shown, digits):
@@ -211,7 +215,7 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
         for v in (tuned, auc)
     ]
     assert (
-        f". At the tuned threshold the claim is {alone[0]}; by AUC, which needs no threshold, "
+        f". At the tuned threshold the effect is {alone[0]}; by AUC, which needs no threshold, it is "
         f"{alone[1]}." in shown[0]
     )
     for name, metric in (("at the tuned threshold", "accuracy, tuned"), ("AUC", "AUC")):
@@ -266,9 +270,9 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
     assert "other images" not in shown[0]
     one_seed = all(len(values) == 1 for of in figures.values() for values in of)
     where = {
-        "supported": "The 95 % interval lies inside the published range.",
-        "refuted": "A 95 % interval lies outside its published range.",
-        "inconclusive": "A 95 % interval lies partly outside its published range.",
+        "supported": "The 95 % interval lies inside the published range, widened for rounding.",
+        "refuted": "Outside the published range, widened for rounding: ",
+        "inconclusive": "An interval lies partly outside the published range, widened for rounding.",
     }[verdict]
     reason = "One seed gives no interval." if one_seed else where
     assert reason in shown[0]
@@ -502,7 +506,7 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         claims.judge(number, evidence_for(CLAIMS[number]), as_in_2019)
     table = claims.table(claims.STUDY, with_study=True)
     columns = ["claim", "statement", "2019", "measured", "ours"]
-    columns += ["smallest effect", "verdict"]
+    columns += ["claimed", "verdict"]
     assert list(table) == columns
     assert table["claim"].tolist() == ["1c", "2b", "3"]  # as they are listed, the judged ones alone
     link = table["statement"][1]
@@ -514,7 +518,7 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         "all pairs)",
         "all pairs)",
     ]
-    assert table["smallest effect"].tolist() == ["–", "1 point", "1 point"]
+    assert table["claimed"].tolist() == ["0.03 to 0.04", "+1 point or more", "+1 point or more"]
     assert [cell.text for cell in table["verdict"]] == ["refuted", "supported", "supported"]
     [row] = claims.table(claims.OURS, with_study=False).to_dict("records")
     assert row["statement"].target == "08-baselines.ipynb#claim-S4"
@@ -527,8 +531,8 @@ def test_the_table_says_which_effect_matters(results, shown, digits):
     for number in ("B1", "1a", "1d"):
         claims.judge(number, measurement(CLEAR), digits)
     table = claims.table(claims.STUDY, False)
-    assert table["smallest effect"].tolist() == ["any", "0.001"]
-    assert claims.table(claims.SECOND_STUDY, False)["smallest effect"].tolist() == ["0.01"]
+    assert table["claimed"].tolist() == ["above 0", "+0.001 or more"]
+    assert claims.table(claims.SECOND_STUDY, False)["claimed"].tolist() == ["+0.01 or more"]
 
 
 def judge_all(dataset):

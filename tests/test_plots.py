@@ -539,7 +539,7 @@ def test_the_panel_shows_what_is_known(shown):
     [(page, _)] = shown
     assert isinstance(page, HTML)
     soup = BeautifulSoup(page.data, "html.parser")
-    assert soup.caption.text.startswith("All metrics of the base model.")
+    assert soup.caption.text.startswith("All metrics of the base model, on all pairs.")
     assert [cell.text for cell in soup.thead("th")] == ["metric", *TEST_SETS]
     rows = [[cell.text for cell in row("td")] for row in soup.tbody("tr")]
     assert rows == [["AUC", *["0.500 ± 0.000"] * 3], ["EER", *["60.000 ± 0.000"] * 3]]
@@ -549,7 +549,7 @@ def test_the_worst_pairs_are_shown(shown, measured, digits):
     figures.worst_pairs(measured["base"], digits, "base model")
     figure = shown[0][1]["image/svg+xml"]
     assert figure["caption"].startswith(
-        "The unseen pairs with the worst distances by the base model of seed 0."
+        "The worst pairs of unseen classes by the base model of seed 0."
     )
     assert figure["data"] == ""
     titles = figure["alt"].removeprefix("Pairs of images: ").removesuffix(".").split("; ")
@@ -607,8 +607,9 @@ def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as
     compared = figures.accuracy(table, configs, as_in_2019)
     # 80 ± 12.7062 x sqrt(2) x sqrt(1.5) = 80 ± 22.008
     assert compared.index.names == ["network", "set"]
-    assert compared["inside"].to_dict() == {("base", s): "yes" for s in TEST_SETS}
-    assert compared["low"].tolist() == pytest.approx([80 - 22.0078] * 3, abs=1e-3)
+    sets = [*TEST_SETS, *(f"training, for {s}" for s in TEST_SETS)]
+    assert compared["inside"].to_dict() == {("base", s): "yes" for s in sets}
+    assert compared["low"].tolist() == pytest.approx([80 - 22.0078] * 6, abs=1e-3)
     first, second, thresholds, comparison = tables_of(shown)
 
     caption, head, rows = first
@@ -619,7 +620,7 @@ def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as
     assert head == ["pair set"] + [
         f"{kind}, {of}"
         for kind in ("training", "testing")
-        for of in ("2019", "exact protocol", "ours")
+        for of in ("2019", "reconstructed protocol", "ours")
     ]
     assert [row[0] for row in rows] == list(published_results.PAIR_SETS.values())
     ours = "80.00 ± 12.71"
@@ -643,7 +644,7 @@ def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as
     _, head, rows = comparison
     assert head == ["network", "set", "2019", "ours", "one more run", "2019 inside"]
     assert rows[2] == ["base", "unseen", "61.43", ours, "57.99 to 102.01", "yes"]
-    assert len(rows) == 3
+    assert len(rows) == 6
 
 
 def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019, letter):
@@ -652,14 +653,17 @@ def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019,
         figures.accuracy(table, {"base, m = 1": TrainingConfig()}, as_in_2019)
     saved = result_files.read("replication")
     assert saved.to_numpy().tolist() == [
-        ["base, m = 1", "seen", 95.99, 80, 80, "no"],
-        ["base, m = 1", "all", 79.85, 80, 80, "no"],
-        ["base, m = 1", "unseen", 61.43, 80, 80, "no"],
+        ["base, m = 1", "seen", 95.99, 80, 80, "no", 80],
+        ["base, m = 1", "all", 79.85, 80, 80, "no", 80],
+        ["base, m = 1", "unseen", 61.43, 80, 80, "no", 80],
+        ["base, m = 1", "training, for seen", 99.85, 80, 80, "no", 80],
+        ["base, m = 1", "training, for all", 99.73, 80, 80, "no", 80],
+        ["base, m = 1", "training, for unseen", 99.7, 80, 80, "no", 80],
     ]
     assert tables.describe_replication(saved).startswith("0 of the study's 3 test accuracies")
     thresholds = result_files.read_measurements("thresholds-of-networks")
     assert thresholds["base, m = 1", "none: AUC", "seen"].mean == pytest.approx(0.8)
-    assert "exact protocol" not in "".join(page.data for page, _ in shown)
+    assert "reconstructed protocol" not in "".join(page.data for page, _ in shown)
 
 
 def test_without_accuracies_of_the_study_there_is_no_comparison(shown, results, digits, letter):
@@ -671,7 +675,7 @@ def test_without_accuracies_of_the_study_there_is_no_comparison(shown, results, 
     assert len(shown) == 2
     for page, _ in shown:
         assert "2019" not in page.data
-        assert "exact protocol" not in page.data
+        assert "reconstructed protocol" not in page.data
     assert [path.name for path in results.iterdir()] == ["thresholds-of-networks.csv"]
 
 
@@ -683,11 +687,11 @@ def test_the_studys_tables_are_shown_with_our_values(shown, as_in_2019, letter):
     figures.study_tables(sampled.stack([0, 1], future_stack=True), plan)
     captions, heads, rows = zip(*tables_of(shown), strict=True)
     assert [caption.split(",")[0] for caption in captions] == [
-        "Table 2 of the study: base model",
-        "Table 3 of the study: complex model",
-        "Table 5 of the study: complex model",
+        "The base model",
+        "The complex model",
+        "The complex model",
     ]
-    assert ["training, exact protocol" in head for head in heads] == [True, False, False]
+    assert ["training, reconstructed protocol" in head for head in heads] == [True, False, False]
     assert [row[heads[2].index("testing, 2019")] for row in rows[2]] == ["81.96", "67.78", "55.43"]
 
 

@@ -272,7 +272,7 @@ def test_the_pdf_is_whole(make_chapter, tmp_path):
 
 
 def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, monkeypatch):
-    code = v4.new_markdown_cell("```python\nmargin = 1\n```")
+    code = v4.new_markdown_cell("```python\nmargin = 1\n```\n\n```python\nseeds = 2\n```")
     chapter = make_chapter(code, SOLVED, tags=[(), ("solution",)])
     body = html.render_body(chapter, run(chapter, tmp_path), {})
     typeset = []
@@ -282,9 +282,11 @@ def test_answers_and_code_stand_at_the_end_of_the_pdf(make_chapter, tmp_path, mo
     titles = [heading.text for heading in soup.find_all(["h1", "h2", "h3"])]
     assert titles == [
         *["7  A title", "Answers to the exercises", "7  A title: exercise 1"],
-        *["The code shown", "Listing 1"],
+        *["The code shown", "Listing 1", "Listing 2"],
     ]
-    assert soup.text.index("The code is listing 1") < soup.text.index("It is 2.")
+    assert soup.text.index("Code at the end of this document: listing 1") < soup.text.index(
+        "It is 2."
+    )
     assert soup.find(id="listing-1").find_next("pre").text == "margin = 1"
     assert "show.text" not in soup.text
 

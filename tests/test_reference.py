@@ -137,19 +137,19 @@ def test_differences_by_hand(store_records):
     )
     sampled = ours(base=([79.0, 80.0], [79.0, 80.0], [0.90, 0.90]))
     found = reference.differences(sampled, CONFIGS)
-    assert list(found) == ["reference minus ours", "equivalent"]
+    assert list(found) == ["reconstructed minus ours", "equivalent"]
     assert found.index.names == ["set", "measured"]
     metrics = ("accuracy, 0.5", "accuracy, m/2", "AUC")
     assert found.index.tolist() == [(s, metric) for s in TEST_SETS for metric in metrics]
     # both runs are measured on all three sets, and paired with our run of the same seed: 1 and 3
     for s in TEST_SETS:
         for metric in metrics[:2]:  # at margin 1 the two thresholds are one
-            difference = found.loc[(s, metric), "reference minus ours"]
+            difference = found.loc[(s, metric), "reconstructed minus ours"]
             assert difference.values == pytest.approx([1, 3])
             assert (difference.unit, difference.signed) == ("points", True)
             # 2 ± 12.7062 x 1
             assert f"{difference:±}" == "+2.00 points (95 % interval −10.71 to +14.71)"
-        difference = found.loc[(s, "AUC"), "reference minus ours"]
+        difference = found.loc[(s, "AUC"), "reconstructed minus ours"]
         assert difference.values == pytest.approx([0.0, -0.02])
         assert (difference.unit, difference.signed) == ("", True)
     assert found["equivalent"].tolist() == ["inconclusive"] * 9
@@ -159,10 +159,10 @@ def test_a_seed_that_we_lack_is_left_out(store_records):
     runs = [record(s, at_half=80.0 + i) for i, s in enumerate(TEST_SETS)]
     store_records(*runs)  # seeds 0, 1 and 2
     sampled = ours(base=([80.0, 80.0], [80.0, 80.0], [0.9, 0.9]))
-    found = reference.differences(sampled, CONFIGS)["reference minus ours"]
+    found = reference.differences(sampled, CONFIGS)["reconstructed minus ours"]
     assert found["unseen", "accuracy, 0.5"].values == pytest.approx([0, 1])
     more = ours(base=([80.0] * 5, [80.0] * 5, [0.9] * 5))  # and seeds that they lack
-    found = reference.differences(more, CONFIGS)["reference minus ours"]
+    found = reference.differences(more, CONFIGS)["reconstructed minus ours"]
     assert found["unseen", "accuracy, 0.5"].values == pytest.approx([0, 1, 2])
 
 
@@ -175,7 +175,7 @@ def test_no_seed_in_common_is_no_difference(store_records):
 def test_at_margin_5_the_threshold_of_one_half_is_a_tenth_of_the_margin(store_records):
     store_records(record("seen", "complex", 5.0, at_half=90.0, at_tenth=65.0))
     sampled = ours(base=([1.0], [2.0], [0.1]), complex=([60.0], [88.0], [0.9]))
-    found = reference.differences(sampled, CONFIGS)["reference minus ours"]
+    found = reference.differences(sampled, CONFIGS)["reconstructed minus ours"]
     for s in TEST_SETS:
         assert found[s, "accuracy, 0.5"].values == pytest.approx([65 - 60])
         assert found[s, "accuracy, m/2"].values == pytest.approx([90 - 88])
@@ -185,7 +185,7 @@ def test_at_margin_5_the_threshold_of_one_half_is_a_tenth_of_the_margin(store_re
 def test_at_margin_1_half_the_margin_is_one_half(store_records):
     store_records(record("seen", at_half=80.0, at_tenth=3.0))
     sampled = ours(base=([78.0], [np.nan], [0.9]))  # our tables need not have both
-    found = reference.differences(sampled, CONFIGS)["reference minus ours"]
+    found = reference.differences(sampled, CONFIGS)["reconstructed minus ours"]
     assert found["all", "accuracy, 0.5"].values == pytest.approx([2])
     assert found["all", "accuracy, m/2"].values == pytest.approx([2])
 
@@ -197,10 +197,10 @@ def test_networks_are_taken_together_and_others_left_out(store_records):
         record("seen", "complex", 5.0, at_tenth=72.0),
     )
     sampled = ours(base=([80.0], [80.0], [0.9]), complex=([70.0], [80.0], [0.9]))
-    found = reference.differences(sampled, CONFIGS)["reference minus ours"]
+    found = reference.differences(sampled, CONFIGS)["reconstructed minus ours"]
     assert found["seen", "accuracy, 0.5"].values == pytest.approx([1, 2])
     of_base = {"base, m = 1": CONFIGS["base, m = 1"]}
-    found = reference.differences(sampled, of_base)["reference minus ours"]
+    found = reference.differences(sampled, of_base)["reconstructed minus ours"]
     assert found["seen", "accuracy, 0.5"].values == pytest.approx([1])
 
 
@@ -279,9 +279,9 @@ def test_the_studys_figures_are_shown_of_both(shown, store_records, as_in_2019):
     reference.show_curves(runs, CONFIGS["base, m = 1"], as_in_2019, "2 and 3")
     letter, own = figures_of(shown)
     assert letter["caption"].startswith(
-        "The study's Figures 2 and 3, from 2 runs of its exact protocol"
+        "The study's Figures 2 and 3, from 2 runs of the reconstructed protocol"
     )
-    assert "(the study's Figures 2 and 3)" in own["caption"]
+    assert "in the form of the study's Figures 2 and 3" in own["caption"]
     data = pd.read_csv(io.StringIO(own["data"]))
     pd.testing.assert_frame_equal(data, reference.own_curves(runs))
     assert len(pd.read_csv(io.StringIO(letter["data"]))) == 2 * 2 * 2 * 2
@@ -290,7 +290,7 @@ def test_the_studys_figures_are_shown_of_both(shown, store_records, as_in_2019):
 def test_a_single_run_is_said_to_be_one(shown, store_records, as_in_2019):
     store_records(record("all"))
     reference.show_curves([own_run([0.4, 0.2])], CONFIGS["base, m = 1"], as_in_2019, "2 and 3")
-    assert "from one run of its exact protocol" in figures_of(shown)[0]["caption"]
+    assert "from one run of the reconstructed protocol" in figures_of(shown)[0]["caption"]
 
 
 @pytest.mark.parametrize("stored", [True, False])

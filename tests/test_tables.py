@@ -75,13 +75,13 @@ def test_the_form_of_the_studys_tables_has_training_and_testing_for_each_pair_se
     assert table.index.tolist() == ROWS
     assert table.index.name == "pair set"
     assert table.columns.tolist() == [
-        *("training, 2019", "training, exact protocol", "training, ours"),
-        *("testing, 2019", "testing, exact protocol", "testing, ours"),
+        *("training, 2019", "training, reconstructed protocol", "training, ours"),
+        *("testing, 2019", "testing, reconstructed protocol", "testing, ours"),
     ]
     assert table["training, 2019"].tolist() == ["82.58", "78.84", "79.32"]
     assert table["testing, 2019"].tolist() == ["81.96", "67.78", "55.43"]
-    assert table["training, exact protocol"].tolist() == ["90.00", "–", "91.23"]
-    assert table["testing, exact protocol"].tolist() == ["85.50", "–", "60.00"]
+    assert table["training, reconstructed protocol"].tolist() == ["90.00", "–", "91.23"]
+    assert table["testing, reconstructed protocol"].tolist() == ["85.50", "–", "60.00"]
     # one network of ours is tested on all three pair sets, and has one training accuracy
     assert [f"{value:.0f}" for value in table["training, ours"]] == ["60", "60", "60"]
     assert [f"{value:.0f}" for value in table["testing, ours"]] == ["61", "62", "63"]
@@ -94,15 +94,24 @@ def test_without_published_values_or_runs_to_the_letter_the_form_has_fewer_colum
     of_2019 = tables.study_form(drawn_of_sets(), TABLE_5, {})
     assert list(of_2019) == ["training, 2019", ours[0], "testing, 2019", ours[1]]
     letter = tables.study_form(drawn_of_sets(), nothing, LETTER)
-    assert list(letter) == ["training, exact protocol", ours[0], "testing, exact protocol", ours[1]]
+    assert list(letter) == [
+        "training, reconstructed protocol",
+        ours[0],
+        "testing, reconstructed protocol",
+        ours[1],
+    ]
 
 
 def test_the_study_is_compared_with_one_more_run_by_hand():
     drawn = drawn_panel([50, 50, 50])
     drawn["seen", "accuracy, 0.5"] = measurement([95, 96, 97], "%")
     drawn["unseen", "accuracy, 0.5"] = measurement([64, 65, 69], "%")
-    compared = tables.compare_with_study(drawn, BASE)
-    assert compared.index.tolist() == ["seen", "all", "unseen"]
+    compared = tables.compare_with_study(drawn, BASE, {"seen": 49.0})
+    assert compared.index.tolist() == ["seen", "all", "unseen", "training, for seen"]
+    assert tables.is_training(compared.index).tolist() == [False] * 3 + [True]
+    assert compared["ours"]["training, for seen"] is drawn["train", "accuracy, 0.5"]
+    assert compared["inside"]["training, for seen"] == "no"  # all our runs have 50
+    compared = compared.iloc[:3]
     assert compared.index.name == "set"
     assert compared.columns.tolist() == ["2019", "ours", "low", "high", "inside"]
     assert compared["2019"].tolist() == [95.99, 79.85, 61.43]
@@ -129,12 +138,12 @@ def test_the_study_is_compared_with_one_more_run_by_hand():
     ],
 )
 def test_the_study_is_inside_or_outside_the_range_of_one_more_run(values, word):
-    compared = tables.compare_with_study(drawn_panel(values), {"all": 79.85})
+    compared = tables.compare_with_study(drawn_panel(values), {"all": 79.85}, {})
     assert compared["inside"].tolist() == [word]
 
 
 def test_without_accuracies_of_2019_there_is_nothing_to_compare():
-    compared = tables.compare_with_study(drawn_panel([50, 50]), {})
+    compared = tables.compare_with_study(drawn_panel([50, 50]), {}, {})
     assert compared.empty
     none = ("The 2019 study has no accuracies for this.", "")
     assert tables.describe_comparison(compared) == none
@@ -144,39 +153,25 @@ def test_without_accuracies_of_2019_there_is_nothing_to_compare():
 def test_whether_accuracies_replicate_is_a_short_answer():
     def described(values, published):
         drawn = drawn_panel(values)
-        return tables.describe_comparison(tables.compare_with_study(drawn, published))
+        return tables.describe_comparison(
+            tables.compare_with_study(drawn, published, {"seen": 10.0})
+        )
 
     near = {"seen": 80.5, "all": 79.5, "unseen": 81.0}
-    words = "accuracies of 2019 lie inside our 95 % prediction interval for one more run, which"
+    words = "test accuracies of 2019 lie inside our 95 % prediction intervals for one more run."
+    assert described([79, 80, 81], near) == ("Consistent with 2019.", f"3 of the 3 {words}")
     # 4.302653 x 1 x sqrt(1 + 1/3) = 4.97
-    reach = "reaches up to 5.0 points to either side of our mean."
-    assert described([79, 80, 81], near) == (
-        "Consistent with 2019.",
-        f"3 of the 3 {words} {reach}",
-    )
     assert described([79, 80, 81], near | {"unseen": 61.43}) == (
         "In part.",
-        f"2 of the 3 {words} {reach} Outside (2019 against ours): 61.4 % against 80.0 % on unseen "
-        "classes.",
+        f"2 of the 3 {words} On unseen classes the study has 61.4 %, and our interval is 75.0 to "
+        "85.0 %.",
     )
     assert described([50, 50, 50], {"seen": 95.99, "all": 79.8}) == (
         "No.",
-        f"0 of the 2 {words} reaches up to 0.0 points to either side of our mean. Outside (2019 "
-        "against ours): 96.0 % against 50.0 % on seen classes, 79.8 % against 50.0 % on all "
-        "classes.",
+        f"0 of the 2 {words} On seen classes the study has 96.0 %, and our interval is 50.0 to "
+        "50.0 %. On all classes the study has 79.8 %, and our interval is 50.0 to 50.0 %.",
     )
     assert described([80], near) == ("Unknown.", "One seed gives no prediction interval.")
-
-
-def test_of_several_prediction_intervals_the_widest_is_named():
-    drawn = drawn_panel([80, 80, 80])
-    drawn["seen", "accuracy, 0.5"] = measurement([79, 80, 81], "%")
-    drawn["unseen", "accuracy, 0.5"] = measurement([58, 60, 62], "%")
-    published = {"seen": 80.5, "all": 80, "unseen": 61.43}
-    answer, sentence = tables.describe_comparison(tables.compare_with_study(drawn, published))
-    assert answer == "Consistent with 2019."
-    # 4.97 on seen classes, 0 on all, and 4.302653 x 2 x sqrt(1 + 1/3) = 9.94 on unseen
-    assert sentence.endswith("which reaches up to 9.9 points to either side of our mean.")
 
 
 def test_layers_of_an_encoder():
@@ -315,13 +310,13 @@ def test_of_many_distances_a_thousandth_is_left_out():
 def test_a_roc_curve_by_hand():
     frame = plot_data.roc({"base": make_distances()}, ["seen"])
     assert set(frame["subplot"]) == {"seen"}
-    # from the threshold below all distances to that of the farthest: x same, y different beyond
+    # from the threshold below all distances to that of the farthest: x different, y same accepted
     assert frame[["x", "y"]].to_numpy().tolist() == [
-        [1, 1],
-        [0.5, 1],  # same 0.1
+        [0, 0],
+        [0, 0.5],  # same 0.1
         [0.5, 0.5],  # different 0.4
-        [0, 0.5],  # same 0.6
-        [0, 0],  # different 0.9
+        [0.5, 1],  # same 0.6
+        [1, 1],  # different 0.9
     ]
     assert frame.attrs["alt"] == "Curves from corner to corner. AUC: seen, base: 0.750."
 
@@ -381,35 +376,36 @@ def test_maps_have_a_point_for_each_image(digits, store):
 def saved_comparison(**inside):
     """The saved table of comparisons: network -> whether each accuracy is inside."""
     rows = [
-        (network.replace("_", ", m = "), word) for network in inside for word in inside[network]
+        (network.replace("_", ", m = "), "seen", 80.0, 80.0 + gap, word)
+        for network in inside
+        for gap, word in enumerate(inside[network])
     ]
-    return pd.DataFrame(rows, columns=["network", "inside"])
+    return pd.DataFrame(rows, columns=["network", "set", "2019", "mean", "inside"])
 
 
 WORDS = "test accuracies replicate, that is, lie in our 95 % prediction interval for one more run"
 
 
 def test_what_replicates_is_counted_by_margin():
-    margin_1 = {"base_1": ["yes"] * 3, "complex_1": ["yes", "yes", "no"]}
-    both = saved_comparison(**margin_1, complex_5=["no", "no", "no"])
-    told = f"5 of the study's 9 {WORDS}: 5 of 6 at margin 1 and 0 of 3 at margin 5."
+    margin_1 = {"base_1": ["yes"] * 3, "complex_1": ["yes", "yes", "yes", "no"]}
+    both = saved_comparison(**margin_1, complex_5=["no", "no"])
+    largest = "where the largest difference from our mean is"
+    first = f"6 of 7 at margin 1, {largest} 3.0 points"
+    told = f"6 of the study's 9 {WORDS}: {first}, and 0 of 2 at margin 5, {largest} 1.0 points."
     assert tables.describe_replication(both) == told
     assert tables.describe_replication(saved_comparison(**margin_1)) == (
-        f"5 of the study's 6 {WORDS}: 5 of 6 at margin 1."
+        f"6 of the study's 7 {WORDS}: {first}."
     )
-    others = pd.concat([both, pd.DataFrame({"network": ["base"], "inside": ["no"]})])
+    row = {"network": "base", "set": "seen", "2019": 1.0, "mean": 2.0, "inside": "no"}
+    others = pd.concat([both, pd.DataFrame([row])])
     assert tables.describe_replication(others) == told  # those without a margin are other tables
+    training = row | {"network": "base, m = 1", "set": "training, for seen"}
+    assert tables.describe_replication(pd.concat([both, pd.DataFrame([training])])) == told
 
 
 def test_of_one_seed_nothing_is_said_to_replicate_or_not():
     assert tables.describe_replication(pd.DataFrame()) == ""
     assert tables.describe_replication(saved_comparison(base_1=["one seed"] * 3)) == ""
-
-
-def test_the_ends_of_a_ranking():
-    rows = pd.DataFrame({"a": range(5)})
-    assert tables.first_and_last(rows, 2)["a"].tolist() == [0, 1, 3, 4]
-    assert tables.first_and_last(rows, 9)["a"].tolist() == [0, 1, 3, 4]
 
 
 def trial_of(sure, log_loss=0.4):
@@ -431,15 +427,15 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "On average yes for training classes, from 300 images: mean confidence and accuracy differ by less than 3 points.",
+            "On average yes, for training classes and 300 images or more: mean confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: 0.0},
-            "On average yes for training classes, from 100 images: mean confidence and accuracy differ by less than 3 points.",
+            "On average yes, for training classes and 100 images or more: mean confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "On average yes for training classes, from 1,000 images: mean confidence and accuracy differ by less than 3 points.",
+            "On average yes, for training classes and 1,000 images or more: mean confidence and accuracy differ by less than 3 points.",
         ),
         (
             {100: 0.0, 300: -0.1},
@@ -447,7 +443,7 @@ def trial_of(sure, log_loss=0.4):
         ),
         (
             {300: 0.01},
-            "On average yes for training classes: mean confidence and accuracy differ by less than 3 points.",
+            "On average yes, for training classes: mean confidence and accuracy differ by less than 3 points.",
         ),
     ],
 )
@@ -459,14 +455,12 @@ def test_how_sure_a_verifier_may_be(sure, first):
         f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
     assert "Recalibrated with 96 pairs of these classes" in said[2]
-    assert (
-        said[-1]
-        == "Before recalibration, its log-loss is always better than that of a constant 50 %."
-    )
+    assert said[-1].endswith("its log-loss is always below that of a constant 50 %.")
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
-    assert dear == (
-        "Before recalibration, its log-loss is worse than that of a constant 50 % with 100 images on seen classes, "
-        "with 100 images on unseen classes."
+    assert dear == " ".join(
+        f"On {classes} classes, before recalibration, the verifier fitted to 100 images has a log-loss of "
+        "0.70; a constant 50 % has 0.69."
+        for classes in ("seen", "unseen")
     )
 
 

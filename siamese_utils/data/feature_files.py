@@ -57,8 +57,9 @@ def read(path: Path) -> FeatureFile:
         OSError: The file cannot be read.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {FEATURES: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {FEATURES: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except (ValueError, EOFError, zipfile.BadZipFile):
         raise ValueError(
             f"{path} is no npz or npy file of numbers; save it with "

@@ -106,7 +106,7 @@ class ImageFiles:
         """
         labels = self.labels(folder)
         sentences = []
-        if self.used_bits is not None and self.used_bits < self.reading.bits:
+        if self.used_bits is not None and self.used_bits < self.reading.bits - 1:
             sentences.append(
                 f"the 16-bit files use {self.used_bits} bits only, so their images are dark; "
                 f"`siamese fit --bits {max(self.used_bits, MIN_BITS)}` brightens them"

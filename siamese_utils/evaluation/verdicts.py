@@ -13,6 +13,7 @@ from siamese_utils.evaluation.intervals import Interval, Measurement
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 THRESHOLD_EFFECT = "threshold effect"
 VERDICTS = (SUPPORTED, THRESHOLD_EFFECT, REFUTED, INCONCLUSIVE)
+SMALLEST_POINTS, SMALLEST_AUC = 1.0, 0.01  # effects that matter, in points of accuracy and in AUC
 ROUNDING = 1e-12  # equal numbers can have means that differ by this much
 
 

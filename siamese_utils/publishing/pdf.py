@@ -210,13 +210,24 @@ def _move_solutions(soups: list[BeautifulSoup]) -> BeautifulSoup:
 
 
 def _move_listings(soups: list[BeautifulSoup]) -> BeautifulSoup:
-    """Move the code listings into a new chapter, leave references to it, and return it."""
+    """Move the code listings into a new chapter, leave references to it, and return it.
+
+    Listings that follow each other share a reference.
+    """
     end = BeautifulSoup("", "html.parser")
+    reference = None
     for number, code in enumerate((c for soup in soups for c in soup.select(".highlight")), 1):
-        reference = end.new_tag("p")
         link = end.new_tag("a", href=f"#listing-{number}", string=f"listing {number}")
-        reference.extend(["The code is ", link, " at the end of this document."])
-        code.replace_with(reference)
+        before = code.previous_sibling
+        while before and not isinstance(before, Tag) and not before.strip():
+            before = before.previous_sibling
+        if reference and before is reference:
+            reference.extend([", ", link])
+            code.extract()
+        else:
+            reference = end.new_tag("p")
+            reference.extend(["Code at the end of this document: ", link])
+            code.replace_with(reference)
         heading = end.new_tag("h2", id=f"listing-{number}", string=f"Listing {number}")
         end.extend([heading, end.new_tag("pre", string=code.get_text().strip())])
     if end.contents:

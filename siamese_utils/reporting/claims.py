@@ -15,6 +15,7 @@ from siamese_utils.data.dataset import Dataset
 from siamese_utils.evaluation import verdicts
 from siamese_utils.evaluation.intervals import DECIMALS, MINUS, Interval, Measurement
 from siamese_utils.evaluation.metrics import THRESHOLD_RULES
+from siamese_utils.evaluation.verdicts import SMALLEST_AUC, SMALLEST_POINTS
 from siamese_utils.reporting import results
 from siamese_utils.reporting.show import LinkCell, VerdictCell, pill
 
@@ -80,7 +81,7 @@ def _threshold_claim(
     number: str, statement: str, chapter: str, pair_set: str, difference: str, **fields: Any
 ) -> Claim:
     """Return a claim about a difference in accuracy at threshold 0.5, from all test pairs."""
-    fields = {"counting": ALL_PAIRS, "smallest_effect": 1.0} | fields
+    fields = {"counting": ALL_PAIRS, "smallest_effect": SMALLEST_POINTS} | fields
     metric = f"accuracy on {pair_set} {'pairs' if pair_set == 'train' else 'classes'}, {difference}"
     return Claim(
         number,
@@ -129,7 +130,7 @@ CLAIMS = {
               topic="the base model's validation loss grows", published="the loss value was growing"),
         Claim("2a", "Dropout and regularisers bring training and test accuracy together", MODELS,
               "train minus seen accuracy at 0.5, base minus complex", "train, seen", SAMPLED,
-              smallest_effect=1.0,
+              smallest_effect=SMALLEST_POINTS,
               topic="dropout and penalties narrow the gap between training and test",
               published="gap 3.86 → 0.57"),
         _threshold_claim("2b", "Dropout and regularisers raise the accuracy on unseen classes",
@@ -184,50 +185,50 @@ CLAIMS = {
               topic="the complex model's validation loss still falls in the last third", published="“Over time … better results”"),
         Claim("7", "Accuracy is lower on unseen than on seen classes", MODELS,
               "accuracy of the base model at 0.5, seen minus unseen classes", "seen, unseen",
-              ALL_PAIRS, smallest_effect=1.0, topic="accuracy is lower on unseen classes",
+              ALL_PAIRS, smallest_effect=SMALLEST_POINTS, topic="accuracy is lower on unseen classes",
               published="95.99 → 61.43"),
         Claim("B1", "With 50 pairs, pretraining on digits helps", TRANSFER,
-              "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=0.01,
+              "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=SMALLEST_AUC,
               by=SECOND_STUDY),
         Claim("B2", "With 50 pairs, transfer from digits is better than raw pixels", TRANSFER,
-              "AUC, pretrained on digits minus raw pixels", TEXTURES, smallest_effect=0.01,
+              "AUC, pretrained on digits minus raw pixels", TEXTURES, smallest_effect=SMALLEST_AUC,
               by=SECOND_STUDY),
         Claim("B3", "With 200 pairs, pretraining on digits helps", TRANSFER,
-              "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=0.01,
+              "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=SMALLEST_AUC,
               by=SECOND_STUDY),
         Claim("B4", "The article's test pairs overstate its accuracy", TRANSFER,
               "accuracy at 0.5, the article's test pairs minus fresh pairs", TEXTURES,
-              smallest_effect=1.0, by=SECOND_STUDY),
+              smallest_effect=SMALLEST_POINTS, by=SECOND_STUDY),
         Claim("S1", "A threshold of half the margin undoes most of what margin 5 loses", MARGIN,
               "accuracy on all classes recovered at m/2, minus half of the accuracy lost at 0.5", "all",
               ALL_PAIRS, in_summary=False, by=OURS),
         Claim("S2", "An untrained base model, compared by Euclidean distance, is better on unseen "
               "classes than the trained base model", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
-              smallest_effect=0.01, by=OURS,
+              smallest_effect=SMALLEST_AUC, by=OURS,
               in_summary=False),
         Claim("S3", "An untrained base model, compared by cosine, is better on unseen classes than "
               "the trained base model", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
-              smallest_effect=0.01, by=OURS),
+              smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S4", "Raw pixels compared by cosine are better on unseen classes than the trained "
               "base model", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
-              ALL_PAIRS, smallest_effect=0.01, by=OURS),
+              ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S5", "From one example of each unseen class, raw pixels classify better than the "
               "base model", TRANSFER, "1-shot accuracy, pixels minus base model", "unseen",
-              smallest_effect=1.0, by=OURS),
+              smallest_effect=SMALLEST_POINTS, by=OURS),
         Claim("S8", "From one example of each unseen class, the ensemble classifies better than "
               "raw pixels", TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
-              smallest_effect=1.0, by=OURS, in_summary=False),
+              smallest_effect=SMALLEST_POINTS, by=OURS, in_summary=False),
         Claim("S6", "Without labels, the ensemble is better on new classes than the mean-subtracted "
               "foreground mask", NEW_CLASSES, "AUC on new classes, the ensemble minus the mask",
-              OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=0.01, by=OURS),
+              OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S7", "The ensemble's networks improve it", NEW_CLASSES,
               "AUC on new classes, the ensemble minus the same without networks",
-              OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=0.01, by=OURS),
+              OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S9", "Labelled images of new classes improve the ensemble on them", NEW_CLASSES,
               "AUC on new classes, retrained with labelled images minus without",
-              OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=0.01, by=OURS),
+              OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
     )
 }  # fmt: skip
 
@@ -497,7 +498,7 @@ def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
     if claim.rule != "threshold":
         return ""
     by_role = {e.role: e.value for e in evidences}
-    limits = {"tuned": claim.smallest_effect, "auc": 0.01 if claim.smallest_effect else 0.0}
+    limits = {"tuned": claim.smallest_effect, "auc": SMALLEST_AUC if claim.smallest_effect else 0.0}
     tuned, auc = (
         "smaller than the smallest effect that matters"
         if verdict == verdicts.REFUTED

@@ -21,8 +21,6 @@ from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.tasks import TASKS
 
 Record = Mapping[str, Any]
-# The network computes the same either way if its accuracies differ by less than this, in points.
-EQUIVALENT_POINTS = 1.0
 
 # Each function, table and figure of the study, and its place: notebook and section, with the words
 # to show for the section.
@@ -223,7 +221,7 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
     Returns:
         A row for each test set and metric ("measured": accuracy at 0.5 and at half the margin in points, and
         AUC): the mean difference with its interval over the runs, and whether a difference of
-        EQUIVALENT_POINTS (0.01 in AUC) or more is excluded. Empty without reference runs.
+        verdicts.SMALLEST_POINTS or SMALLEST_AUC is excluded. Empty without reference runs.
     """
     at = {"accuracy, 0.5": 0.5, "accuracy, m/2": None, "AUC": None}
     rows = {}
@@ -254,7 +252,7 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
     }
     equivalent = []
     for (_, metric), row in frame.iterrows():
-        bound = 0.01 if metric == "AUC" else EQUIVALENT_POINTS
+        bound = verdicts.SMALLEST_AUC if metric == "AUC" else verdicts.SMALLEST_POINTS
         equivalent.append(words[verdicts.judge_value(row.iloc[0], 0, 0, bound)])
     return frame.assign(equivalent=equivalent)
 

@@ -211,11 +211,11 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         answer = f"On average yes, for training classes{fewest}: mean confidence and accuracy differ by less than {points} points."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [
-        f"On {s} classes, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; a constant 50 % has "
-        f"{CHANCE_LOG_LOSS:.2f}."
+        f"On {s} classes, before recalibration, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; a "
+        f"constant 50 % has {CHANCE_LOG_LOSS:.2f}."
         for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
     ]
-    loss = " ".join(bad) or "Its log-loss is always below that of a constant 50 %."
+    always = "Before recalibration, its log-loss is always below that of a constant 50 %."
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
@@ -227,7 +227,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         f"The base model's verifier, fitted to {largest:,} images, has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
-        f"Before recalibration: {loss}",
+        " ".join(bad) or always,
     ]
 
 
@@ -290,12 +290,6 @@ def rank(metrics: pd.DataFrame, by: str | tuple[str, str]) -> pd.DataFrame:
     """Return rows of measured values, sorted by the mean of a column, highest first."""
     means = np.array([value.interval.mean for value in metrics[by]])
     return metrics.iloc[np.argsort(-means, kind="stable")]
-
-
-def first_and_last(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return the first and the last `count` rows, fewer if the two would overlap."""
-    count = min(count, len(rows) // 2)
-    return pd.concat([rows.head(count), rows.tail(count)])
 
 
 def worst_pairs(distance: np.ndarray, different: np.ndarray, count: int = 6) -> np.ndarray:
