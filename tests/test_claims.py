@@ -155,7 +155,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     found = change("seen", np.array([-0.1, -0.2, -0.3]), NOTHING, NOTHING)
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
-        " An effect in the claimed direction of more than 0.45 points is excluded. "
+        " An effect larger than 0.45 points in the claimed direction is excluded. "
         "At the tuned threshold the effect is inconclusive; "
     ) in shown[0]
 
@@ -165,11 +165,8 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     small = [CLEAR / 10] * 3
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
-    assert " An effect in the claimed direction of more than 0.22 points is excluded. " in shown[1]
-    assert (
-        "At the tuned threshold the effect is smaller than the smallest effect that matters"
-        in shown[1]
-    )
+    assert " An effect larger than 0.22 points in the claimed direction is excluded. " in shown[1]
+    assert "At the tuned threshold the effect is too small to matter" in shown[1]
 
 
 def test_one_seed_says_nothing_at_any_threshold(results, shown, digits):
@@ -215,7 +212,7 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
         for v in (tuned, auc)
     ]
     assert (
-        f". At the tuned threshold the effect is {alone[0]}; by AUC, which needs no threshold, it is "
+        f". At the tuned threshold the effect is {alone[0]}; by AUC, which needs no threshold, "
         f"{alone[1]}." in shown[0]
     )
     for name, metric in (("at the tuned threshold", "accuracy, tuned"), ("AUC", "AUC")):
@@ -266,7 +263,7 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
             assert last.tolist() == pytest.approx([0.035, 0.045])
     # of other images the study's values say nothing
     assert claims.judge(number, found, digits) == claims.verdict_on(number) == "inconclusive"
-    assert "The published value is of other images." in shown[1]
+    assert "The published value is for another data set." in shown[1]
     assert "other images" not in shown[0]
     one_seed = all(len(values) == 1 for of in figures.values() for values in of)
     where = {
@@ -294,7 +291,7 @@ def test_a_verdict_stands_under_the_anchor_of_its_claim(results, shown, as_in_20
     assert f"{claim.statement}." in place.text
     assert (f"In 2019: {claim.published}." in place.text) == bool(claim.published)
     counted = f"{claim.pair_set}, {claim.counting}" if claim.counting else claim.pair_set
-    assert place.text.endswith(f" Pairs: {counted}; 3 repetitions.")
+    assert place.text.endswith(f" Measured on: {counted}; 3 repetitions.")
 
 
 @pytest.mark.parametrize("number", CLAIMS)

@@ -549,7 +549,7 @@ def test_the_worst_pairs_are_shown(shown, measured, digits):
     figures.worst_pairs(measured["base"], digits, "base model")
     figure = shown[0][1]["image/svg+xml"]
     assert figure["caption"].startswith(
-        "The worst pairs of unseen classes by the base model of seed 0."
+        "Pairs of unseen classes on which the base model of seed 0 is most wrong."
     )
     assert figure["data"] == ""
     titles = figure["alt"].removeprefix("Pairs of images: ").removesuffix(".").split("; ")
@@ -637,12 +637,12 @@ def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as
     _, head, rows = thresholds
     assert head == ["network", "threshold", "train", *TEST_SETS]
     assert [row[:2] for row in rows] == [
-        *(["base", rule] for rule in ("0.5 = m/2", "tuned", "none: AUC")),
-        *(["gentle", rule] for rule in ("0.5", "m/2", "tuned", "none: AUC")),
+        *(["base", rule] for rule in ("0.5 (half the margin)", "tuned", "AUC (no threshold)")),
+        *(["gentle", rule] for rule in ("0.5", "m/2", "tuned", "AUC (no threshold)")),
     ]
 
     _, head, rows = comparison
-    assert head == ["network", "set", "2019", "ours", "one more run", "2019 inside"]
+    assert head == ["network", "set", "2019", "ours", "prediction interval", "2019 in interval"]
     assert rows[2] == ["base", "unseen", "61.43", ours, "57.99 to 102.01", "yes"]
     assert len(rows) == 6
 
@@ -662,7 +662,7 @@ def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019,
     ]
     assert tables.describe_replication(saved).startswith("0 of the study's 3 test accuracies")
     thresholds = result_files.read_measurements("thresholds-of-networks")
-    assert thresholds["base, m = 1", "none: AUC", "seen"].mean == pytest.approx(0.8)
+    assert thresholds["base, m = 1", "AUC (no threshold)", "seen"].mean == pytest.approx(0.8)
     assert "reconstructed protocol" not in "".join(page.data for page, _ in shown)
 
 

@@ -157,7 +157,7 @@ def test_the_readme_finding_on_labels_is_that_of_the_report():
     mean = table.groupby(["method", "labelled"])["AUC, new classes"].mean()
     readme = committed("README.md")
     assert (
-        f"On {table['split'].nunique()} other class splits, the mean AUC on new "
+        f"On these {table['split'].nunique()} other class splits, the mean AUC on new (unseen) "
         f"classes is {mean['raw pixels', 0]:.2f} for raw pixels and "
         f"{mean['ensemble, unchanged', 0]:.2f} for an ensemble"
     ) in readme

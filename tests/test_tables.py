@@ -36,21 +36,21 @@ def drawn_panel(accuracies, margin=1.0):
 def test_the_table_of_an_encoder_by_hand():
     drawn = sampled_metrics([make_distances(margin=5.0)] * 3)
     table = tables.accuracy(drawn, 5.0)
-    assert table.index.tolist() == ["0.5", "m/2", "tuned", "none: AUC"]
+    assert table.index.tolist() == ["0.5", "m/2", "tuned", "AUC (no threshold)"]
     assert table.index.name == "threshold"
     assert table.columns.tolist() == ["train", "seen", "all", "unseen"]
     # at 0.5 one same pair is right and both different ones are; at 2.5 one of each
     assert f"{table.loc['0.5', 'seen']}" == "75.00 ± 0.00"
     assert f"{table.loc['m/2', 'train']}" == "50.00 ± 0.00"
-    assert f"{table.loc['none: AUC', 'unseen']}" == "0.750 ± 0.000"
+    assert f"{table.loc['AUC (no threshold)', 'unseen']}" == "0.750 ± 0.000"
     assert table.loc["tuned", "all"] is drawn["all", "accuracy, tuned"]
 
 
 def test_at_margin_1_the_two_fixed_thresholds_are_one_row():
     drawn = drawn_panel([80, 81])
     table = tables.accuracy(drawn, 1.0)
-    assert table.index.tolist() == ["0.5 = m/2", "tuned", "none: AUC"]
-    assert table.loc["0.5 = m/2", "train"] is drawn["train", "accuracy, 0.5"]
+    assert table.index.tolist() == ["0.5 (half the margin)", "tuned", "AUC (no threshold)"]
+    assert table.loc["0.5 (half the margin)", "train"] is drawn["train", "accuracy, 0.5"]
 
 
 ROWS = [
@@ -383,18 +383,18 @@ def saved_comparison(**inside):
     return pd.DataFrame(rows, columns=["network", "set", "2019", "mean", "inside"])
 
 
-WORDS = "test accuracies replicate, that is, lie in our 95 % prediction interval for one more run"
+WORDS = "test accuracies replicate: they lie in our 95 % prediction interval for one more run"
 
 
 def test_what_replicates_is_counted_by_margin():
     margin_1 = {"base_1": ["yes"] * 3, "complex_1": ["yes", "yes", "yes", "no"]}
     both = saved_comparison(**margin_1, complex_5=["no", "no"])
-    largest = "where the largest difference from our mean is"
-    first = f"6 of 7 at margin 1, {largest} 3.0 points"
-    told = f"6 of the study's 9 {WORDS}: {first}, and 0 of 2 at margin 5, {largest} 1.0 points."
+    largest = "the largest difference from our mean is"
+    first = f"At margin 1: 6 of 7; {largest} 3.0 points."
+    told = f"6 of the study's 9 {WORDS}. {first} At margin 5: 0 of 2; {largest} 1.0 points."
     assert tables.describe_replication(both) == told
     assert tables.describe_replication(saved_comparison(**margin_1)) == (
-        f"6 of the study's 7 {WORDS}: {first}."
+        f"6 of the study's 7 {WORDS}. {first}"
     )
     row = {"network": "base", "set": "seen", "2019": 1.0, "mean": 2.0, "inside": "no"}
     others = pd.concat([both, pd.DataFrame([row])])
@@ -427,23 +427,23 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "On average yes, for training classes and 300 images or more: mean confidence and accuracy differ by less than 3 points.",
+            "Yes on average, on training classes with 300 images or more: mean confidence is within 3 points of accuracy.",
         ),
         (
             {100: 0.0, 300: 0.0},
-            "On average yes, for training classes and 100 images or more: mean confidence and accuracy differ by less than 3 points.",
+            "Yes on average, on training classes with 100 images or more: mean confidence is within 3 points of accuracy.",
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "On average yes, for training classes and 1,000 images or more: mean confidence and accuracy differ by less than 3 points.",
+            "Yes on average, on training classes with 1,000 images or more: mean confidence is within 3 points of accuracy.",
         ),
         (
             {100: 0.0, 300: -0.1},
-            "Not shown to be calibrated within 3 points, even on training classes.",
+            "Calibration within 3 points is not shown, even on training classes.",
         ),
         (
             {300: 0.01},
-            "On average yes, for training classes: mean confidence and accuracy differ by less than 3 points.",
+            "Yes on average, on training classes: mean confidence is within 3 points of accuracy.",
         ),
     ],
 )
@@ -451,15 +451,15 @@ def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.describe_confidence(trial_of(sure), 96)
     assert said[0] == first
     assert said[1] == (
-        f"The base model's verifier, fitted to {max(sure):,} images, has on training classes a "
+        f"On training classes, the verifier that uses the base model ({max(sure):,} images) has a "
         f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
     assert "Recalibrated with 96 pairs of these classes" in said[2]
-    assert said[-1].endswith("its log-loss is always below that of a constant 50 %.")
+    assert said[-1].endswith("its log-loss is always below that of predicting 50 %.")
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == " ".join(
         f"On {classes} classes, before recalibration, the verifier fitted to 100 images has a log-loss of "
-        "0.70; a constant 50 % has 0.69."
+        "0.70; always predicting 50 % gives 0.69."
         for classes in ("seen", "unseen")
     )
 

@@ -107,7 +107,7 @@ CLAIMS = {
               topic="the base model overfits",
               published="accuracy 99.85 % in training, 95.99 % on seen classes"),
         Claim("1b", "The base model's training loss falls throughout", MODELS,
-              "rises of the training loss in one training run", "train", SAMPLED, rule="value",
+              "number of epochs in which the training loss rises, mean over runs", "train", SAMPLED, rule="value",
               values=((0, 0),), tolerance=0.5,
               topic="a falling training loss", published="no rise", in_summary=False),
         Claim("1c", "The base model's validation loss fluctuates between 0.03 and 0.04", MODELS,
@@ -115,8 +115,8 @@ CLAIMS = {
               rule="value", values=((0.03, 0.04),), tolerance=0.005,
               topic="the base model's validation loss is 0.03 to 0.04", published="0.03 to 0.04"),
         Claim("1d", "With more epochs the base model's validation loss moves away from its training "
-              "loss", MODELS, "validation minus training loss, last third of the epochs minus "
-              "middle third", "train, validation", SAMPLED, smallest_effect=0.001,
+              "loss", MODELS, "growth of the gap between validation and training loss, from "
+              "the middle to the last third of the epochs", "train, validation", SAMPLED, smallest_effect=0.001,
               topic="the base model's validation and training loss move apart",
               published="further apart"),
         Claim("1e", "The base model's validation accuracy fluctuates between 95 and 96 %", MODELS,
@@ -128,21 +128,21 @@ CLAIMS = {
               "mean validation loss, last third of the epochs minus middle third", "validation",
               SAMPLED, smallest_effect=0.001,
               topic="the base model's validation loss grows", published="the loss value was growing"),
-        Claim("2a", "Dropout and regularisers bring training and test accuracy together", MODELS,
-              "train minus seen accuracy at 0.5, base minus complex", "train, seen", SAMPLED,
+        Claim("2a", "Dropout and weight penalties bring training and test accuracy together", MODELS,
+              "reduction of the gap between training and seen accuracy at 0.5, base to complex", "train, seen", SAMPLED,
               smallest_effect=SMALLEST_POINTS,
               topic="dropout and penalties narrow the gap between training and test",
               published="gap 3.86 → 0.57"),
-        _threshold_claim("2b", "Dropout and regularisers raise the accuracy on unseen classes",
+        _threshold_claim("2b", "Dropout and weight penalties raise the accuracy on unseen classes",
                          MODELS, "unseen", _COMPLEX,
                          topic="dropout and penalties help on unseen classes", published="61.43 → 65.32 (“increased by 3.89 %”)"),
         _threshold_claim("2c", "Dropout alone raises the accuracy on unseen classes", MODELS,
                          "unseen", "dropout minus base",
                          topic="dropout alone helps on unseen classes", published="no number"),
-        _threshold_claim("2d", "Dropout and regularisers raise the accuracy on seen classes",
+        _threshold_claim("2d", "Dropout and weight penalties raise the accuracy on seen classes",
                          MODELS, "seen", _COMPLEX,
                          smallest_effect=0.0, topic="dropout and penalties help on seen classes", published="95.99 → 96.18"),
-        _threshold_claim("3", "Dropout and regularisers raise the accuracy on all classes", MODELS,
+        _threshold_claim("3", "Dropout and weight penalties raise the accuracy on all classes", MODELS,
                          "all", _COMPLEX,
                          topic="dropout and penalties help on all classes",
                          published="79.85 → 81.69 (the text says 2.11 %)"),
@@ -159,10 +159,10 @@ CLAIMS = {
                          _MARGIN_5, sign=-1, counting=SAMPLED,
                          topic="margin 5 is worse in training",
                          published="96.75, 96.84, 95.10 → 82.58, 78.84, 79.32"),
-        _threshold_claim("5a", "Adadelta at learning rate 1.0 is worse than RMSprop", OPTIMIZER,
+        _threshold_claim("5a", "Adadelta at learning rate 1.0 is worse than RMSprop on seen classes", OPTIMIZER,
                          "seen", _ADADELTA, sign=-1,
                          topic="Adadelta (rate 1.0) is worse than RMSprop on seen classes", published="no number"),
-        _threshold_claim("5b", "Adadelta at learning rate 0.001 is worse than RMSprop", OPTIMIZER,
+        _threshold_claim("5b", "Adadelta at learning rate 0.001 is worse than RMSprop on seen classes", OPTIMIZER,
                          "seen", _ADADELTA, sign=-1,
                          topic="Adadelta (rate 0.001) is worse than RMSprop on seen classes", published="no number"),
         _threshold_claim("5c", "Adadelta at learning rate 1.0 is worse than RMSprop on unseen classes",
@@ -199,7 +199,7 @@ CLAIMS = {
         Claim("B4", "The article's test pairs overstate its accuracy", TRANSFER,
               "accuracy at 0.5, the article's test pairs minus fresh pairs", TEXTURES,
               smallest_effect=SMALLEST_POINTS, by=SECOND_STUDY),
-        Claim("S1", "A threshold of half the margin undoes most of what margin 5 loses", MARGIN,
+        Claim("S1", "With margin 5, a threshold of half the margin recovers more than half of the accuracy lost at 0.5", MARGIN,
               "accuracy on all classes recovered at m/2, minus half of the accuracy lost at 0.5", "all",
               ALL_PAIRS, in_summary=False, by=OURS),
         Claim("S2", "An untrained base model, compared by Euclidean distance, is better on unseen "
@@ -220,11 +220,11 @@ CLAIMS = {
         Claim("S8", "From one example of each unseen class, the ensemble classifies better than "
               "raw pixels", TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
               smallest_effect=SMALLEST_POINTS, by=OURS, in_summary=False),
-        Claim("S6", "Without labels, the ensemble is better on new classes than the mean-subtracted "
+        Claim("S6", "Without labels of new classes, the ensemble is better on them than the mean-subtracted "
               "foreground mask", NEW_CLASSES, "AUC on new classes, the ensemble minus the mask",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S7", "The ensemble's networks improve it", NEW_CLASSES,
-              "AUC on new classes, the ensemble minus the same without networks",
+        Claim("S7", "The ensemble is better on new classes with its networks than without them", NEW_CLASSES,
+              "AUC on new classes, the ensemble with minus without networks",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S9", "Labelled images of new classes improve the ensemble on them", NEW_CLASSES,
               "AUC on new classes, retrained with labelled images minus without",
@@ -377,7 +377,11 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
         _Evidence(f"{claim.metric}, at 0.5", "fixed", fixed),
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
-        _Evidence("half of the first minus the second", "also", fixed * 0.5 - tuned),
+        _Evidence(
+            "half of the difference at 0.5, minus that at the tuned threshold",
+            "also",
+            fixed * 0.5 - tuned,
+        ),
     ]
 
 
@@ -444,7 +448,7 @@ def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies
     seeds = evidences[0].value.interval.seeds
     words = (
         f"{metrics[:1].upper()}{metrics[1:]}. {_reason(claim, verdict, evidences, applies).strip()}"
-        f"{published} Pairs: {counted}; {seeds} {'seed' if seeds == 1 else 'repetitions'}."
+        f"{published} Measured on: {counted}; {seeds} {'seed' if seeds == 1 else 'repetitions'}."
     )
     return (
         f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}:'
@@ -456,7 +460,7 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     """Return in a sentence why the rule gives a verdict."""
     deciding = evidences[0].value
     if claim.rule == "value" and not applies:
-        return "The published value is of other images."
+        return "The published value is for another data set."
     if not any(e.value.interval.has_ends for e in evidences):
         return "One seed gives no interval."
     if claim.rule == "value":
@@ -478,7 +482,7 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     size = f"{largest:.{DECIMALS.get(deciding.unit, 3)}f} {deciding.unit}".strip()
     contains = "The 95 % interval contains zero; an" if verdict != verdicts.REFUTED else "An"
     return (
-        f"{contains} effect in the claimed direction of more than {size} is excluded. "
+        f"{contains} effect larger than {size} in the claimed direction is excluded. "
         f"{_support(claim, evidences)}"
     )
 
@@ -500,11 +504,11 @@ def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
     by_role = {e.role: e.value for e in evidences}
     limits = {"tuned": claim.smallest_effect, "auc": SMALLEST_AUC if claim.smallest_effect else 0.0}
     tuned, auc = (
-        "smaller than the smallest effect that matters"
+        "too small to matter"
         if verdict == verdicts.REFUTED
         and verdicts.judge(by_role[role], claim.sign) == verdicts.SUPPORTED
         else verdict
         for role, limit in limits.items()
         for verdict in [verdicts.judge(by_role[role], claim.sign, limit)]
     )
-    return f"At the tuned threshold the effect is {tuned}; by AUC, which needs no threshold, it is {auc}."
+    return f"At the tuned threshold the effect is {tuned}; by AUC, which needs no threshold, {auc}."

@@ -37,7 +37,7 @@ def two_towers(pairs: Mapping[str, Mapping[str, Any]], dataset: Dataset, caption
             drawn[answer] = dict(pairs[label], images=dataset.images[rows])
             names = " and ".join(dataset.names_of(dataset.labels[list(rows)]))
             sentences.append(f"{names}: distance {distance:.2f}")
-    alt = "Each image goes through the encoder, which makes a row of numbers of it. "
+    alt = "The encoder turns each image into a row of numbers. "
     show.figure(plots.two_towers, drawn, caption, alt=f"{alt}{'; '.join(sentences)}.")
 
 
@@ -100,8 +100,8 @@ def thresholds(live: dict[str, Any]) -> None:
     frame = interactive_figures.accuracy_curves(live)
     at_half = frame[np.isclose(frame["x"], 0.5)].groupby("series", sort=False)["y"].first()
     caption = (
-        f"At half of its margin as the threshold, {_list_values(at_half)} on all pairs of all classes: accuracy "
-        "against the threshold, means over the seeds."
+        f"With the threshold at half the margin, accuracy is {_list_values(at_half)}. All pairs of the ten classes; "
+        "means over the seeds."
     )
     live = live | {"task": interactive_figures.TASK}
     show.figure(plots.lines, frame, caption, live=live, **options)
@@ -137,8 +137,8 @@ def reliability(distances: Mapping[str, Sequence[PairDistances]], dataset: Datas
         show.figure(
             plots.lines,
             plot_data.points(curves),
-            "A calibrated prediction would lie on the diagonal: the observed share of negative pairs "
-            "against D / m, in ten bins; all pairs, seed 0.",
+            "The observed share of negative pairs against D / m, in ten bins (all pairs, seed 0). Calibrated "
+            "predictions would lie on the diagonal.",
             x="D / m, at most 1",
             diagonal=True,
         )
@@ -153,8 +153,8 @@ def probabilities(tests: Mapping[tuple[str, str], Sequence[CalibrationTest]]) ->
     show.figure(
         plots.lines,
         plot_data.points({names: by_seed[0].reliability() for names, by_seed in tests.items()}),
-        "A calibrated prediction would lie on the diagonal: the observed share of positive pairs against "
-        "the predicted probability, in ten bins; all pairs, seed 0.",
+        "The observed share of positive pairs against the predicted probability, in ten bins (all pairs, seed 0). "
+        "Calibrated predictions would lie on the diagonal.",
         x="predicted probability",
         diagonal=True,
     )
@@ -212,16 +212,16 @@ def accuracy(
     if not compared:
         return pd.DataFrame()
     table = pd.concat(compared, names=["network"])
-    shown = table.rename(columns={"inside": "2019 inside"})
+    shown = table.rename(columns={"inside": "2019 in interval"})
     ends = [
         "–" if row.inside == "one seed" else f"{row.low:.2f} to {row.high:.2f}"
         for row in table.itertuples()
     ]
-    shown = shown.drop(columns=["low", "high"]).assign(**{"one more run": ends})
+    shown = shown.drop(columns=["low", "high"]).assign(**{"prediction interval": ends})
     show.table(
-        shown[["2019", "ours", "one more run", "2019 inside"]],
-        "Accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run. The study has a training "
-        "accuracy for each test set; ours is from one network.",
+        shown[["2019", "ours", "prediction interval", "2019 in interval"]],
+        "Accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run. The study trained "
+        "a network for each test set; we train one per seed for all.",
     )
     means = [value.interval.mean for value in table["ours"]]
     saved = table.drop(columns="ours").assign(mean=means).reset_index()
@@ -261,7 +261,7 @@ def metrics_table(metrics: pd.Series, name: str) -> None:
     measured = metrics[[not np.isnan(metric.values).all() for metric in metrics]]
     show.table(
         measured.unstack("set", sort=False),
-        f"All metrics of the {name}, on all pairs. AUC and average precision 0 to 1, all else in %.",
+        f"All metrics of the {name}, on all pairs. AUC and average precision range from 0 to 1; all others are in %.",
     )
 
 
@@ -279,8 +279,8 @@ def worst_pairs(distances: Sequence[PairDistances], dataset: Dataset, name: str)
         dataset,
         sampled,
         tables.worst_pairs(distance, different),
-        f"The worst pairs of unseen classes by the {name} of seed 0. Above: positive pairs with the largest distances. "
-        "Below: negative pairs with the smallest.",
+        f"Pairs of unseen classes on which the {name} of seed 0 is most wrong. Above: positive pairs with the largest "
+        "distances. Below: negative pairs with the smallest.",
         distance,
     )
 
@@ -291,7 +291,5 @@ def sampled_sets(distances: Sequence[PairDistances]) -> dict[str, tuple[np.ndarr
 
 
 def _list_values(accuracies: pd.Series) -> str:
-    """Return accuracies in % as text: "complex, m = 1 has 82.2 % and complex, m = 5 81.9 %"."""
-    (first, value), *others = accuracies.items()
-    words = [f"{first} has {value:.1f} %", *(f"{name} {other:.1f} %" for name, other in others)]
-    return " and ".join(words)
+    """Return accuracies in % as text: "82.2 % (complex, m = 1) and 81.9 % (complex, m = 5)"."""
+    return " and ".join(f"{value:.1f} % ({name})" for name, value in accuracies.items())

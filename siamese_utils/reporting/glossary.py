@@ -53,20 +53,20 @@ TERMS = (
     Term("oracle threshold", "The most accurate threshold on the test pairs themselves; in practice it is "
          "unknown.", ("oracle",)),
     Term("seen classes", "The classes that a network is trained on.", ("seen class",)),
-    Term("unseen classes", "Classes of which there are no training images.", ("unseen class",)),
+    Term("unseen classes", "Classes that are not used in training.", ("unseen class",)),
     Term("new classes", "Unseen classes of which some labelled images may be used.", ("new class",)),
     Term("base model", "The study's network without dropout and weight penalties.", ("base models",)),
     Term("complex model", "The base model with dropout and weight penalties.", ("complex models",)),
-    Term("the study's pairs", "Pairs that we sample by the rule that we infer for the study, half of them positive.",
+    Term("the study's pairs", "Pairs that we sample with our reconstruction of the study's rule. Half are positive.",
          ("study's pairs",)),
-    Term("all pairs", "All pairs of test images; positive and negative pairs have half of the weight each."),
+    Term("all pairs", "All pairs of test images. Positive pairs together and negative pairs together each have half of the weight."),
     Term("reconstructed protocol", "The study's training procedure as far as we know it, run by us."),
     Term("prediction interval", "An interval that contains the result of one more training run with probability 95 %.",
          ("prediction intervals",)),
-    Term("significant", "The 95 % interval of a difference does not contain 0.", ("significantly",)),
-    Term("threshold effect", "A difference at threshold 0.5, more than half of which a tuned threshold removes.",
+    Term("significant", "Said of a difference whose 95 % interval does not contain 0.", ("significantly",)),
+    Term("threshold effect", "A difference at threshold 0.5 that a tuned threshold reduces by significantly more than half.",
          ("threshold effects",)),
-    Term("average precision", "The precision of the accepted pairs, averaged over all thresholds."),
+    Term("average precision", "The area under the precision-recall curve for finding positive pairs."),
     Term("class split", "A choice of seen and unseen classes.", ("class splits",)),
     Term("split", "The assignment of images to training, validation and test."),
     Term("seed", "The random seed of a repetition. It fixes the split, the pairs and the initial weights.", ("seeds",)),
@@ -90,17 +90,17 @@ TERMS = (
          "interval contains the true mean.", ("95 % intervals",)),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",
          ("triplets",)),
-    Term("pretraining", "Training on a data set with many labels before the task itself.",
+    Term("pretraining", "Training on another labelled data set before training on the task.",
          ("pretrained",)),
     Term("foreground mask", "A blurred binary mask of the foreground pixels.",
          ("foreground masks",)),
-    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths. It orders pairs as "
-         "the Euclidean distance of embeddings scaled to length 1."),
+    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths. Its ranking of pairs "
+         "is that of the Euclidean distance of embeddings of length 1."),
     Term("whitening", "Here a PCA followed by within-class covariance normalisation: a linear map that scales "
          "down directions with a large variance within classes.",
          ("whitened",)),
-    Term("ensemble", "A concatenation of HOG features, the foreground mask and the embeddings of two small "
-         "networks, each whitened.", ("ensembles",)),
+    Term("ensemble", "Here one vector of concatenated features: HOG features, the foreground mask and the embeddings of "
+         "two small networks, each whitened first.", ("ensembles",)),
 )  # fmt: skip
 
 

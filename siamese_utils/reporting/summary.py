@@ -9,10 +9,10 @@ from siamese_utils.reporting.tables import describe_replication
 
 # Whether margin 5 is less accurate than margin 1, by the verdict on a claim.
 MARGIN_WORDS = {
-    verdicts.SUPPORTED: "margin 5 is less accurate than margin 1",
-    verdicts.THRESHOLD_EFFECT: "margin 5 is less accurate than margin 1 mainly because threshold 0.5 is too low for it",
-    verdicts.REFUTED: "margin 5 is not less accurate than margin 1 by 1 point or more",
-    verdicts.INCONCLUSIVE: "it is inconclusive whether margin 5 is less accurate than margin 1",
+    verdicts.SUPPORTED: "margin 5 is less accurate than margin 1 at threshold 0.5",
+    verdicts.THRESHOLD_EFFECT: "margin 5 is less accurate than margin 1 at threshold 0.5, mainly because this threshold is too low for margin 5",
+    verdicts.REFUTED: "margin 5 is not 1 point or more less accurate than margin 1",
+    verdicts.INCONCLUSIVE: "the results do not show whether margin 5 is less accurate than margin 1",
 }
 
 
@@ -32,15 +32,14 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         describe_replication(replication),
         f"At threshold 0.5, the base model classifies {base['seen']:.0f} % of pairs correctly on training classes and "
         f"{base['unseen']:.0f} % on unseen classes; guessing gives 50 %.",
-        f"On unseen classes, raw pixels reach an AUC of {splits['pixels']:.2f}, the base model {splits['base']:.2f}. On "
-        f"{splits['splits']} other class splits, with shorter training runs, raw pixels beat the base model on {splits['lost']}.",
+        f"On unseen classes, raw pixels reach an AUC of {splits['pixels']:.2f}, the base model {splits['base']:.2f}. With "
+        f"shorter training runs, raw pixels beat the base model on {splits['lost']} of {splits['splits']} other class splits.",
         " ".join(
-            f"On {_join(sets)} classes, {words} in our training runs."
-            for words, sets in margin.items()
+            f"In our runs, on {_join(sets)} classes, {words}." for words, sets in margin.items()
         ),
-        f"Labels help: over {new['splits']} other class splits, {new['labelled']} labelled images of each unseen class raise "
+        f"Labels help: on {new['splits']} other class splits, {new['labelled']} labelled images of each new class raise "
         f"the mean AUC of an ensemble of image features and two small networks from {new['without_labels']:.2f} to "
-        f"{new['with_labels']:.2f}. Raw pixels have {new['pixels']:.2f}.",
+        f"{new['with_labels']:.2f}. For raw pixels it is {new['pixels']:.2f}.",
     ]
     return [sentence for sentence in sentences if sentence]
 

@@ -71,8 +71,12 @@ def accuracy(sampled: pd.Series, margin: float) -> pd.DataFrame:
         A row for each threshold, a column for each set.
     """
     rules = ("0.5", "tuned") if margin == 1 else ("0.5", "m/2", "tuned")
-    labels = {rule: f"{rule} = m/2" if margin == 1 and rule == "0.5" else rule for rule in rules}
-    metrics = {labels[rule]: THRESHOLD_RULES[rule] for rule in rules} | {"none: AUC": "AUC"}
+    labels = {
+        rule: "0.5 (half the margin)" if margin == 1 and rule == "0.5" else rule for rule in rules
+    }
+    metrics = {labels[rule]: THRESHOLD_RULES[rule] for rule in rules} | {
+        "AUC (no threshold)": "AUC"
+    }
     sets = ["train", *TEST_SETS]
     rows = {label: {s: sampled[s, metric] for s in sets} for label, metric in metrics.items()}
     return pd.DataFrame(rows).T.rename_axis("threshold")
@@ -153,14 +157,12 @@ def describe_replication(compared: pd.DataFrame) -> str:
         return ""
     gaps = (compared["2019"] - compared["mean"]).abs()
     counts = [
-        f"{of_margin.sum()} of {len(of_margin)} at margin {margin}, where the largest difference from our mean is "
-        f"{gaps[of_margin.index].max():.1f} points"
+        f"At margin {margin}: {of_margin.sum()} of {len(of_margin)}; the largest difference from our mean is "
+        f"{gaps[of_margin.index].max():.1f} points."
         for margin, of_margin in inside.groupby(margins)
     ]
-    return (
-        f"{inside.sum()} of the study's {len(inside)} test accuracies replicate, that is, lie in our 95 % "
-        f"prediction interval for one more run: {', and '.join(counts)}."
-    )
+    total = f"{inside.sum()} of the study's {len(inside)} test accuracies replicate"
+    return f"{total}: they lie in our 95 % prediction interval for one more run. {' '.join(counts)}"
 
 
 def probabilities(
@@ -203,19 +205,19 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     # From the first True on, all larger numbers of images give a calibrated probability.
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
-    answer = f"Not shown to be calibrated within {points} points, even on training classes."
+    answer = f"Calibration within {points} points is not shown, even on training classes."
     if calibrated_from.any():
         fewest = (
-            f" and {calibrated_from.idxmax():,} images or more" if len(calibrated_from) > 1 else ""
+            f" with {calibrated_from.idxmax():,} images or more" if len(calibrated_from) > 1 else ""
         )
-        answer = f"On average yes, for training classes{fewest}: mean confidence and accuracy differ by less than {points} points."
+        answer = f"Yes on average, on training classes{fewest}: mean confidence is within {points} points of accuracy."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [
-        f"On {s} classes, before recalibration, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; a "
-        f"constant 50 % has {CHANCE_LOG_LOSS:.2f}."
+        f"On {s} classes, before recalibration, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; "
+        f"always predicting 50 % gives {CHANCE_LOG_LOSS:.2f}."
         for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
     ]
-    always = "Before recalibration, its log-loss is always below that of a constant 50 %."
+    always = "Before recalibration, its log-loss is always below that of predicting 50 %."
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
@@ -224,7 +226,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     }
     return [
         answer,
-        f"The base model's verifier, fitted to {largest:,} images, has on training classes a {words['seen']}.",
+        f"On training classes, the verifier that uses the base model ({largest:,} images) has a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
         " ".join(bad) or always,
