@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from siamese_utils.data import datasets
 from siamese_utils.data.dataset import Dataset, slice_classes
 from siamese_utils.evaluation import baselines, new_classes, unseen_classes
-from siamese_utils.training import new_class_networks, small_encoder, study_plan
+from siamese_utils.training import new_class_networks, small_encoder, study_plan, trainer
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 CONFIG = SmallEncoderConfig(
@@ -154,6 +154,19 @@ def test_metrics_agree_with_scikit_learn():
         distance, different = pairs(split.unseen)
         expected = (np.mean(distance[~different] <= best) + np.mean(distance[different] > best)) / 2
         assert values[column] == pytest.approx(100 * expected, abs=2)
+
+
+def test_only_the_last_layer_of_a_trained_network_is_trained_again():
+    [config] = new_class_networks.last_layer(replace(CONFIG, labelled=5))
+    [before] = config.requires
+    assert before == CONFIG
+    old, new = trainer.train(before).weights, trainer.train(config).weights
+    same = [np.array_equal(a, b) for a, b in zip(old, new, strict=True)]
+    assert (
+        same == [True] * (len(same) - 2) + [False] * 2
+    )  # the weights and biases of the last layer
+    with pytest.raises(ValueError, match="labelled"):
+        replace(CONFIG, last_layer_only=True)
 
 
 def test_outcomes_have_a_row_for_each_number_that_is_available():

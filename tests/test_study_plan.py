@@ -171,7 +171,7 @@ def test_the_configs_of_a_fresh_run_are_those_counted_by_hand(store, plan):
         for start in new_class_networks.leave_seen_classes_out(split)
     }
     num_splits = plan.profile.num_study_network_splits
-    each = 3 + also + len(plan.profile.steps_below_an_epoch)
+    each = 3 + also + len(plan.steps_below_an_epoch)
     assert len(pending["08-baselines"]) == num_splits * each + len(halves) + 2 * plan.seeds
 
 
@@ -417,7 +417,7 @@ def test_the_study_networks_are_trained_on_the_test_splits(plan):
                 for n in (*plan.profile.milestones, plan.profile.epochs, short)
             ),
             *(("complex", margin, short, None) for margin in (1.0, 5.0)),
-            *(("base", 1.0, 1, steps) for steps in plan.profile.steps_below_an_epoch),
+            *(("base", 1.0, 1, steps) for steps in plan.steps_below_an_epoch),
         }
         # On the first splits, the two halves of the seen classes are left out in turn.
         halves = {c.seen for c in configs if len(c.seen) == 3 and set(c.seen) < set(split.seen)}

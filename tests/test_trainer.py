@@ -58,6 +58,23 @@ def test_a_cached_result_is_not_trained_again(store, monkeypatch):
     assert all(map(np.array_equal, first.weights, second.weights))
 
 
+def test_an_epoch_of_two_steps_takes_the_first_two_batches(store):
+    config = replace(SHORT, epochs=1, steps_per_epoch=2)
+    assert pair_training.count_steps(config) == 2
+    assert pair_training.count_steps(SHORT) == 2 * pair_training.count_steps(
+        replace(SHORT, epochs=1)
+    )
+    result = trainer.train(config)
+    dataset = config.load_data()
+    trainer.seed_everything(config.seed)
+    encoder = config.build_encoder(dataset.images.shape[1:])
+    model, steps, _ = config.prepare(encoder, dataset, config.split())
+    for inputs, targets in steps.take(2):
+        model.train_on_batch(inputs, targets)
+    for ours, by_hand in zip(result.weights, encoder.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, by_hand, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_in_another_process(store):
     result = trainer.train(replace(SHORT, model="complex"))

@@ -17,7 +17,13 @@ from siamese_utils import settings
 from siamese_utils.data import datasets, image_folder
 from siamese_utils.data.dataset import Dataset
 from siamese_utils.training import cache as result_cache
-from siamese_utils.training import new_class_networks, small_encoder, trainer, transfer
+from siamese_utils.training import (
+    new_class_networks,
+    pair_training,
+    small_encoder,
+    trainer,
+    transfer,
+)
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.config import Config
 from siamese_utils.training.pair_training import TrainingConfig, min_batch_size
@@ -124,12 +130,19 @@ class StudyPlan:
                 configs += [study_network(start, n) for n in self.epoch_numbers]
         for split in self.study_network_splits():
             configs += [study_network(split, n) for n in self.epoch_numbers]
-            for number in profile.steps_below_an_epoch:
+            for number in self.steps_below_an_epoch:
                 configs.append(study_network(split, 1, steps_per_epoch=number))
             for fields in new_class_networks.STUDY_NETWORKS.values():
                 configs.append(study_network(split, profile.short_epochs, **fields))
         # Longer runs come first, since their milestones are the shorter ones.
         return sorted(dict.fromkeys(configs), key=lambda config: -config.epochs)
+
+    @property
+    def steps_below_an_epoch(self) -> list[int]:
+        """The numbers of gradient steps after which the base model is evaluated in the first epoch."""
+        epoch = new_class_networks.study_network(self.study_network_splits()[0], 1)
+        number = pair_training.count_steps(epoch)
+        return [n for n in self.profile.steps_below_an_epoch if n < number]
 
     @property
     def epoch_numbers(self) -> tuple[int, ...]:
