@@ -103,6 +103,7 @@ CHANGES = {
     "batch_size": 64,
     "precision": "mixed_bfloat16",
     "labelled": 20,
+    "steps_per_epoch": 2,
 }
 
 
