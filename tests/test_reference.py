@@ -302,7 +302,7 @@ def test_without_runs_to_the_letter_our_curves_stand_alone(
     images = digits if stored else as_in_2019  # runs on other images, or none
     reference.show_curves([own_run([0.4, 0.2])], CONFIGS["base, m = 1"], images, "2 and 3")
     [own] = figures_of(shown)
-    assert own["caption"].startswith("The same curves from our training")
+    assert own["caption"].startswith("Our training curves")
 
 
 # Where each part of the study is -----------------------------------------------------
@@ -313,7 +313,7 @@ def test_each_place_is_a_section_of_a_notebook():
         page, _, anchor = target.partition("#")
         cells = nbformat.read(settings.NOTEBOOKS / f"{page}.ipynb", 4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        headings = re.findall(r"^## (.+)$", text, re.M)
+        headings = re.findall(r"^###? (.+)$", text, re.M)
         anchors = [re.sub(r"\W+", "-", heading.lower()).strip("-") for heading in headings]
         if anchor:
             assert words == headings[anchors.index(anchor)], part

@@ -25,6 +25,7 @@ Record = Mapping[str, Any]
 # Each function, table and figure of the study, and its place: notebook and section, with the words
 # to show for the section.
 _MODULE = "training/study_2019.py"
+_LOSS = "02-loss-tests#from-two-images-to-a-number"
 _AS_PRINTED = "07-one-shot-transfer#the-article-s-system-as-printed"
 PLACES = [
     ("Figure 1: dividing the data sets", "01-data-splits#the-split", "The split"),
@@ -32,11 +33,11 @@ PLACES = [
     ("data_preparation", "01-data-splits#the-split", "The split"),
     ("dataset_class", "03-base-model#the-study-s-code", "The study's code"),
     ("forming of pairs (not printed)", "01-data-splits#the-pairs", "The pairs"),
-    ("eucl_dist_output_shape, euclidean_distance", "02-loss-tests", "The distance and the loss"),
-    ("contrastive_loss, testing_loss", "02-loss-tests", "The distance and the loss"),
+    ("eucl_dist_output_shape, euclidean_distance", _LOSS, "From two images to a number"),
+    ("label, formula, contrastive_loss, testing_loss", _LOSS, "From two images to a number"),
     ("create_base_network", "03-base-model#the-network", "The network"),
     ("run_base_network, display_base_network", "03-base-model#the-study-s-code", "The study's code"),
-    ("plot_result", "03-base-model#the-study-s-code", "The study's code"),
+    ("plot_result, printed lines", "03-base-model#the-study-s-code", "The study's code"),
     ("Figures 2 and 3: accuracy, loss (base)", "03-base-model#training", "Training"),
     ("Table 2: accuracy of the base model", "03-base-model#accuracy", "Accuracy"),
     ("create_siamese_network", "04-complex-model#what-is-added", "What is added"),
@@ -46,7 +47,14 @@ PLACES = [
     ("Table 3: accuracy of the complex model", "04-complex-model#accuracy", "Accuracy"),
     ("Tables 4 and 5: margin 1 and margin 5", "05-margin-study#the-study-s-tables",
      "The study's tables"),
-    ("Discussion: overfitting, dropout", "04-complex-model#the-claims", "The claims"),
+    ("Discussion: overfitting", "04-complex-model#claim-1-the-base-model-overfits",
+     "Claim 1: the base model overfits"),
+    ("Discussion: dropout", "04-complex-model#claims-2-and-3-dropout-and-penalties-help",
+     "Claims 2 and 3: dropout and penalties help"),
+    ("Discussion: new images", "04-complex-model#claim-7-unseen-classes-are-harder",
+     "Claim 7: unseen classes are harder"),
+    ("Discussion: margin", "05-margin-study#claim-4-margin-5-is-worse-than-margin-1",
+     "Claim 4: margin 5 is worse than margin 1"),
     ("Discussion: Adadelta against RMSprop", "06-optimizer-comparison", "The optimizers"),
 ]  # fmt: skip
 
@@ -59,11 +67,9 @@ ARTICLE_PLACES = [
     ("build_base_network, its training", _AS_PRINTED, "The article's system as printed"),
     ("EarlyStopping and ReduceLROnPlateau", _AS_PRINTED, "The article's system as printed"),
     ("classification results of digits", _AS_PRINTED, "The article's system as printed"),
-    (
-        "get_random_image, rectangle, 200 images",
-        "07-one-shot-transfer#the-textures",
-        "The textures",
-    ),
+    ("architecture: one shared CNN", "07-one-shot-transfer#the-article", "The article"),
+    ("get_random_image, rectangle", "07-one-shot-transfer#the-textures", "The textures"),
+    ("200 images", _AS_PRINTED, "The article's system as printed"),
     ("picture of the data set", "07-one-shot-transfer#the-textures", "The textures"),
     ("euclidean_distance, eucl_dist_output_shape", _AS_PRINTED, "The article's system as printed"),
     ("accuracy, compute_accuracy", _AS_PRINTED, "The article's system as printed"),
@@ -198,6 +204,7 @@ def runs_table() -> pd.DataFrame:
                 "machine": f"{machine['processor']}, {machine['cores']} cores",
                 "TensorFlow": machine["tensorflow"],
                 "minutes": round(record["seconds"] / 60),
+                "test loss": round(record["test_loss"], 3),
             }
         )
     return pd.DataFrame(rows)

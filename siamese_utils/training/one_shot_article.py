@@ -29,8 +29,8 @@ Tensor = Any
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
     """Load scikit-learn's digits, (1797, 32, 32, 1), and their labels.
 
-    Fault: the digits range over 0..16 and become about 0.5..8.5 (interpolation reaches a little
-    farther), while the textures range over 0..1.
+    Fault: the digits range over 0..16 and become about 0.5..8.5 (interpolation widens this to
+    -2.5..10.7), while the textures range over 0..1.
     """
     from scipy import ndimage
     from sklearn.datasets import load_digits as load_sklearn_digits
