@@ -232,23 +232,27 @@ def accuracy(
 
 
 def study_tables(sampled: pd.Series, plan: StudyPlan) -> None:
-    """Show the study's Tables 2, 3 and 5 with our values.
+    """Show the study's Tables 2, 3 and 5 with our values, as one table.
 
     Args:
         sampled: Metrics on the study's pairs, (network, set, metric) -> value.
         plan: The plan of the study's networks.
     """
+    forms = {}
     for row in published_results.TEST_ACCURACY.itertuples():
         config = plan.config(model=row.model, margin=row.margin)
-        of_2019 = published_results.find_table(config, plan.images)
-        show.table(
-            tables.study_form(
-                sampled[f"{row.model}, m = {row.margin:g}"],
-                of_2019,
-                reference.accuracies(reference.records_of(config, plan.images)),
-            ),
-            f"The {row.model} model, margin {row.margin:g}: accuracy in % (the study's {row.table}).",
+        name = f"{row.model}, m = {row.margin:g}"
+        records = reference.records_of(config, plan.images)
+        forms[name] = tables.study_form(
+            sampled[name],
+            published_results.find_table(config, plan.images),
+            reference.accuracies(records),
         )
+    columns = max(forms.values(), key=lambda form: form.shape[1]).columns
+    show.table(
+        pd.concat(forms, names=["network"])[columns],
+        "The study's Tables 2, 3 and 5: accuracy in % at threshold 0.5, on the study's pairs.",
+    )
 
 
 def metrics_table(metrics: pd.Series, name: str) -> None:
