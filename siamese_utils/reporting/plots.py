@@ -74,6 +74,7 @@ def lines(
     y: str = "",
     at: float | None = None,
     diagonal: bool = False,
+    series_colours: Mapping[str, str] | None = None,
     narrow: bool = False,
     **axes_options: Any,
 ) -> Figure:
@@ -88,12 +89,14 @@ def lines(
         y: Label of the y axis.
         at: Position of a vertical guide line.
         diagonal: Whether to draw a guide line from (0, 0) to (1, 1).
+        series_colours: Series -> colour, for those that do not take the next colour of SERIES.
         narrow: Whether to draw for a phone.
         axes_options: Further properties of each subplot, as `Axes.set` takes them.
     """
     figure, axes = _create_figure(_num_subplots(frame), 2.9, narrow)
     names = list(dict.fromkeys(frame["series"]))
     colours = dict(zip(dict.fromkeys(map(_network, names)), SERIES * 2, strict=False))
+    colours |= series_colours or {}
     for ax, (title, part) in zip(axes, _by_subplot(frame), strict=True):
         categories = list(dict.fromkeys(part["x"]))
         for i, name in enumerate(names):

@@ -22,6 +22,7 @@ from siamese_utils.training.tasks import TASKS
 
 Record = Mapping[str, Any]
 
+COLOURS = {"training": plots.BLUE, "validation": plots.ORANGE}  # of the study's figures
 # Each function, table and figure of the study, and its place: notebook and section, with the words
 # to show for the section.
 _MODULE = "training/study_2019.py"
@@ -176,6 +177,7 @@ def show_curves(
             f"The study's Figures {figures}, from {_number(records)} of the reconstructed protocol: accuracy and "
             f"loss{_with_penalties(config)} against the epoch; validation on Test1. Thin lines: single runs.",
             x="epoch",
+            series_colours=COLOURS,
         )
     show.figure(
         plots.lines,
@@ -183,6 +185,7 @@ def show_curves(
         f"Our training curves, in the form of the study's Figures {figures}: accuracy and "
         f"loss{_with_penalties(config)} against the epoch; validation on validation images. Thin lines: single seeds.",
         x="epoch",
+        series_colours=COLOURS,
     )
 
 
