@@ -126,19 +126,19 @@ def test_every_claim_is_judged_once_and_in_the_chapter_it_names(number):
         (
             NOTHING,
             "inconclusive",
-            "The 95 % interval contains zero; an effect in the claimed direction of more than 2.484 "
+            "The 95 % interval contains zero; an effect larger than 2.484 in the claimed direction "
             "is excluded.",
         ),
         (
             NOTHING / 500,
             "refuted",
-            "An effect in the claimed direction of more than 0.005 is excluded.",
+            "An effect larger than 0.005 in the claimed direction is excluded.",
         ),
         # 0.004 ± 0.000497: on the claimed side of zero, without 0.01
         (
             CLEAR / 500,
             "refuted",
-            "An effect in the claimed direction of more than 0.004 is excluded.",
+            "An effect larger than 0.004 in the claimed direction is excluded.",
         ),
         ([5.0], "inconclusive", "One seed gives no interval."),
     ],
@@ -354,7 +354,7 @@ def test_a_row_holds_what_the_rule_needs_to_be_applied_again(results, shown, as_
     settings_of = ["claim", "rule", "role", "sign", "smallest_effect"]
     assert rows[settings_of].to_numpy().tolist() == [
         ["1c", "value", "value", 1, 0],
-        *(["4b", "threshold", role, -1, 1] for role in ("fixed", "tuned", "auc")),
+        *(["4b", "threshold", role, -1, 1] for role in ("fixed", "tuned", "auc", "also")),
         ["B4", "sign", "difference", 1, 1],
     ]
     accepted = rows[["accepted_low", "accepted_high"]]

@@ -248,6 +248,7 @@ CHANGES = [
     {"seed": 1},
     {"precision": "mixed_bfloat16"},
     {"labelled": 20},
+    {"steps_per_epoch": 10},
 ]
 
 

@@ -32,7 +32,7 @@ YOUR_IMAGES = chapters.USER_IMAGES
 FIRST_STUDY = {
     "03-base-model": 1 + 1,
     "04-complex-model": 2 + 1,
-    "05-margin-study": 2 + 2,
+    "05-margin-study": 1 + 2,  # page 03 trains the base model with margin 5
     "06-optimizer-comparison": 2 + 2,
     "07-one-shot-transfer": 1,
 }
@@ -92,7 +92,7 @@ def trained(store, monkeypatch):
 
     def fit(config, *arguments):
         configs.append(config)
-        *_, end_epoch = arguments
+        [end_epoch] = [one for one in arguments if callable(one)]
         for _ in range(config.epochs):
             end_epoch({"loss": 0.5}, encoder)
         return Fitted(encoder, {"loss": [0.5] * config.epochs})

@@ -326,7 +326,7 @@ def test_a_long_roc_curve_is_thinned_but_for_its_ends():
     assert frame["subplot"].drop_duplicates().tolist() == list(TEST_SETS)
     one = frame[frame["subplot"] == "all"]
     assert len(one) == plot_data.POINTS
-    assert one[["x", "y"]].iloc[[0, -1]].to_numpy().tolist() == [[1, 1], [0, 0]]
+    assert one[["x", "y"]].iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
 
 
 def test_accuracies_by_threshold_by_hand():

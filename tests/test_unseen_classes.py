@@ -180,6 +180,9 @@ def test_the_key_changes_with_each_field():
     changes = {"seed": 1, "start": 1, "num_synthetic": 0, "steps": 20, "seen": (0, 1, 2)}
     changes |= {"loss": "contrastive", "images_per_class": 30, "class_size": 5}
     changes |= {"all_classes": True, "labelled": 3}
-    assert {*changes, "dataset"} == {field.name for field in fields(SmallEncoderConfig)}
+    assert {*changes, "dataset", "last_layer_only"} == {
+        field.name for field in fields(SmallEncoderConfig)
+    }
     configs = [CONFIG, *(replace(CONFIG, **{field: value}) for field, value in changes.items())]
+    configs.append(replace(CONFIG, labelled=3, last_layer_only=True))
     assert len({config.key() for config in configs}) == len(configs)

@@ -110,6 +110,6 @@ def test_test_images_among_training_images_fail_a_check_of_the_page(
     train = np.append(split.train, getattr(split, planted)[:50])
     monkeypatch.setattr(data, "_split", lambda *_: replace(split, train=train))
     with pytest.raises(
-        show.CheckFailedError, match=r"^(Train, validation and test|No training image)"
+        show.CheckFailedError, match=r"^(Training, validation and test|No training image)"
     ):
         run_cells("01-data-splits")
