@@ -32,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         choices=settings.PROFILES,
         default="full",
-        help="full (default): 20 epochs on all images, two to four hours on two cores; quick: 3 epochs on "
+        help="full (default): 20 epochs on all images, one and a half to four hours on two cores; quick: 3 epochs on "
         "a part of the images, three to eight minutes; smoke: as little as possible, to test the software",
     )
     parser.add_argument(

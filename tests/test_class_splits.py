@@ -110,7 +110,7 @@ def test_the_chosen_number_of_epochs_by_hand():
 def test_auc_differences_by_hand():
     aucs = {"network": [0.7, 0.8, 0.9], "raw pixels": [0.6, 0.85, 0.8]}
     table = metrics.auc_differences(pd.DataFrame(aucs), "network", "network", "splits")
-    difference = table.loc["raw pixels", "network minus it"]
+    difference = table.loc["raw pixels", "network minus method"]
     assert difference.values == pytest.approx([0.1, -0.05, 0.1])
     assert table.loc["raw pixels", "splits ahead"] == 2
     assert table.index.tolist() == ["raw pixels"]

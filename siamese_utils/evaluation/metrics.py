@@ -111,7 +111,7 @@ def auc_differences(auc: pd.DataFrame, method: str, label: str, units: str) -> p
     adjusted = verdicts.holm([stats.ttest_rel(auc[method], auc[other]).pvalue for other in others])
     rows = {
         other: {
-            f"{label} minus it": measurement(auc[method]) - measurement(auc[other]),
+            f"{label} minus method": measurement(auc[method]) - measurement(auc[other]),
             f"{units} ahead": int((auc[method] > auc[other] + verdicts.ROUNDING).sum()),
             "p (Holm)": float(f"{p:.2g}"),
         }

@@ -331,6 +331,8 @@ def _cell(value: object, side: str) -> str:
     if isinstance(value, AnchorCell):
         return f'<td id="{value.anchor}" style="text-align:{side}">{html.escape(value.text)}</td>'
     content = html.escape(_text(value))
+    if getattr(value, "signed", False):  # a narrow column may break a line before the interval
+        content = re.sub(r" (\(.+\))$", r' <span class="ends">\1</span>', content)
     if isinstance(value, VerdictCell):
         content = pill(value.text)
     elif isinstance(value, LinkCell):
