@@ -83,7 +83,7 @@ def verdict_on(rows, values):
     if rule == "value":
         candidates = {}
         for row in rows[rows["role"] == "value"].itertuples():
-            name = row.metric.removesuffix(", first").removesuffix(", last")
+            name = row.metric.removesuffix(", first epoch").removesuffix(", last epoch")
             verdict = by_range(interval(values[row.metric]), (row.accepted_low, row.accepted_high))
             candidates.setdefault(name, []).append(verdict)
         worst = [min(of, key=WORST_FIRST.index) for of in candidates.values()]

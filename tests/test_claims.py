@@ -256,7 +256,9 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
     rows = result_files.read("claims")
     assert len(rows) == sum(map(len, figures.values()))
     if number == "6a":
-        assert rows["metric"].tolist() == [f"{n}, {p}" for n in figures for p in ("first", "last")]
+        assert rows["metric"].tolist() == [
+            f"{n}, {p}" for n in figures for p in ("first epoch", "last epoch")
+        ]
         accepted = rows[["accepted_low", "accepted_high"]].to_numpy()
         for first, last in (accepted[i : i + 2] for i in range(0, len(rows), 2)):
             assert first.tolist() == pytest.approx([0.075, 0.085])
@@ -267,9 +269,9 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
     assert "other images" not in shown[0]
     one_seed = all(len(values) == 1 for of in figures.values() for values in of)
     where = {
-        "supported": "The 95 % interval lies inside the published range, widened for rounding.",
-        "refuted": "Outside the published range, widened for rounding: ",
-        "inconclusive": "An interval lies partly outside the published range, widened for rounding.",
+        "supported": "The 95 % interval lies inside the published range (widened by half a unit of its last digit).",
+        "refuted": "Outside the published range (widened by half a unit of its last digit): ",
+        "inconclusive": "The interval lies partly outside the published range (widened by half a unit of its last digit).",
     }[verdict]
     reason = "One seed gives no interval." if one_seed else where
     assert reason in shown[0]
@@ -290,7 +292,7 @@ def test_a_verdict_stands_under_the_anchor_of_its_claim(results, shown, as_in_20
     assert place.select_one(".pill").text == verdict
     assert f"{claim.statement}." in place.text
     assert (f"In 2019: {claim.published}." in place.text) == bool(claim.published)
-    counted = f"{claim.pair_set}, {claim.counting}" if claim.counting else claim.pair_set
+    counted = f"{claim.pair_set} ({claim.counting})" if claim.counting else claim.pair_set
     assert place.text.endswith(f" Measured on: {counted}; 3 repetitions.")
 
 
@@ -503,7 +505,7 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         claims.judge(number, evidence_for(CLAIMS[number]), as_in_2019)
     table = claims.table(claims.STUDY, with_study=True)
     columns = ["claim", "statement", "2019", "measured", "ours"]
-    columns += ["claimed", "verdict"]
+    columns += ["smallest effect that matters", "verdict"]
     assert list(table) == columns
     assert table["claim"].tolist() == ["1c", "2b", "3"]  # as they are listed, the judged ones alone
     link = table["statement"][1]
@@ -515,7 +517,11 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         "all pairs)",
         "all pairs)",
     ]
-    assert table["claimed"].tolist() == ["0.03 to 0.04", "+1 point or more", "+1 point or more"]
+    assert table["smallest effect that matters"].tolist() == [
+        "0.03 to 0.04",
+        "+1 point or more",
+        "+1 point or more",
+    ]
     assert [cell.text for cell in table["verdict"]] == ["refuted", "supported", "supported"]
     [row] = claims.table(claims.OURS, with_study=False).to_dict("records")
     assert row["statement"].target == "08-baselines.ipynb#claim-S4"
@@ -528,8 +534,10 @@ def test_the_table_says_which_effect_matters(results, shown, digits):
     for number in ("B1", "1a", "1d"):
         claims.judge(number, measurement(CLEAR), digits)
     table = claims.table(claims.STUDY, False)
-    assert table["claimed"].tolist() == ["above 0", "+0.001 or more"]
-    assert claims.table(claims.SECOND_STUDY, False)["claimed"].tolist() == ["+0.01 or more"]
+    assert table["smallest effect that matters"].tolist() == ["above 0", "+0.001 or more"]
+    assert claims.table(claims.SECOND_STUDY, False)["smallest effect that matters"].tolist() == [
+        "+0.01 or more"
+    ]
 
 
 def judge_all(dataset):

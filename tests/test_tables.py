@@ -427,15 +427,15 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "Yes on average, on training classes with 300 images or more: mean confidence is within 3 points of accuracy.",
+            "Yes on average, on training classes with 300 images or more: the interval of mean confidence minus accuracy lies within 3 points.",
         ),
         (
             {100: 0.0, 300: 0.0},
-            "Yes on average, on training classes with 100 images or more: mean confidence is within 3 points of accuracy.",
+            "Yes on average, on training classes with 100 images or more: the interval of mean confidence minus accuracy lies within 3 points.",
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "Yes on average, on training classes with 1,000 images or more: mean confidence is within 3 points of accuracy.",
+            "Yes on average, on training classes with 1,000 images or more: the interval of mean confidence minus accuracy lies within 3 points.",
         ),
         (
             {100: 0.0, 300: -0.1},
@@ -443,7 +443,7 @@ def trial_of(sure, log_loss=0.4):
         ),
         (
             {300: 0.01},
-            "Yes on average, on training classes: mean confidence is within 3 points of accuracy.",
+            "Yes on average, on training classes: the interval of mean confidence minus accuracy lies within 3 points.",
         ),
     ],
 )
@@ -458,7 +458,7 @@ def test_how_sure_a_verifier_may_be(sure, first):
     assert said[-1].endswith("its log-loss is always below that of predicting 50 %.")
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == " ".join(
-        f"On {classes} classes, before recalibration, the verifier fitted to 100 images has a log-loss of "
+        f"On {classes} classes, before recalibration, this verifier fitted to 100 images has a log-loss of "
         "0.70; always predicting 50 % gives 0.69."
         for classes in ("seen", "unseen")
     )

@@ -235,7 +235,7 @@ CLAIMS = {
         Claim("S8", "From one example of each unseen class, the ensemble classifies better than "
               "raw pixels", TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
               smallest_effect=SMALLEST_POINTS, by=OURS, in_summary=False),
-        Claim("S6", "Without labels of new classes, the ensemble is better on them than the mean-subtracted "
+        Claim("S6", "Without labelled images of new classes, the ensemble is better on them than the "
               "foreground mask", NEW_CLASSES, "AUC on new classes, the ensemble minus the mask",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S7", "The ensemble is better on new classes with its networks than without them", NEW_CLASSES,
@@ -314,7 +314,7 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         pairs = f" ({claim.counting})" if claim.counting else ""
         row |= {"measured": f"{saved['metric']}{pairs}", "ours": ours}
-        row |= {"claimed": _claimed_effect(claim, ours.unit)}
+        row |= {"smallest effect that matters": _claimed_effect(claim, ours.unit)}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
@@ -393,7 +393,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
         _Evidence(
-            "half of the difference at 0.5, minus that at the tuned threshold",
+            "half of the difference at 0.5, minus the whole difference at the tuned threshold",
             "also",
             fixed * 0.5 - tuned,
         ),
@@ -414,7 +414,7 @@ def _judge_value(
         }
         worst_first = (verdicts.REFUTED, verdicts.INCONCLUSIVE, verdicts.SUPPORTED)
         candidate_verdicts.add(next(v for v in worst_first if v in value_verdicts))
-        labels = ("first", "last") if len(values) > 1 else ("",)
+        labels = ("first epoch", "last epoch") if len(values) > 1 else ("",)
         for label, value, (low, high) in zip(labels, values, claim.values, strict=True):
             row = ", ".join(filter(None, (name, label)))
             ends = low - claim.tolerance, high + claim.tolerance
@@ -459,7 +459,7 @@ def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies
     """
     metrics = "; ".join(f"{e.name}: {e.value:±}" for e in evidences)
     published = f" In 2019: {claim.published}." if claim.published and applies else ""
-    counted = ", ".join(filter(None, (claim.pair_set, claim.counting)))
+    counted = claim.pair_set + (f" ({claim.counting})" if claim.counting else "")
     seeds = evidences[0].value.interval.seeds
     words = (
         f"{metrics[:1].upper()}{metrics[1:]}. {_reason(claim, verdict, evidences, applies).strip()}"
@@ -480,9 +480,9 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
         return "One seed gives no interval."
     if claim.rule == "value":
         return {
-            verdicts.SUPPORTED: "The 95 % interval lies inside the published range, widened for rounding.",
-            verdicts.REFUTED: f"Outside the published range, widened for rounding: {_outside(evidences)}.",
-            verdicts.INCONCLUSIVE: "An interval lies partly outside the published range, widened for rounding.",
+            verdicts.SUPPORTED: "The 95 % interval lies inside the published range (widened by half a unit of its last digit).",
+            verdicts.REFUTED: f"Outside the published range (widened by half a unit of its last digit): {_outside(evidences)}.",
+            verdicts.INCONCLUSIVE: "The interval lies partly outside the published range (widened by half a unit of its last digit).",
         }[verdict]
     if verdict == verdicts.THRESHOLD_EFFECT:
         return f"A tuned threshold removes more than half of the difference. {_support(claim, evidences)}"

@@ -51,7 +51,7 @@ def learning_curves(training_results: Mapping[str, Sequence[TrainingResult]], ca
 def roc(distances: Mapping[str, Sequence[PairDistances]]) -> None:
     """Show the ROC curves of seed 0 on the study's pairs, one for each encoder and test set."""
     aucs = {
-        name: ", ".join(f"{by_seed[0].sampled_curve(s).auc:.2f} on {s}" for s in TEST_SETS)
+        name: ", ".join(f"{by_seed[0].sampled_curve(s).auc:.3f} on {s}" for s in TEST_SETS)
         for name, by_seed in distances.items()
     }
     show.figure(
@@ -221,7 +221,7 @@ def accuracy(
     show.table(
         shown[["2019", "ours", "prediction interval", "2019 in interval"]],
         "Accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run. The study trained "
-        "a network for each test set; we train one per seed for all.",
+        "a network for each test set; we train one per seed for all. The intervals ignore that accuracy cannot exceed 100 %.",
     )
     means = [value.interval.mean for value in table["ours"]]
     saved = table.drop(columns="ours").assign(mean=means).reset_index()

@@ -54,8 +54,8 @@ TERMS = (
          "unknown.", ("oracle",)),
     Term("seen classes", "The classes that a network is trained on.", ("seen class",)),
     Term("unseen classes", "Classes that are not used in training.", ("unseen class",)),
-    Term("new classes", "Unseen classes of which some labelled images may be used.", ("new class",)),
-    Term("base model", "The study's network without dropout and weight penalties.", ("base models",)),
+    Term("new classes", "Classes that the first training did not use; some methods get a few labelled images of them, others none.", ("new class",)),
+    Term("base model", "A network of two convolutions and two dense layers, without dropout and weight penalties.", ("base models",)),
     Term("complex model", "The base model with dropout and weight penalties.", ("complex models",)),
     Term("the study's pairs", "Pairs that we sample with our reconstruction of the study's rule. Half are positive.",
          ("study's pairs",)),
@@ -90,6 +90,7 @@ TERMS = (
          "interval contains the true mean.", ("95 % intervals",)),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",
          ("triplets",)),
+    Term("1-shot accuracy", "The share of images that are classified correctly from one example of each class."),
     Term("pretraining", "Training on another labelled data set before training on the task.",
          ("pretrained",)),
     Term("foreground mask", "A blurred binary mask of the foreground pixels.",
@@ -104,8 +105,13 @@ TERMS = (
 )  # fmt: skip
 
 
-def table() -> pd.DataFrame:
-    """Return the glossary as a table in alphabetical order; each term has its own HTML id."""
+def table(with_study: bool = True) -> pd.DataFrame:
+    """Return the glossary as a table in alphabetical order; each term has its own HTML id.
+
+    Args:
+        with_study: Whether to list terms that speak of the study.
+    """
     terms = sorted(TERMS, key=lambda term: term.name.lower())
+    terms = [term for term in terms if with_study or "study" not in term.name + term.meaning]
     rows = [(AnchorCell(term.name, term.anchor), term.meaning) for term in terms]
     return pd.DataFrame(rows, columns=["word", "meaning"])

@@ -175,7 +175,7 @@ def show_curves(
             plots.lines,
             curves(records),
             f"The study's Figures {figures}, from {_number(records)} of the reconstructed protocol: accuracy and "
-            f"loss{_with_penalties(config)} against the epoch; validation on Test1. Thin lines: single runs.",
+            f"loss{_with_penalties(config)} against the epoch; validation on Test1.{' Thin lines: single runs.' * (len(records) > 1)}",
             x="epoch",
             series_colours=COLOURS,
         )

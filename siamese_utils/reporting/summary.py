@@ -39,7 +39,7 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         ),
         f"Labels help: on {new['splits']} other class splits, {new['labelled']} labelled images of each new class raise "
         f"the mean AUC of an ensemble of image features and two small networks from {new['without_labels']:.2f} to "
-        f"{new['with_labels']:.2f}. For raw pixels it is {new['pixels']:.2f}.",
+        f"{new['with_labels']:.2f}. On these splits, raw pixels have a mean AUC of {new['pixels']:.2f}.",
     ]
     return [sentence for sentence in sentences if sentence]
 

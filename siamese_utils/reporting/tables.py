@@ -210,10 +210,10 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         fewest = (
             f" with {calibrated_from.idxmax():,} images or more" if len(calibrated_from) > 1 else ""
         )
-        answer = f"Yes on average, on training classes{fewest}: mean confidence is within {points} points of accuracy."
+        answer = f"Yes on average, on training classes{fewest}: the interval of mean confidence minus accuracy lies within {points} points."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [
-        f"On {s} classes, before recalibration, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; "
+        f"On {s} classes, before recalibration, this verifier fitted to {n:,} images has a log-loss of {value:.2f}; "
         f"always predicting 50 % gives {CHANCE_LOG_LOSS:.2f}."
         for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
     ]
