@@ -505,7 +505,7 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         claims.judge(number, evidence_for(CLAIMS[number]), as_in_2019)
     table = claims.table(claims.STUDY, with_study=True)
     columns = ["claim", "statement", "2019", "measured", "ours"]
-    columns += ["smallest effect that matters", "verdict"]
+    columns += ["effect that matters, or value", "verdict"]
     assert list(table) == columns
     assert table["claim"].tolist() == ["1c", "2b", "3"]  # as they are listed, the judged ones alone
     link = table["statement"][1]
@@ -517,7 +517,7 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
         "all pairs)",
         "all pairs)",
     ]
-    assert table["smallest effect that matters"].tolist() == [
+    assert table["effect that matters, or value"].tolist() == [
         "0.03 to 0.04",
         "+1 point or more",
         "+1 point or more",
@@ -534,8 +534,8 @@ def test_the_table_says_which_effect_matters(results, shown, digits):
     for number in ("B1", "1a", "1d"):
         claims.judge(number, measurement(CLEAR), digits)
     table = claims.table(claims.STUDY, False)
-    assert table["smallest effect that matters"].tolist() == ["above 0", "+0.001 or more"]
-    assert claims.table(claims.SECOND_STUDY, False)["smallest effect that matters"].tolist() == [
+    assert table["effect that matters, or value"].tolist() == ["above 0", "+0.001 or more"]
+    assert claims.table(claims.SECOND_STUDY, False)["effect that matters, or value"].tolist() == [
         "+0.01 or more"
     ]
 

@@ -102,7 +102,7 @@ _COMPLEX, _MARGIN_5, _ADADELTA = (
 CLAIMS = {
     claim.number: claim
     for claim in (
-        Claim("1a", "The base model overfits (the study writes “underfit”)", MODELS,
+        Claim("1a", "The base model overfits (the study writes “underfit”, but describes overfitting)", MODELS,
               "validation loss minus training loss, after the last epoch", "validation", SAMPLED,
               topic="the base model overfits",
               published="training loss falls, validation loss 0.03 to 0.04"),
@@ -314,7 +314,7 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         pairs = f" ({claim.counting})" if claim.counting else ""
         row |= {"measured": f"{saved['metric']}{pairs}", "ours": ours}
-        row |= {"smallest effect that matters": _claimed_effect(claim, ours.unit)}
+        row |= {"effect that matters, or value": _claimed_effect(claim, ours.unit)}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
@@ -328,7 +328,7 @@ def _claimed_effect(claim: Claim, unit: str) -> str:
         return "above 0" if claim.sign > 0 else "below 0"
     sign = "+" if claim.sign > 0 else MINUS
     points = " point" if unit == "points" else ""
-    return f"{sign}{claim.smallest_effect:g}{points} or {'more' if claim.sign > 0 else 'less'}"
+    return f"{sign}{claim.smallest_effect:g}{points} or {'more' if claim.sign > 0 else 'lower'}"
 
 
 def by_verdict() -> dict[str, list[Claim]]:
@@ -393,7 +393,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
         _Evidence(
-            "half of the difference at 0.5, minus the whole difference at the tuned threshold",
+            "test for a threshold effect (half of the difference at 0.5 minus the difference at the tuned threshold)",
             "also",
             fixed * 0.5 - tuned,
         ),
