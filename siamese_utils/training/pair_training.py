@@ -199,9 +199,10 @@ def config_of(result: TrainingResult) -> TrainingConfig:
 
 def count_steps(config: TrainingConfig) -> int:
     """Return the number of gradient steps of a training run on pairs."""
+    if config.steps_per_epoch:
+        return config.epochs * config.steps_per_epoch
     epoch = replace(config, epochs=1)
-    batches = sample_training_batches(epoch, config.load_data(), config.split())
-    return config.epochs * (config.steps_per_epoch or len(batches))
+    return config.epochs * len(sample_training_batches(epoch, config.load_data(), config.split()))
 
 
 def min_batch_size(num_classes: int) -> int:

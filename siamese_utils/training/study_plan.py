@@ -124,14 +124,14 @@ class StudyPlan:
         choose the number of epochs.
         """
         study_network, profile = new_class_networks.study_network, self.profile
+        few_steps = self.steps_below_an_epoch
         configs = []
         for split in self.stopping_rule_splits():
             for start in new_class_networks.leave_seen_classes_out(split):
                 configs += [study_network(start, n) for n in self.epoch_numbers]
         for split in self.study_network_splits():
             configs += [study_network(split, n) for n in self.epoch_numbers]
-            for number in self.steps_below_an_epoch:
-                configs.append(study_network(split, 1, steps_per_epoch=number))
+            configs += [study_network(split, 1, steps_per_epoch=n) for n in few_steps]
             for fields in new_class_networks.STUDY_NETWORKS.values():
                 configs.append(study_network(split, profile.short_epochs, **fields))
         # Longer runs come first, since their milestones are the shorter ones.
