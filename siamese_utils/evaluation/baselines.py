@@ -53,15 +53,15 @@ def fit_pca(images: np.ndarray) -> Embed:
 def to_unit_length(embed: Embed) -> Embed:
     """Return an embedding scaled to length 1, so that the Euclidean distance is sqrt(2 - 2 cos).
 
-    Euclidean distance then orders pairs as cosine similarity does. A zero vector remains zero.
+    Euclidean distance then orders pairs as cosine similarity does.
     """
+    return lambda images: scale_to_unit_length(embed(images))
 
-    def embed_to_unit_length(images: np.ndarray) -> np.ndarray:
-        embeddings = embed(images)
-        length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        return embeddings / np.maximum(length, np.finfo(np.float32).tiny)
 
-    return embed_to_unit_length
+def scale_to_unit_length(embeddings: np.ndarray) -> np.ndarray:
+    """Scale each of the embeddings (images, dimensions) to length 1; a zero vector remains zero."""
+    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.maximum(length, np.finfo(np.float32).tiny)
 
 
 # name -> function that takes the training images and returns an embedding

@@ -211,13 +211,17 @@ def _measure(
     dataset = config.load_data()
     images, labels = dataset.images[rows], dataset.labels[rows]
     embed = unseen_classes.network(config) if trained else _untrained(config)
-    values = []
-    for one in (embed, baselines.to_unit_length(embed)):  # in the order of DISTANCES
-        embeddings = one(images)
-        width = pair_histogram.choose_bin_width(embeddings)
-        pairs = pair_histogram.count_pairs(embeddings, labels, width)
-        values.append([pairs.curve_of_classes(group).auc for group in classes])
-    return values
+    embeddings = embed(images)
+    by_distance = (embeddings, baselines.scale_to_unit_length(embeddings))  # as in DISTANCES
+    return [[_auc_of_classes(e, labels, group) for group in classes] for e in by_distance]
+
+
+def _auc_of_classes(embeddings: np.ndarray, labels: np.ndarray, classes: tuple[int, ...]) -> float:
+    """Return the AUC over all pairs of images of these classes."""
+    rows = np.isin(labels, classes)
+    embeddings, labels = embeddings[rows], labels[rows]
+    width = pair_histogram.choose_bin_width(embeddings)
+    return pair_histogram.count_pairs(embeddings, labels, width).curve_of_classes(classes).auc
 
 
 def _untrained(config: TrainingConfig) -> Embed:

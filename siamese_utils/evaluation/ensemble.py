@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy import linalg
 
 from siamese_utils.evaluation import baselines
 from siamese_utils.evaluation.baselines import Embed
@@ -64,13 +65,21 @@ def fit_whitening(features: np.ndarray, labels: np.ndarray) -> Whitening:
     all_weights[is_labelled] = weights
     size = min(NUM_COMPONENTS, features.shape[1])
     total = np.cov(features.T, aweights=all_weights)
-    axes = np.linalg.eigh(total)[1][:, ::-1][:, :size]
+    axes = _first_components(total, size)
     within = np.cov(((features[is_labelled] - means[index]) @ axes).T, aweights=weights)
     # Features that are constant within classes still vary by rounding.
     varies = np.trace(within) > 1e-10 * np.trace(total)
     within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
     transform = axes @ np.linalg.cholesky(np.linalg.inv(within)) if varies else 0 * axes
     return Whitening(np.float32(middle), np.float32(transform))
+
+
+def _first_components(covariance: np.ndarray, number: int) -> np.ndarray:
+    """Return the principal components with the largest variances: (dimensions, number)."""
+    dimensions = len(covariance)
+    # Computing these alone takes half as long as computing all 1,296 of HOG features.
+    last = (dimensions - number, dimensions - 1)
+    return linalg.eigh(covariance, subset_by_index=last)[1][:, ::-1]
 
 
 def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -226,29 +226,43 @@ def embed_all(config: SmallEncoderConfig, method: Method) -> np.ndarray:
         pool = slice_classes(split.unseen, dataset.labels, 0, split.pool_size(dataset))
         rows = np.concatenate([rows, pool])
         labels = np.concatenate([labels, np.full(len(pool), ensemble.UNLABELLED)])
-    parts = [_features(config.dataset, config.images_per_class, name) for name in method.features]
+    if method.transform is unchanged:  # then it does not matter what it would be fitted to
+        rows, labels = rows[:0], labels[:0]
+    images = config.dataset, config.images_per_class
+    fitted = method.transform, rows.tobytes(), labels.tobytes(), method.unit_length
+    parts = [_transformed(_features, name, *images, *fitted) for name in method.features]
     parts += [
-        _network_features(one, config.dataset, config.images_per_class)
-        for one in method.trainings(config)
+        _transformed(_network_features, one, *images, *fitted) for one in method.trainings(config)
     ]
-    embeddings = [method.transform(part, rows, labels) for part in parts]
-    if method.unit_length:
-        embeddings = [_to_unit_length(part) for part in embeddings]
-    return np.concatenate(embeddings, axis=1)
+    return np.concatenate(parts, axis=1)
+
+
+@lru_cache(maxsize=64)  # what the methods have in common on a class split
+def _transformed(
+    compute: Callable[..., np.ndarray],
+    source: str | Config,
+    dataset: str,
+    images_per_class: int | None,
+    transform: Transform,
+    rows: bytes,
+    labels: bytes,
+    unit_length: bool,
+) -> np.ndarray:
+    """Return a part of a method's embeddings: the transformed features from one source."""
+    features = compute(source, dataset, images_per_class)
+    rows, labels = (np.frombuffer(array, np.int64) for array in (rows, labels))
+    part = transform(features, rows, labels)
+    return baselines.scale_to_unit_length(part) if unit_length else part
 
 
 @lru_cache(maxsize=8)
-def _features(dataset: str, images_per_class: int | None, name: str) -> np.ndarray:
+def _features(name: str, dataset: str, images_per_class: int | None) -> np.ndarray:
     return FEATURES[name](datasets.load(dataset, images_per_class).images)
 
 
 @lru_cache(maxsize=4)  # two networks of a class split, without and with labelled images
 def _network_features(config: Config, dataset: str, images_per_class: int | None) -> np.ndarray:
     return unseen_classes.network(config)(datasets.load(dataset, images_per_class).images)
-
-
-def _to_unit_length(embeddings: np.ndarray) -> np.ndarray:
-    return baselines.to_unit_length(lambda rows: rows)(embeddings)
 
 
 def _best_threshold(embeddings: np.ndarray, labels: np.ndarray) -> float:
