@@ -66,15 +66,31 @@ def test_what_is_there_is_not_trained_again(digits, tmp_path):
         replication.run_all(digits, 3, tmp_path, stub)
 
 
+@pytest.mark.slow  # TensorFlow is imported again in each process
+def test_two_processes_train_what_one_process_trains(digits, tmp_path):
+    """All but seed and test set are the same for all runs, so three of nine are enough."""
+    for name in [r.name for r in replication.REPLICATES[3:]]:
+        record = {"dataset": "digits", "epochs": 1}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    assert replication.run_all(digits, 1, tmp_path, workers=2) == 3
+    for replicate in replication.REPLICATES[:3]:
+        record = json.loads((tmp_path / f"{replicate.name}.json").read_text(encoding="utf-8"))
+        alone = replication.run(replicate, digits, epochs=1)
+        assert record["history"]["loss"] == pytest.approx(alone["history"]["loss"], rel=1e-3)
+
+
 def test_bad_options_are_one_line(capsys):
     with pytest.raises(SystemExit) as stopped:
         replication.main(["--epochs", "0"])
     assert stopped.value.code == 2
+    with pytest.raises(SystemExit):
+        replication.main(["--workers", "0"])
     assert replication.main(["--dataset", "nothing"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert "--workers must be 1 or more, not 0" in lines[1]
     assert "--epochs must be 1 or more, not 0" in lines[0]
-    assert "unknown data set 'nothing'" in lines[1]
+    assert "unknown data set 'nothing'" in lines[2]
 
 
 def test_committed_results_are_of_the_protocol():

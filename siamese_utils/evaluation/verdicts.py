@@ -89,12 +89,20 @@ def judge_threshold(
 
     Returns:
         THRESHOLD_EFFECT if the claim is supported at the fixed threshold, and a tuned threshold
-        removes more than half of the difference: the interval of `fixed / 2 - tuned` lies on the
+        removes more than half of the difference: the interval of `threshold_part` lies on the
         claimed side of 0. Otherwise the verdict of `judge` at the fixed threshold.
     """
     verdict = judge(fixed, claimed, smallest_effect)
-    mostly_threshold = judge(fixed * 0.5 - tuned, claimed) == SUPPORTED
+    mostly_threshold = judge(threshold_part(fixed, tuned), claimed) == SUPPORTED
     return THRESHOLD_EFFECT if verdict == SUPPORTED and mostly_threshold else verdict
+
+
+def threshold_part(fixed: Measurement, tuned: Measurement) -> Measurement:
+    """Return half of the difference at the fixed threshold, minus that at the tuned threshold.
+
+    If it has the sign of the difference, the tuned threshold removes more than half of it.
+    """
+    return fixed * 0.5 - tuned
 
 
 def compare(difference: Measurement | Interval) -> str:
