@@ -106,17 +106,18 @@ def auc_differences(auc: pd.Series) -> pd.DataFrame:
         auc: (encoder, pairs) -> Measurement: the column AUC of `metrics_table`.
 
     Returns:
-        Rows (initialisation, task, pairs); columns `minus scratch` and `minus raw pixels`.
+        Rows (initialisation, task, pairs); columns `minus from scratch` and `minus raw pixels`.
     """
     rows = {}
     for name, number in auc.index:
         start, _, task = name.partition(", ")
         if task in transfer.TRANSFER_TASKS and start != SCRATCH:
             rows[start, task, number] = {
-                "minus scratch": auc[name, number] - auc[f"{SCRATCH}, {task}", number],
+                "minus from scratch": auc[name, number] - auc[f"{SCRATCH}, {task}", number],
                 "minus raw pixels": auc[name, number] - auc[PIXELS, number],
             }
-    return pd.DataFrame(rows).T.rename_axis(["initialisation", "task", "pairs"])
+    frame = pd.DataFrame(rows).T.rename_axis(["initialisation", "task", "pairs"])
+    return frame.rename_axis(columns="comparison")
 
 
 def untrained_distances(seed: int) -> dict[str, Arrays]:

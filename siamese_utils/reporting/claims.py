@@ -21,6 +21,8 @@ from siamese_utils.reporting.show import LinkCell, VerdictCell, pill
 
 STUDY, SECOND_STUDY, OURS = "the study", "the second study", "ours"
 SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
+# how the verdict on a claim names its pair set
+PAIR_SETS = {"seen": "seen classes", "all": "all classes", "unseen": "unseen classes"}
 TEXTURES = "our textures, made as in the article"
 OVER_TEST_SPLITS = "test class splits"
 MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
@@ -103,7 +105,7 @@ CLAIMS = {
     claim.number: claim
     for claim in (
         Claim("1a", "The base model overfits (the study writes “underfit”, but describes overfitting)", MODELS,
-              "validation loss minus training loss, after the last epoch", "validation", SAMPLED,
+              "validation loss minus training loss, after the last epoch", "train, validation", SAMPLED,
               topic="the base model overfits",
               published="training loss falls, validation loss 0.03 to 0.04"),
         Claim("1b", "The base model's training loss falls throughout", MODELS,
@@ -131,7 +133,7 @@ CLAIMS = {
         Claim("1g", "The base model's training accuracy nears 100 %", MODELS,
               "accuracy on the study's training pairs at 0.5", "train", SAMPLED, rule="value",
               values=((100.0, 100.0),), tolerance=0.5,
-              topic="the base model's training accuracy is nearly 100 %", published="“nearly to 100%”"),
+              topic="the base model's training accuracy is nearly 100 % (99.5 % or more)", published="“nearly to 100%”"),
         Claim("2a", "Dropout and weight penalties bring training and test accuracy together", MODELS,
               "reduction of the gap between training and seen accuracy at 0.5, base to complex", "train, seen", SAMPLED,
               smallest_effect=SMALLEST_POINTS,
@@ -142,7 +144,7 @@ CLAIMS = {
                          topic="dropout and penalties help on unseen classes", published="61.43 → 65.32 (“increased by 3.89 %”)"),
         _threshold_claim("2c", "Dropout alone raises the accuracy on unseen classes", MODELS,
                          "unseen", "dropout minus base",
-                         topic="dropout alone helps on unseen classes", published="no number"),
+                         topic="dropout alone helps on unseen classes", published="61.43 → 65.32, with both"),
         _threshold_claim("2d", "Dropout and weight penalties raise the accuracy on seen classes",
                          MODELS, "seen", _COMPLEX,
                          smallest_effect=0.0, topic="dropout and penalties help on seen classes", published="95.99 → 96.18"),
@@ -151,11 +153,11 @@ CLAIMS = {
               sign=-1, smallest_effect=SMALLEST_POINTS,
               topic="dropout and penalties lower the training accuracy",
               published="99.85, 99.73, 99.70 → 96.75, 96.84, 95.10"),
-        Claim("2f", "With dropout and weight penalties, training and validation loss follow the same trend",
+        Claim("2f", "With dropout and weight penalties, training and validation loss follow the same trend (tested: the gap between them is smaller)",
               MODELS, "reduction of the gap between validation and training loss after the last epoch, "
               "base to complex", "train, validation", SAMPLED, smallest_effect=0.001,
               topic="dropout and penalties bring training and validation loss together",
-              published="the lines “follow the same trend”"),
+              published="the lines were “following the same trend”"),
         _threshold_claim("3", "Dropout and weight penalties raise the accuracy on all classes", MODELS,
                          "all", _COMPLEX,
                          topic="dropout and penalties help on all classes",
@@ -193,7 +195,7 @@ CLAIMS = {
               topic="the complex model's loss goes from 0.08 to 0.04", published="0.08 → 0.04"),
         Claim("6b", "The complex model's validation loss has bumps near epochs 5, 10, 17, 18",
               MODELS, "bumps per epoch near these epochs, minus elsewhere", "validation", SAMPLED,
-              topic="bumps of the loss", published="four bumps", in_summary=False),
+              topic="bumps of the loss", published="rises “such as around epochs 5,10,17,18”", in_summary=False),
         Claim("6c", "The complex model's validation loss still falls in the last third of the epochs", MODELS,
               "mean validation loss, middle third of the epochs minus last third", "validation",
               SAMPLED, smallest_effect=0.001,
@@ -211,23 +213,23 @@ CLAIMS = {
         Claim("B3", "With 200 pairs, pretraining on digits helps", TRANSFER,
               "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=SMALLEST_AUC,
               by=SECOND_STUDY),
-        Claim("B4", "The article's test pairs overstate its accuracy", TRANSFER,
+        Claim("B4", "The accuracy of the article's system is lower on fresh pairs than on its test pairs", TRANSFER,
               "accuracy at 0.5, the article's test pairs minus fresh pairs", TEXTURES,
               smallest_effect=SMALLEST_POINTS, by=SECOND_STUDY),
         Claim("S1", "With margin 5, a threshold of half the margin recovers more than half of the accuracy lost at 0.5", MARGIN,
               "accuracy on all classes recovered at m/2, minus half of the accuracy lost at 0.5", "all",
               ALL_PAIRS, in_summary=False, by=OURS),
-        Claim("S2", "An untrained base model, compared by Euclidean distance, is better on unseen "
+        Claim("S2", "On the study's class split, an untrained base model, compared by Euclidean distance, is better on unseen "
               "classes than the trained base model", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=SMALLEST_AUC, by=OURS,
               in_summary=False),
-        Claim("S3", "An untrained base model, compared by cosine, is better on unseen classes than "
-              "the trained base model", BASELINES,
+        Claim("S3", "On the study's class split, an untrained base model, compared by cosine, is better on unseen classes than "
+              "the trained base model by Euclidean distance", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S4", "Raw pixels compared by cosine are better on unseen classes than the trained "
-              "base model", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
+        Claim("S4", "On the study's class split, raw pixels compared by cosine are better on unseen classes than the trained "
+              "base model by Euclidean distance", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
               ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S5", "From one example of each unseen class, raw pixels classify better than the "
               "base model", TRANSFER, "1-shot accuracy, pixels minus base model", "unseen",
@@ -238,7 +240,7 @@ CLAIMS = {
         Claim("S6", "Without labelled images of new classes, the ensemble is better on them than the "
               "foreground mask", NEW_CLASSES, "AUC on new classes, the ensemble minus the mask",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S7", "The ensemble is better on new classes with its networks than without them", NEW_CLASSES,
+        Claim("S7", "Without labelled images of new classes, the ensemble is better on them with its networks than without", NEW_CLASSES,
               "AUC on new classes, the ensemble with minus without networks",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S9", "Labelled images of new classes improve the ensemble on them", NEW_CLASSES,
@@ -249,7 +251,7 @@ CLAIMS = {
 
 # Short answers for the pages whose title asks whether a claim holds.
 ANSWERS = {
-    verdicts.SUPPORTED: "Yes, on the study's class split.",
+    verdicts.SUPPORTED: "At threshold 0.5 yes, on the study's class split.",
     verdicts.REFUTED: "No: an effect of 1 point or more is excluded, on the study's class split.",
     verdicts.INCONCLUSIVE: "Inconclusive.",
     verdicts.THRESHOLD_EFFECT: "At threshold 0.5 yes, but mainly because of this threshold.",
@@ -303,18 +305,24 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         by: The origin: STUDY, SECOND_STUDY or OURS.
         with_study: Whether to show the study's published values.
     """
-    judged = results.read("claims").drop_duplicates("claim").set_index("claim")
+    of_all = results.read("claims")
+    num_values = of_all[of_all["role"] == "value"].groupby("claim").size()
+    judged = of_all.drop_duplicates("claim").set_index("claim")
     rows = []
     for claim in _listed(by, judged.index):
         saved = judged.loc[claim.number]
+        number = num_values.get(claim.number, 1)
+        others = f"; the first of {number} values on the page" if number > 1 else ""
         link = LinkCell(claim.statement, f"{claim.chapter}.ipynb#{claim.anchor}")
         interval = saved[results.INTERVAL_COLUMNS].fillna({"unit": ""})
         ours = Interval(*interval, signed=claim.rule != "value")
         row = {"claim": claim.number, "statement": link}
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         pairs = f" ({claim.counting})" if claim.counting else ""
-        row |= {"measured": f"{saved['metric']}{pairs}", "ours": ours}
-        row |= {"effect that matters, or value": _claimed_effect(claim, ours.unit)}
+        row |= {"quantity": f"{saved['metric']}{pairs}{others}", "ours": ours}
+        row |= {
+            "smallest effect that matters, or published value": _claimed_effect(claim, ours.unit)
+        }
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
@@ -393,7 +401,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
         _Evidence(
-            "test for a threshold effect (half of the difference at 0.5 minus the difference at the tuned threshold)",
+            "test for a threshold effect, which is half of the difference at 0.5, minus the difference at the tuned threshold",
             "also",
             verdicts.threshold_part(fixed, tuned),
         ),
@@ -459,11 +467,13 @@ def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies
     """
     metrics = "; ".join(f"{e.name}: {e.value:±}" for e in evidences)
     published = f" In 2019: {claim.published}." if claim.published and applies else ""
-    counted = claim.pair_set + (f" ({claim.counting})" if claim.counting else "")
+    counted = PAIR_SETS.get(claim.pair_set, claim.pair_set)
+    counted += f" ({claim.counting})" if claim.counting else ""
     seeds = evidences[0].value.interval.seeds
+    repetitions = "class splits" if claim.pair_set == OVER_TEST_SPLITS else "seeds"
     words = (
         f"{metrics[:1].upper()}{metrics[1:]}. {_reason(claim, verdict, evidences, applies).strip()}"
-        f"{published} Measured on: {counted}; {seeds} {'seed' if seeds == 1 else 'repetitions'}."
+        f"{published} Measured on: {counted}; {seeds} {'seed' if seeds == 1 else repetitions}."
     )
     return (
         f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}:'
@@ -479,10 +489,12 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     if not any(e.value.interval.has_ends for e in evidences):
         return "One seed gives no interval."
     if claim.rule == "value":
+        ranges = dict.fromkeys(f"{e.low:g} to {e.high:g}" for e in evidences if e.role == "value")
+        accepted = f"what counts as the published value ({' and '.join(ranges)})"
         return {
-            verdicts.SUPPORTED: "The 95 % interval lies inside the published range (widened by half a unit of its last digit).",
-            verdicts.REFUTED: f"Outside the published range (widened by half a unit of its last digit): {_outside(evidences)}.",
-            verdicts.INCONCLUSIVE: "The interval lies partly outside the published range (widened by half a unit of its last digit).",
+            verdicts.SUPPORTED: f"The 95 % interval lies inside {accepted}.",
+            verdicts.REFUTED: f"Outside {accepted}: {_outside(evidences)}.",
+            verdicts.INCONCLUSIVE: f"The 95 % interval lies partly outside {accepted}.",
         }[verdict]
     if verdict == verdicts.THRESHOLD_EFFECT:
         return f"A tuned threshold removes more than half of the difference. {_support(claim, evidences)}"
@@ -522,8 +534,12 @@ def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
         "too small to matter"
         if verdict == verdicts.REFUTED
         and verdicts.judge(by_role[role], claim.sign) == verdicts.SUPPORTED
+        else "excluded"
+        if verdict == verdicts.REFUTED
         else verdict
         for role, limit in limits.items()
         for verdict in [verdicts.judge(by_role[role], claim.sign, limit)]
     )
-    return f"At the tuned threshold the effect is {tuned}; by AUC, which needs no threshold, {auc}."
+    return (
+        f"The same effect at the tuned threshold: {tuned}; by AUC, which needs no threshold: {auc}."
+    )

@@ -88,6 +88,10 @@ TERMS = (
          "better."),
     Term("95 % interval", "A confidence interval: in 95 % of repetitions of the experiment such an "
          "interval contains the true mean.", ("95 % intervals",)),
+    Term("dropout", "In each training step, a random part of a layer's outputs is set to 0."),
+    Term("small network", "Three convolutional blocks with 64 outputs, trained on classes with the supervised contrastive loss; "
+         "the page on new classes describes it.", ("small networks",)),
+    Term("confidence", "The mean probability of the more probable answer."),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",
          ("triplets",)),
     Term("1-shot accuracy", "The share of images that are classified correctly from one example of each class."),
@@ -95,8 +99,8 @@ TERMS = (
          ("pretrained",)),
     Term("foreground mask", "A blurred binary mask of the foreground pixels.",
          ("foreground masks",)),
-    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths. Its ranking of pairs "
-         "is that of the Euclidean distance of embeddings of length 1."),
+    Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths. It ranks pairs as the Euclidean distance "
+         "does after scaling embeddings to length 1."),
     Term("whitening", "Here a PCA followed by within-class covariance normalisation: a linear map that scales "
          "down directions with a large variance within classes.",
          ("whitened",)),

@@ -48,11 +48,15 @@ PLACES = [
     ("Table 3: accuracy of the complex model", "04-complex-model#accuracy", "Accuracy"),
     ("Tables 4 and 5: margin 1 and margin 5", "05-margin-study#the-study-s-tables",
      "The study's tables"),
+    ("Training: 20 epochs, RMSprop, Test1 for validation", "03-base-model#the-study-s-code",
+     "The study's code"),
     ("Discussion: overfitting", "04-complex-model#claim-1-the-base-model-overfits",
      "Claim 1: the base model overfits"),
     ("Discussion: dropout", "04-complex-model#claims-2-and-3-dropout-and-penalties-help",
      "Claims 2 and 3: dropout and penalties help"),
-    ("Discussion: new images", "04-complex-model#claim-7-unseen-classes-are-harder",
+    ("Discussion: loss 0.08 to 0.04, bumps", "04-complex-model#claim-6-the-complex-model-s-loss",
+     "Claim 6: the complex model's loss"),
+    ("Discussion: new images, rows of the tables", "04-complex-model#claim-7-unseen-classes-are-harder",
      "Claim 7: unseen classes are harder"),
     ("Discussion: margin", "05-margin-study#claim-4-margin-5-is-worse-than-margin-1",
      "Claim 4: margin 5 is worse than margin 1"),
@@ -86,8 +90,8 @@ def show_places() -> None:
     _show_places(
         PLACES,
         "in the 2019 study",
-        f"Where each part of the study is. Its functions are in siamese_utils/{_MODULE}; Keras 3 needs "
-        "no eucl_dist_output_shape.",
+        f"Where each part of the study is. Its functions are in siamese_utils/{_MODULE}. "
+        "eucl_dist_output_shape is only named, because Keras 3 does not use such a function.",
     )
 
 
@@ -97,8 +101,8 @@ def show_article_places() -> None:
         ARTICLE_PLACES,
         "in the article",
         "Where each part of the article is. Its functions are in "
-        "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py; Keras 3 needs no "
-        "eucl_dist_output_shape.",
+        "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py. "
+        "eucl_dist_output_shape is only named, because Keras 3 does not use such a function.",
     )
 
 
@@ -174,7 +178,7 @@ def show_curves(
         show.figure(
             plots.lines,
             curves(records),
-            f"The study's Figures {figures}, from {_number(records)} of the reconstructed protocol: accuracy and "
+            f"In the form of the study's Figures {figures}, from {_number(records)} of the reconstructed protocol: accuracy and "
             f"loss{_with_penalties(config)} against the epoch; validation on Test1.{' Thin lines: single runs.' * (len(records) > 1)}",
             x="epoch",
             series_colours=COLOURS,

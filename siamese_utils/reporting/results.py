@@ -25,6 +25,53 @@ from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import NUM_EPOCHS
 
 INTERVAL_COLUMNS = ["mean", "low", "high", "seeds", "unit"]
+# name of a CSV file of the report -> its content, with the number of the page
+FILES = {
+    "ablation": "differences between dropout, penalties, both and neither (04)",
+    "accuracy": "accuracy of each training run, test set and threshold (03 to 07)",
+    "article": "the article's system as printed, and from scratch (07)",
+    "auc-by-classes": "AUC of the base model for each combination of two classes (03)",
+    "auc-by-classes-of-each": "AUC of each method for each combination of two classes (08)",
+    "auc-by-duration": "AUC of the base model by class split and duration of training (08)",
+    "auc-by-duration-differences": "AUC after training minus AUC before it (08)",
+    "baseline-differences": "AUC of each method minus that of the base model (08)",
+    "best-thresholds": "oracle threshold divided by the margin (05)",
+    "checks": "all checks of the pages, and whether they hold",
+    "claim-values": "the values of each seed, group or class split behind the verdicts",
+    "claims": "the claims with their measured values, rules and verdicts",
+    "class-splits": "AUC of the study's networks and of baselines, by class split (08)",
+    "collapse": "scatter ratio, effective rank and AUC by epoch (10)",
+    "embeddings": "changes of these metrics in periods of training (10)",
+    "few-shot": "accuracy of classification from one and from five examples (07)",
+    "five-optimizers": "AUC with five optimizers after a short training (06)",
+    "headlines": "main values of the summary (00)",
+    "histories": "loss and accuracy of each training run and epoch (03 to 07)",
+    "kinds-of-pairs": "accuracy by kind of pair (03)",
+    "left-out-auc": "AUC on left-out seen classes, for the stopping rule (08)",
+    "margin-differences": "margin 5 minus margin 1 (05)",
+    "new-classes": "each method by class split and number of labelled images (09)",
+    "new-classes-by-number": "AUC by the number of training classes (09)",
+    "new-classes-digits": "the same as new-classes, on digits (09)",
+    "new-classes-methods": "AUC of each method minus that of the retrained ensemble (09)",
+    "new-classes-upper-bound": "the reference with all labels, by class split (09)",
+    "optimizer-differences": "each optimizer minus RMSprop (06)",
+    "optimizers": "accuracy and AUC with three optimizer settings (06)",
+    "panel": "metrics on all pairs, with intervals (03 to 08)",
+    "panel-of-drawn": "metrics on the study's pairs, with intervals (03 to 07)",
+    "panel-of-drawn-values": "the values of each seed behind panel-of-drawn",
+    "panel-values": "the values of each seed and group of images behind panel",
+    "probability": "quality of the probabilities of verifiers (11)",
+    "reference-differences-base": "reconstructed protocol minus our training, base model (03)",
+    "reference-differences-complex": "the same, complex model (05)",
+    "reference-runs": "the runs of the reconstructed protocol (03)",
+    "replication": "accuracies of 2019 beside our means and prediction intervals (03 to 05)",
+    "sizes": "numbers of images in the study's data sets (01)",
+    "thresholds-of-networks": "accuracy at each threshold (03 to 05)",
+    "trainings": "configuration, seconds and machine of each training run (12)",
+    "transfer": "each encoder by number of training pairs (07)",
+    "transfer-gains": "pretrained encoders minus others (07)",
+    "untrained": "AUC of untrained base models with different initial weights (08)",
+}
 # Table -> the metrics whose values for each seed and group are saved too, in `NAME-values.csv`: from
 # them the intervals of the summary can be computed again.
 KEPT_VALUES = {"panel": ("AUC",), "panel-of-drawn": tuple(THRESHOLD_RULES.values())}
@@ -104,9 +151,13 @@ def _value_rows(table: pd.DataFrame, metrics: Collection[str]) -> pd.DataFrame:
 
 
 def to_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
-    """Return a table of measured values as rows: index and column names, then INTERVAL_COLUMNS."""
+    """Return a table of measured values as rows: index and column names, then INTERVAL_COLUMNS.
+
+    Empty cells are left out.
+    """
     if isinstance(table, pd.DataFrame):
         table = table.stack(list(range(table.columns.nlevels)), future_stack=True)
+    table = table.dropna()
     intervals = [_to_interval(value) for value in table]
     labels = table.index.to_frame(index=False).rename(columns=str)
     numbers = pd.DataFrame(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A confidence is calibrated if the interval of its mean lies within this of the accuracy (0 to 1).
 CALIBRATED_WITHIN = 0.03
-TRAINING = "training, for "  # begins the names of training accuracies
+TRAINING = "training, tested on "  # begins the names of training accuracies
 FEW_IMAGES = 30  # With fewer validation images no method is called the best.
 CHANCE_LOG_LOSS = np.log(2)  # of a constant probability of one half
 
@@ -79,7 +79,7 @@ def accuracy(sampled: pd.Series, margin: float) -> pd.DataFrame:
     }
     sets = ["train", *TEST_SETS]
     rows = {label: {s: sampled[s, metric] for s in sets} for label, metric in metrics.items()}
-    return pd.DataFrame(rows).T.rename_axis("threshold")
+    return pd.DataFrame(rows).T.rename_axis("threshold").rename_axis(columns="set")
 
 
 def compare_with_study(
@@ -150,6 +150,7 @@ def describe_replication(compared: pd.DataFrame) -> str:
     """
     if compared.empty or (compared["inside"] == "one seed").any():
         return ""
+    of_training = compared["inside"][is_training(compared["set"])]
     compared = compared[~is_training(compared["set"])].reset_index(drop=True)
     margins = compared["network"].str.extract("m = (1|5)$")[0]
     inside = compared["inside"][margins.notna()] == "yes"
@@ -162,7 +163,11 @@ def describe_replication(compared: pd.DataFrame) -> str:
         for margin, of_margin in inside.groupby(margins)
     ]
     total = f"{inside.sum()} of the study's {len(inside)} test accuracies replicate"
-    return f"{total}: they lie in our 95 % prediction interval for one more run. {' '.join(counts)}"
+    training = f" Of its training accuracies, {(of_training == 'yes').sum()} of {len(of_training)} replicate."
+    return (
+        f"{total}: they lie in the interval that would contain one more run of ours with probability 95 %. "
+        f"{' '.join(counts)}{training * (len(of_training) > 0)}"
+    )
 
 
 def probabilities(
@@ -205,15 +210,18 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     # From the first True on, all larger numbers of images give a calibrated probability.
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
-    answer = f"Calibration within {points} points is not shown, even on training classes."
+    answer = f"On average within {points} points: not shown, even on training classes."
     if calibrated_from.any():
-        fewest = (
-            f" with {calibrated_from.idxmax():,} images or more" if len(calibrated_from) > 1 else ""
+        fewest = calibrated_from.idxmax()
+        number = f"{fewest:,} images" + ", the most tested" * (fewest == max(gaps.index))
+        number += " or more" * (fewest < max(gaps.index))
+        answer = (
+            f"On average yes, for the base model's verifier on training classes with {number}: "
+            f"mean confidence (the probability of the more probable answer) minus accuracy lies within {points} points, with its whole interval."
         )
-        answer = f"Yes on average, on training classes{fewest}: the interval of mean confidence minus accuracy lies within {points} points."
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [
-        f"On {s} classes, before recalibration, this verifier fitted to {n:,} images has a log-loss of {value:.2f}; "
+        f"On {s} classes, before recalibration, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; "
         f"always predicting 50 % gives {CHANCE_LOG_LOSS:.2f}."
         for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
     ]
@@ -226,7 +234,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     }
     return [
         answer,
-        f"On training classes, the verifier that uses the base model ({largest:,} images) has a {words['seen']}.",
+        f"With {largest:,} images, the verifier has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
         " ".join(bad) or always,

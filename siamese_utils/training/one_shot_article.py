@@ -1,6 +1,6 @@
 """The article's system as it is printed, faults included, in Keras 3.
 
-The faults are marked `Fault`. Where the listing has lost lines, or a package no longer exists, the
+The faults are marked `Fault`. Where the listing has lost lines, or a package no longer loads, the
 replacement is marked `Inferred`. `training.transfer` is the repaired system.
 
 Source: "Understanding Siamese Network with example and codes", an article on one-shot learning with a
@@ -20,9 +20,9 @@ from keras import layers, ops
 from siamese_utils.data import textures
 
 POOL_IMAGES, TRAINING_PAIRS, TEST_PAIRS = 200, 50, 200
+# Inferred for the pretraining: the listing uses the batch size there before it defines it.
 EPOCHS, BATCH_SIZE = 10, 8
-PRETRAINING_BATCH_SIZE = 128  # Inferred: the listing uses a variable that it does not define.
-PATIENCE = 3  # Inferred, epochs; the arguments of both callbacks are cut off in the listing.
+PATIENCE = 3  # Inferred, epochs; the listing has lost most arguments of both callbacks.
 Tensor = Any
 
 
@@ -76,7 +76,8 @@ def contrastive_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 def accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Compute the share of pairs (batch,) on the right side of distance 0.5."""
-    return ops.mean(ops.cast(ops.equal(y_true, ops.cast(y_pred < 0.5, y_true.dtype)), "float32"))
+    is_right = (y_pred < 0.5) == (y_true > 0.5)
+    return ops.mean(ops.cast(is_right, "float32"))
 
 
 def compute_accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
@@ -163,7 +164,7 @@ def run(
             digits,
             keras.utils.to_categorical(target, 10),
             validation_split=0.2,
-            batch_size=PRETRAINING_BATCH_SIZE,
+            batch_size=BATCH_SIZE,
             epochs=epochs,
             callbacks=_callbacks(),
             verbose=0,

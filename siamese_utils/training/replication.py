@@ -1,4 +1,4 @@
-"""The 2019 study to the letter: nine training runs of twenty epochs, the reference of the report.
+"""The 2019 study's protocol as far as we know it: nine training runs of twenty epochs.
 
 Each of the three test sets has its own split, which the study makes once. Run it by `python -m
 siamese_utils.training.replication`. Each finished training run is a file in
@@ -225,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = cli_utils.OneLineParser(
         prog="python -m siamese_utils.training.replication",
-        description="Train the nine networks of the 2019 study to the letter; one and a half to five hours.",
+        description="Train the nine networks of the 2019 study by its protocol, as far as it is known; one and a half to five hours.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--dataset", default="fashion-mnist", help="fashion-mnist or digits")

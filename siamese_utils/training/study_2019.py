@@ -88,30 +88,37 @@ def create_pairs(
 
 def create_base_network(input_shape: tuple[int, ...]) -> keras.Model:
     """Build the encoder of the base model: from images to embeddings (batch, 128)."""
-    input_layer = keras.Input(input_shape)
-    x = layers.Conv2D(32, kernel_size=(3, 3), activation="relu")(input_layer)
-    x = layers.Conv2D(64, (3, 3), activation="relu")(x)
-    x = layers.MaxPooling2D(pool_size=(2, 2))(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(128, activation="relu")(x)
-    return keras.Model(input_layer, layers.Dense(128, activation="relu")(x))
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(128, activation="relu"),
+        ]
+    )
 
 
 def create_siamese_network(input_shape: tuple[int, ...]) -> keras.Model:
     """Build the encoder of the complex model: the base encoder with penalties and dropout."""
-    input_layer = keras.Input(input_shape)
-    x = layers.Conv2D(32, kernel_size=(3, 3), activation="relu")(input_layer)
-    x = layers.Conv2D(64, (3, 3), activation="relu")(x)
-    x = layers.MaxPooling2D(pool_size=(2, 2))(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(
-        128,
-        activation="relu",
-        kernel_regularizer=regularizers.L2(0.01),
-        bias_regularizer=regularizers.L1(0.01),
-    )(x)
-    x = layers.Dropout(0.1)(x)
-    return keras.Model(input_layer, layers.Dense(128, activation="relu")(x))
+    penalties = {
+        "kernel_regularizer": regularizers.L2(0.01),
+        "bias_regularizer": regularizers.L1(0.01),
+    }
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu", **penalties),
+            layers.Dropout(0.1),
+            layers.Dense(128, activation="relu"),
+        ]
+    )
 
 
 def euclidean_distance(vectors: tuple[Tensor, Tensor]) -> Tensor:
