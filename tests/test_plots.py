@@ -753,7 +753,7 @@ def test_figures_of_a_benchmark_keep_their_ranges_and_order():
 def test_sizes_are_drawn_where_all_classes_take_part():
     sizes = pd.DataFrame(
         {
-            "what": ["an epoch", "an epoch", "an exact count"],
+            "what": ["an epoch", "an epoch", "metrics on all pairs"],
             "images": [100, 50, 10],
             "classes": [6, 2, 10],
             "pairs": [200, 100, 3_000_000],
@@ -763,7 +763,7 @@ def test_sizes_are_drawn_where_all_classes_take_part():
     frame = plot_data.by_size(sizes)
     assert frame["subplot"].tolist() == [
         "an epoch, by images",
-        "an exact count, by million pairs",
+        "metrics on all pairs, by million pairs",
     ]
     assert frame[["x", "y"]].to_numpy().tolist() == [[100, 4], [3, 1]]
 

@@ -93,14 +93,14 @@ def with_ranges(seconds: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_size(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Return a benchmark's seconds as points: of an epoch by images, of an exact count by pairs.
+    """Return a benchmark's seconds as points: of an epoch by images, of metrics on all pairs by pairs.
 
     Args:
         sizes: Columns `what`, `classes`, `images`, `pairs` and `seconds`. Only rows with the
             largest number of classes are plotted.
     """
     largest = sizes[sizes["classes"] == sizes.groupby("what")["classes"].transform("max")]
-    scales = {"an epoch": ("images", 1), "an exact count": ("pairs", 1e6)}
+    scales = {"an epoch": ("images", 1), "metrics on all pairs": ("pairs", 1e6)}
     curves = {}
     for what, part in largest.groupby("what"):
         column, scale = scales[what]

@@ -91,7 +91,7 @@ def measure_epochs(competing: list[Contender], rounds: int, steps: int) -> pd.Da
 
 
 def measure_sizes() -> pd.DataFrame:
-    """Return seconds and memory of an epoch of ours, and of an exact count, against their sizes.
+    """Return seconds and memory of an epoch of ours, and of metrics on all pairs, against their sizes.
 
     Each has a process of its own, so that the memory is its own too.
     """
@@ -134,7 +134,7 @@ def _count_all(share: float, classes: int) -> dict[str, object]:
     step = pair_histogram.choose_bin_width(embeddings)
     of = embeddings, dataset.labels[kept], step
     seconds = float(np.median([_time(pair_histogram.count_pairs, *of) for _ in range(3)]))
-    row = {"what": "an exact count", "images": len(kept), "classes": classes}
+    row = {"what": "metrics on all pairs", "images": len(kept), "classes": classes}
     row |= {"pairs": len(kept) * (len(kept) - 1) // 2}
     return row | {"seconds": seconds, "memory": _memory()}
 
