@@ -6,7 +6,7 @@ import pytest
 from siamese_utils import settings
 from siamese_utils.evaluation import benchmark_results
 
-OURS = "ours, bfloat16"
+OURS = "Keras, embed once, bfloat16"
 # two rounds: a slow one and one of twice the speed
 ROUNDS = pd.DataFrame(
     {

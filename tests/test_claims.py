@@ -18,6 +18,7 @@ from siamese_utils.reporting import claims
 from siamese_utils.reporting import results as result_files
 from siamese_utils.reporting.claims import CLAIMS
 
+EFFECT = "smallest effect that matters, or published value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
 
@@ -156,7 +157,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
         " An effect larger than 0.45 points in the claimed direction is excluded. "
-        "At the tuned threshold the effect is inconclusive; "
+        "The same effect at the tuned threshold: inconclusive; "
     ) in shown[0]
 
 
@@ -166,7 +167,7 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
     assert " An effect larger than 0.22 points in the claimed direction is excluded. " in shown[1]
-    assert "At the tuned threshold the effect is too small to matter" in shown[1]
+    assert "The same effect at the tuned threshold: too small to matter" in shown[1]
 
 
 def test_one_seed_says_nothing_at_any_threshold(results, shown, digits):
@@ -204,15 +205,15 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
     claim = CLAIMS[number]
     found = change(claim.pair_set, *(claim.sign * v for v in (fixed, tuned, auc)))
     assert claims.judge(number, found, digits) == claims.verdict_on(number) == verdict
-    reason = "A tuned threshold removes more than half of the difference. At the tuned threshold"
+    reason = "A tuned threshold removes more than half of the difference. The same effect"
     assert (reason in shown[0]) == (verdict == "threshold effect")
     # 2 ± 0.25, -2 ± 0.25, 0 ± 2.5 and 0 ± 0.28, which has no point of accuracy
     alone = [
-        "supported" if v is CLEAR else "inconclusive" if v is NOTHING else "refuted"
+        "supported" if v is CLEAR else "inconclusive" if v is NOTHING else "excluded"
         for v in (tuned, auc)
     ]
     assert (
-        f". At the tuned threshold the effect is {alone[0]}; by AUC, which needs no threshold, "
+        f". The same effect at the tuned threshold: {alone[0]}; by AUC, which needs no threshold: "
         f"{alone[1]}." in shown[0]
     )
     for name, metric in (("at the tuned threshold", "accuracy, tuned"), ("AUC", "AUC")):
@@ -269,10 +270,13 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
     assert "other images" not in shown[0]
     one_seed = all(len(values) == 1 for of in figures.values() for values in of)
     where = {
-        "supported": "The 95 % interval lies inside the published range (widened by half a unit of its last digit).",
-        "refuted": "Outside the published range (widened by half a unit of its last digit): ",
-        "inconclusive": "The interval lies partly outside the published range (widened by half a unit of its last digit).",
+        "supported": "The 95 % interval lies inside what counts as the published value (",
+        "refuted": "Outside what counts as the published value (",
+        "inconclusive": "The 95 % interval lies partly outside what counts as the published value (",
     }[verdict]
+    where += {"1b": "−0.5 to 0.5)", "1c": "0.025 to 0.045)"}.get(
+        number, "0.075 to 0.085 and 0.035 to 0.045)"
+    )
     reason = "One seed gives no interval." if one_seed else where
     assert reason in shown[0]
 
@@ -292,8 +296,11 @@ def test_a_verdict_stands_under_the_anchor_of_its_claim(results, shown, as_in_20
     assert place.select_one(".pill").text == verdict
     assert f"{claim.statement}." in place.text
     assert (f"In 2019: {claim.published}." in place.text) == bool(claim.published)
-    counted = f"{claim.pair_set} ({claim.counting})" if claim.counting else claim.pair_set
-    assert place.text.endswith(f" Measured on: {counted}; 3 repetitions.")
+    of_set = {s: f"{s} classes" for s in ("seen", "all", "unseen")}
+    counted = of_set.get(claim.pair_set, claim.pair_set)
+    counted += f" ({claim.counting})" if claim.counting else ""
+    over = "class splits" if number in ("S6", "S7", "S9") else "seeds"
+    assert place.text.endswith(f" Measured on: {counted}; 3 {over}.")
 
 
 @pytest.mark.parametrize("number", CLAIMS)
@@ -504,20 +511,20 @@ def test_the_table_of_claims_leads_to_where_each_is_judged(results, shown, as_in
     for number in judged:
         claims.judge(number, evidence_for(CLAIMS[number]), as_in_2019)
     table = claims.table(claims.STUDY, with_study=True)
-    columns = ["claim", "statement", "2019", "measured", "ours"]
-    columns += ["effect that matters, or value", "verdict"]
+    columns = ["claim", "statement", "2019", "quantity", "ours"]
+    columns += [EFFECT, "verdict"]
     assert list(table) == columns
     assert table["claim"].tolist() == ["1c", "2b", "3"]  # as they are listed, the judged ones alone
     link = table["statement"][1]
     assert link.target == "04-complex-model.ipynb#claim-2b"
     assert link.text == CLAIMS["2b"].statement
     assert table["2019"][1] == CLAIMS["2b"].published
-    assert [measured.split(" (")[-1] for measured in table["measured"]] == [
+    assert [measured.split(" (")[-1] for measured in table["quantity"]] == [
         "the study's pairs)",
         "all pairs)",
         "all pairs)",
     ]
-    assert table["effect that matters, or value"].tolist() == [
+    assert table[EFFECT].tolist() == [
         "0.03 to 0.04",
         "+1 point or more",
         "+1 point or more",
@@ -534,10 +541,14 @@ def test_the_table_says_which_effect_matters(results, shown, digits):
     for number in ("B1", "1a", "1d"):
         claims.judge(number, measurement(CLEAR), digits)
     table = claims.table(claims.STUDY, False)
-    assert table["effect that matters, or value"].tolist() == ["above 0", "+0.001 or more"]
-    assert claims.table(claims.SECOND_STUDY, False)["effect that matters, or value"].tolist() == [
-        "+0.01 or more"
-    ]
+    assert table[EFFECT].tolist() == ["above 0", "+0.001 or more"]
+    assert claims.table(claims.SECOND_STUDY, False)[EFFECT].tolist() == ["+0.01 or more"]
+
+
+def test_the_table_says_that_a_claim_has_several_values(results, shown, as_in_2019):
+    claims.judge("6a", evidence_for(CLAIMS["6a"]), as_in_2019)
+    [quantity] = claims.table(claims.STUDY, False)["quantity"]
+    assert quantity.endswith("; the first of 2 values on the page")
 
 
 def judge_all(dataset):
@@ -588,9 +599,9 @@ def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
     claims.judge("2b", change("unseen", CLEAR, NOTHING, OPPOSITE), as_in_2019)
     claims.judge("1c", {"loss": [measurement([0.034, 0.035, 0.036])]}, as_in_2019)
     value, difference = claims.table(claims.STUDY, with_study=True).to_dict("records")
-    assert value["measured"] == "loss (the study's pairs)"
+    assert value["quantity"] == "loss (the study's pairs)"
     assert f"{value['ours']}" == "0.035 ± 0.002"
-    assert difference["measured"] == f"{CLAIMS['2b'].metric}, at 0.5 (all pairs)"
+    assert difference["quantity"] == f"{CLAIMS['2b'].metric}, at 0.5 (all pairs)"
     assert f"{difference['ours']}".startswith("+2.00 (+1.")
     assert difference["ours"].unit == "points"
 

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from siamese_utils.data import datasets
 from siamese_utils.data.dataset import Dataset, slice_classes
-from siamese_utils.evaluation import baselines, new_classes, unseen_classes
+from siamese_utils.evaluation import baselines, ensemble, new_classes, unseen_classes
 from siamese_utils.training import new_class_networks, small_encoder, study_plan, trainer
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
@@ -26,6 +26,7 @@ def forget():
     """Make this process forget digests and features."""
     small_encoder._digest.cache_clear()
     unseen_classes._embed_cached.cache_clear()
+    new_classes._transformed.cache_clear()
     new_classes._features.cache_clear()
     new_classes._network_features.cache_clear()
 
@@ -167,6 +168,27 @@ def test_only_the_last_layer_of_a_trained_network_is_trained_again():
     )  # the weights and biases of the last layer
     with pytest.raises(ValueError, match="labelled"):
         replace(CONFIG, last_layer_only=True)
+
+
+def test_what_methods_have_in_common_is_computed_once_and_not_changed():
+    """The parts of an embedding, fitted and scaled by hand, whichever method asked first."""
+    config = replace(CONFIG, labelled=2)
+    dataset = config.load_data()
+    split = dataset.split(config.seed).with_labelled(dataset, 2)
+    old = split.train[np.isin(dataset.labels[split.train], dataset.seen)]
+    new = split.train[np.isin(dataset.labels[split.train], dataset.unseen)]
+    fitted = {"old": old, "labelled": new}
+    for _ in range(2):
+        for fitted_on, rows in fitted.items():
+            method = new_classes.Method(("mask", "pixels"), fitted_on=fitted_on)
+            parts = []
+            for features in (baselines.foreground_mask, baselines.pixels):
+                values = features(dataset.images)
+                whitening = ensemble.fit_whitening(values[rows], dataset.labels[rows])
+                white = (values - whitening.middle) @ whitening.transform
+                parts.append(white / np.linalg.norm(white, axis=1, keepdims=True))
+            embedded = new_classes.embed_all(config, method)
+            np.testing.assert_allclose(embedded, np.hstack(parts), atol=1e-4)
 
 
 def test_outcomes_have_a_row_for_each_number_that_is_available():

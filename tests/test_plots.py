@@ -577,7 +577,7 @@ def as_in_2019(digits):
 
 @pytest.fixture
 def letter(monkeypatch):
-    """The runs to the letter, of which there are none at first."""
+    """The runs of the reconstructed protocol, of which there are none at first."""
     records = []
     monkeypatch.setattr(replication, "read", lambda: records)
     return records
@@ -607,7 +607,7 @@ def test_accuracies_are_shown_in_the_studys_form_and_compared(shown, results, as
     compared = figures.accuracy(table, configs, as_in_2019)
     # 80 ± 12.7062 x sqrt(2) x sqrt(1.5) = 80 ± 22.008
     assert compared.index.names == ["network", "set"]
-    sets = [*TEST_SETS, *(f"training, for {s}" for s in TEST_SETS)]
+    sets = [*TEST_SETS, *(f"training, tested on {s}" for s in TEST_SETS)]
     assert compared["inside"].to_dict() == {("base", s): "yes" for s in sets}
     assert compared["low"].tolist() == pytest.approx([80 - 22.0078] * 6, abs=1e-3)
     first, second, thresholds, comparison = tables_of(shown)
@@ -656,9 +656,9 @@ def test_the_comparison_and_the_thresholds_are_saved(shown, results, as_in_2019,
         ["base, m = 1", "seen", 95.99, 80, 80, "no", 80],
         ["base, m = 1", "all", 79.85, 80, 80, "no", 80],
         ["base, m = 1", "unseen", 61.43, 80, 80, "no", 80],
-        ["base, m = 1", "training, for seen", 99.85, 80, 80, "no", 80],
-        ["base, m = 1", "training, for all", 99.73, 80, 80, "no", 80],
-        ["base, m = 1", "training, for unseen", 99.7, 80, 80, "no", 80],
+        ["base, m = 1", "training, tested on seen", 99.85, 80, 80, "no", 80],
+        ["base, m = 1", "training, tested on all", 99.73, 80, 80, "no", 80],
+        ["base, m = 1", "training, tested on unseen", 99.7, 80, 80, "no", 80],
     ]
     assert tables.describe_replication(saved).startswith("0 of the study's 3 test accuracies")
     thresholds = result_files.read_measurements("thresholds-of-networks")

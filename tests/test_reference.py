@@ -1,4 +1,4 @@
-"""The runs of the 2019 study to the letter beside ours; the records are built by hand."""
+"""Runs of the reconstructed protocol beside ours; the records are built by hand."""
 
 import io
 import json
@@ -279,7 +279,7 @@ def test_the_studys_figures_are_shown_of_both(shown, store_records, as_in_2019):
     reference.show_curves(runs, CONFIGS["base, m = 1"], as_in_2019, "2 and 3")
     letter, own = figures_of(shown)
     assert letter["caption"].startswith(
-        "The study's Figures 2 and 3, from 2 runs of the reconstructed protocol"
+        "In the form of the study's Figures 2 and 3, from 2 runs of the reconstructed protocol"
     )
     assert "in the form of the study's Figures 2 and 3" in own["caption"]
     data = pd.read_csv(io.StringIO(own["data"]))

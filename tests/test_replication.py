@@ -1,4 +1,4 @@
-"""The replication to the letter: what it stores, and that it goes on where it was stopped."""
+"""Runs of the reconstructed protocol: what it stores, and that it goes on where it was stopped."""
 
 import json
 

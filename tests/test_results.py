@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from siamese_utils import settings
 from siamese_utils.data.dataset import SETS
 from siamese_utils.evaluation.intervals import Interval, Measurement, measurement
 from siamese_utils.evaluation.pair_distances import PairDistances
@@ -411,6 +412,13 @@ def test_merged_results_of_several_notebooks_have_each_row_once(tmp_path):
     result_files.merge([third], target)  # those that read the others come later
     assert (target / "panel.csv").read_text().endswith("new,1e-3,x\nlast,2,\n")
     assert (target / "headlines.csv").read_text() == "a\n1\n"
+
+
+def test_each_csv_of_the_report_is_described():
+    names = {path.stem for path in (settings.REPORTS / "results").glob("*.csv")}
+    if not names:
+        pytest.skip("there is no report here")
+    assert names <= set(result_files.FILES)
 
 
 def test_the_values_behind_the_intervals_of_the_summary_are_saved(results, digits):

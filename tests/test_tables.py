@@ -107,10 +107,10 @@ def test_the_study_is_compared_with_one_more_run_by_hand():
     drawn["seen", "accuracy, 0.5"] = measurement([95, 96, 97], "%")
     drawn["unseen", "accuracy, 0.5"] = measurement([64, 65, 69], "%")
     compared = tables.compare_with_study(drawn, BASE, {"seen": 49.0})
-    assert compared.index.tolist() == ["seen", "all", "unseen", "training, for seen"]
+    assert compared.index.tolist() == ["seen", "all", "unseen", "training, tested on seen"]
     assert tables.is_training(compared.index).tolist() == [False] * 3 + [True]
-    assert compared["ours"]["training, for seen"] is drawn["train", "accuracy, 0.5"]
-    assert compared["inside"]["training, for seen"] == "no"  # all our runs have 50
+    assert compared["ours"]["training, tested on seen"] is drawn["train", "accuracy, 0.5"]
+    assert compared["inside"]["training, tested on seen"] == "no"  # all our runs have 50
     compared = compared.iloc[:3]
     assert compared.index.name == "set"
     assert compared.columns.tolist() == ["2019", "ours", "low", "high", "inside"]
@@ -383,7 +383,7 @@ def saved_comparison(**inside):
     return pd.DataFrame(rows, columns=["network", "set", "2019", "mean", "inside"])
 
 
-WORDS = "test accuracies replicate: they lie in our 95 % prediction interval for one more run"
+WORDS = "test accuracies replicate: they lie in the interval that would contain one more run of ours with probability 95 %"
 
 
 def test_what_replicates_is_counted_by_margin():
@@ -399,13 +399,22 @@ def test_what_replicates_is_counted_by_margin():
     row = {"network": "base", "set": "seen", "2019": 1.0, "mean": 2.0, "inside": "no"}
     others = pd.concat([both, pd.DataFrame([row])])
     assert tables.describe_replication(others) == told  # those without a margin are other tables
-    training = row | {"network": "base, m = 1", "set": "training, for seen"}
-    assert tables.describe_replication(pd.concat([both, pd.DataFrame([training])])) == told
+    training = row | {"network": "base, m = 1", "set": "training, tested on seen"}
+    with_training = pd.concat([both, pd.DataFrame([training, training | {"inside": "yes"}])])
+    assert tables.describe_replication(with_training) == (
+        f"{told} Of its training accuracies, 1 of 2 replicate."
+    )
 
 
 def test_of_one_seed_nothing_is_said_to_replicate_or_not():
     assert tables.describe_replication(pd.DataFrame()) == ""
     assert tables.describe_replication(saved_comparison(base_1=["one seed"] * 3)) == ""
+
+
+YES = (
+    "On average yes, for the base model's verifier on training classes with {}: mean confidence (the "
+    "probability of the more probable answer) minus accuracy lies within 3 points, with its whole interval."
+)
 
 
 def trial_of(sure, log_loss=0.4):
@@ -427,23 +436,23 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            "Yes on average, on training classes with 300 images or more: the interval of mean confidence minus accuracy lies within 3 points.",
+            YES.format("300 images or more"),
         ),
         (
             {100: 0.0, 300: 0.0},
-            "Yes on average, on training classes with 100 images or more: the interval of mean confidence minus accuracy lies within 3 points.",
+            YES.format("100 images or more"),
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},
-            "Yes on average, on training classes with 1,000 images or more: the interval of mean confidence minus accuracy lies within 3 points.",
+            YES.format("1,000 images, the most tested"),
         ),
         (
             {100: 0.0, 300: -0.1},
-            "Calibration within 3 points is not shown, even on training classes.",
+            "On average within 3 points: not shown, even on training classes.",
         ),
         (
             {300: 0.01},
-            "Yes on average, on training classes: the interval of mean confidence minus accuracy lies within 3 points.",
+            YES.format("300 images, the most tested"),
         ),
     ],
 )
@@ -451,14 +460,14 @@ def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.describe_confidence(trial_of(sure), 96)
     assert said[0] == first
     assert said[1] == (
-        f"On training classes, the verifier that uses the base model ({max(sure):,} images) has a "
+        f"With {max(sure):,} images, the verifier has on training classes a "
         f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
     assert "Recalibrated with 96 pairs of these classes" in said[2]
     assert said[-1].endswith("its log-loss is always below that of predicting 50 %.")
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == " ".join(
-        f"On {classes} classes, before recalibration, this verifier fitted to 100 images has a log-loss of "
+        f"On {classes} classes, before recalibration, the verifier fitted to 100 images has a log-loss of "
         "0.70; always predicting 50 % gives 0.69."
         for classes in ("seen", "unseen")
     )

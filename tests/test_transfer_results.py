@@ -105,14 +105,14 @@ def test_auc_differences_are_taken_seed_by_seed():
         }
     )
     table = transfer_results.auc_differences(auc)
-    assert table.columns.tolist() == ["minus scratch", "minus raw pixels"]
+    assert table.columns.tolist() == ["minus from scratch", "minus raw pixels"]
     differences = table.loc[("pretrained on digits", "contrastive", 50)]
-    assert differences["minus scratch"].values.tolist() == pytest.approx([0.2, 0.3])
+    assert differences["minus from scratch"].values.tolist() == pytest.approx([0.2, 0.3])
     assert differences["minus raw pixels"].values.tolist() == pytest.approx([0.3, 0.2])
     differences = table.loc[("pretrained on fashion-mnist", "contrastive", 50)]
-    assert differences["minus scratch"].values.tolist() == pytest.approx([0.05, 0.1])
+    assert differences["minus from scratch"].values.tolist() == pytest.approx([0.05, 0.1])
     assert differences["minus raw pixels"].values.tolist() == pytest.approx([0.15, 0])
-    assert differences["minus scratch"].signed
+    assert differences["minus from scratch"].signed
 
 
 def test_auc_differences_are_of_pretrained_encoders_after_transfer(plan):
@@ -124,7 +124,7 @@ def test_auc_differences_are_of_pretrained_encoders_after_transfer(plan):
         for source in ("digits", "fashion-mnist")
         for kind in (("contrastive", 10), ("contrastive", 50), ("triplet", 50))
     ]
-    assert all(gain.values.tolist() == [0.5, 0.5] for gain in table["minus scratch"])
+    assert all(gain.values.tolist() == [0.5, 0.5] for gain in table["minus from scratch"])
 
 
 @pytest.fixture

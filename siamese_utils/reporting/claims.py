@@ -490,7 +490,9 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
         return "One seed gives no interval."
     if claim.rule == "value":
         ranges = dict.fromkeys(f"{e.low:g} to {e.high:g}" for e in evidences if e.role == "value")
-        accepted = f"what counts as the published value ({' and '.join(ranges)})"
+        accepted = f"what counts as the published value ({' and '.join(ranges)})".replace(
+            "-", MINUS
+        )
         return {
             verdicts.SUPPORTED: f"The 95 % interval lies inside {accepted}.",
             verdicts.REFUTED: f"Outside {accepted}: {_outside(evidences)}.",

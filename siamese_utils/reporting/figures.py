@@ -265,7 +265,8 @@ def metrics_table(metrics: pd.Series, name: str) -> None:
     measured = metrics[[not np.isnan(metric.values).all() for metric in metrics]]
     show.table(
         measured.unstack("set", sort=False),
-        f"All metrics of the {name}, on all pairs. AUC and average precision range from 0 to 1; all others are in %.",
+        f"All metrics of the {name}, on all pairs. AUC and average precision range from 0 to 1; all others are in %. At margin 1, "
+        "0.5 is m/2. The intervals ignore that no metric can leave its range.",
     )
 
 

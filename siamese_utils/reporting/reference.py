@@ -81,7 +81,7 @@ ARTICLE_PLACES = [
     ("contrastive_loss (label 1: same)", _AS_PRINTED, "The article's system as printed"),
     ("50 training pairs, 200 test pairs", _AS_PRINTED, "The article's system as printed"),
     ("encoder without the last layer, transfer", _AS_PRINTED, "The article's system as printed"),
-    ("model_architecture.json, weights", _AS_PRINTED, "The article's system as printed"),
+    ("model_architecture.json", _AS_PRINTED, "The article's system as printed"),
 ]
 
 

@@ -286,7 +286,8 @@ def _describe_intervals(frame: pd.DataFrame, over: str) -> str:
     if not any(interval.has_ends for interval in intervals):
         if not any(interval.seeds for interval in intervals):
             return ""
-        return f" {'One seed' if over == 'seeds' else f'One of the {over}'}, so no interval."
+        number = "One seed" if over == "seeds" else f"Only one of the {over}"
+        return f" {number}, so no interval."
     numbers = sorted({interval.seeds for interval in intervals if interval.has_ends})
     units = f"{numbers[0]} {over}" if len(numbers) == 1 else f"the {over}"
     has_groups = any(isinstance(cell, Measurement) and cell.groups is not None for cell in cells)

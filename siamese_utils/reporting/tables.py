@@ -166,7 +166,7 @@ def describe_replication(compared: pd.DataFrame) -> str:
     training = f" Of its training accuracies, {(of_training == 'yes').sum()} of {len(of_training)} replicate."
     return (
         f"{total}: they lie in the interval that would contain one more run of ours with probability 95 %. "
-        f"{' '.join(counts)}{training * (len(of_training) > 0)}"
+        f"{' '.join(counts)}{training if len(of_training) else ''}"
     )
 
 
@@ -213,8 +213,8 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     answer = f"On average within {points} points: not shown, even on training classes."
     if calibrated_from.any():
         fewest = calibrated_from.idxmax()
-        number = f"{fewest:,} images" + ", the most tested" * (fewest == max(gaps.index))
-        number += " or more" * (fewest < max(gaps.index))
+        more = ", the most tested" if fewest == max(gaps.index) else " or more"
+        number = f"{fewest:,} images{more}"
         answer = (
             f"On average yes, for the base model's verifier on training classes with {number}: "
             f"mean confidence (the probability of the more probable answer) minus accuracy lies within {points} points, with its whole interval."

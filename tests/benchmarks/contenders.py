@@ -36,8 +36,8 @@ def contenders() -> list[Contender]:
     twice = {"pairs_in_step": BATCH_2019, "images_in_step": 2 * BATCH_2019}
     competing = [
         Contender(benchmark_results.STUDY_CODE, two_towers, **twice),
-        Contender("ours, float32", partial(ours, "float32"), **once),
-        Contender("ours, bfloat16", partial(ours, "mixed_bfloat16"), **once),
+        Contender("Keras, embed once, float32", partial(ours, "float32"), **once),
+        Contender("Keras, embed once, bfloat16", partial(ours, "mixed_bfloat16"), **once),
     ]
     if TORCH:
         competing.append(Contender("PyTorch, two towers, float32", torch_two_towers, **twice))
