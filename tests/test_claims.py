@@ -18,6 +18,7 @@ from siamese_utils.reporting import claims
 from siamese_utils.reporting import results as result_files
 from siamese_utils.reporting.claims import CLAIMS
 
+GONE = "absent or too small to matter"
 EFFECT = "smallest effect that matters, or published value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
@@ -209,7 +210,7 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
     assert (reason in shown[0]) == (verdict == "threshold effect")
     # 2 ± 0.25, -2 ± 0.25, 0 ± 2.5 and 0 ± 0.28, which has no point of accuracy
     alone = [
-        "supported" if v is CLEAR else "inconclusive" if v is NOTHING else "excluded"
+        "supported" if v is CLEAR else "inconclusive" if v is NOTHING else GONE
         for v in (tuned, auc)
     ]
     assert (
@@ -548,7 +549,7 @@ def test_the_table_says_which_effect_matters(results, shown, digits):
 def test_the_table_says_that_a_claim_has_several_values(results, shown, as_in_2019):
     claims.judge("6a", evidence_for(CLAIMS["6a"]), as_in_2019)
     [quantity] = claims.table(claims.STUDY, False)["quantity"]
-    assert quantity.endswith("; the first of 2 values on the page")
+    assert quantity.endswith("; the first of 2 values on the linked page")
 
 
 def judge_all(dataset):

@@ -448,7 +448,7 @@ def trial_of(sure, log_loss=0.4):
         ),
         (
             {100: 0.0, 300: -0.1},
-            "On average within 3 points: not shown, even on training classes.",
+            "Not shown: mean confidence and accuracy may differ by 3 points or more, even on training classes.",
         ),
         (
             {300: 0.01},
@@ -460,11 +460,13 @@ def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.describe_confidence(trial_of(sure), 96)
     assert said[0] == first
     assert said[1] == (
-        f"With {max(sure):,} images, the verifier has on training classes a "
+        f"With {max(sure):,} images, the base model's verifier has on training classes a "
         f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
     assert "Recalibrated with 96 pairs of these classes" in said[2]
-    assert said[-1].endswith("its log-loss is always below that of predicting 50 %.")
+    assert said[-1].endswith(
+        "its mean log-loss is below that of predicting 50 % with every number of images."
+    )
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == " ".join(
         f"On {classes} classes, before recalibration, the verifier fitted to 100 images has a log-loss of "

@@ -131,11 +131,11 @@ CLAIMS = {
               SAMPLED, smallest_effect=0.001,
               topic="the base model's validation loss grows", published="the loss value was growing"),
         Claim("1g", "The base model's training accuracy nears 100 %", MODELS,
-              "accuracy on the study's training pairs at 0.5", "train", SAMPLED, rule="value",
+              "training accuracy at threshold 0.5", "train", SAMPLED, rule="value",
               values=((100.0, 100.0),), tolerance=0.5,
               topic="the base model's training accuracy is nearly 100 % (99.5 % or more)", published="“nearly to 100%”"),
         Claim("2a", "Dropout and weight penalties bring training and test accuracy together", MODELS,
-              "reduction of the gap between training and seen accuracy at 0.5, base to complex", "train, seen", SAMPLED,
+              "gap between training accuracy and accuracy on seen classes, at threshold 0.5, base minus complex", "train, seen", SAMPLED,
               smallest_effect=SMALLEST_POINTS,
               topic="dropout and penalties narrow the gap between training and test",
               published="gap 3.86 → 0.57"),
@@ -149,13 +149,13 @@ CLAIMS = {
                          MODELS, "seen", _COMPLEX,
                          smallest_effect=0.0, topic="dropout and penalties help on seen classes", published="95.99 → 96.18"),
         Claim("2e", "Dropout and weight penalties lower the training accuracy", MODELS,
-              "accuracy on the study's training pairs at 0.5, complex minus base", "train", SAMPLED,
+              "training accuracy at threshold 0.5, complex minus base", "train", SAMPLED,
               sign=-1, smallest_effect=SMALLEST_POINTS,
               topic="dropout and penalties lower the training accuracy",
               published="99.85, 99.73, 99.70 → 96.75, 96.84, 95.10"),
         Claim("2f", "With dropout and weight penalties, training and validation loss follow the same trend (tested: the gap between them is smaller)",
-              MODELS, "reduction of the gap between validation and training loss after the last epoch, "
-              "base to complex", "train, validation", SAMPLED, smallest_effect=0.001,
+              MODELS, "gap between validation and training loss after the last epoch, "
+              "base minus complex", "train, validation", SAMPLED, smallest_effect=0.001,
               topic="dropout and penalties bring training and validation loss together",
               published="the lines were “following the same trend”"),
         _threshold_claim("3", "Dropout and weight penalties raise the accuracy on all classes", MODELS,
@@ -225,17 +225,17 @@ CLAIMS = {
               smallest_effect=SMALLEST_AUC, by=OURS,
               in_summary=False),
         Claim("S3", "On the study's class split, an untrained base model, compared by cosine, is better on unseen classes than "
-              "the trained base model by Euclidean distance", BASELINES,
+              "the trained base model compared by Euclidean distance", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=SMALLEST_AUC, by=OURS),
         Claim("S4", "On the study's class split, raw pixels compared by cosine are better on unseen classes than the trained "
-              "base model by Euclidean distance", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
+              "base model compared by Euclidean distance", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
               ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S5", "From one example of each unseen class, raw pixels classify better than the "
-              "base model", TRANSFER, "1-shot accuracy, pixels minus base model", "unseen",
+        Claim("S5", "With one example of each unseen class, the nearest example in raw pixels is right more often than "
+              "by the base model", TRANSFER, "1-shot accuracy, pixels minus base model", "unseen",
               smallest_effect=SMALLEST_POINTS, by=OURS),
-        Claim("S8", "From one example of each unseen class, the ensemble classifies better than "
-              "raw pixels", TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
+        Claim("S8", "With one example of each unseen class, the nearest example by the ensemble is right more often than "
+              "in raw pixels", TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
               smallest_effect=SMALLEST_POINTS, by=OURS, in_summary=False),
         Claim("S6", "Without labelled images of new classes, the ensemble is better on them than the "
               "foreground mask", NEW_CLASSES, "AUC on new classes, the ensemble minus the mask",
@@ -312,7 +312,7 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
     for claim in _listed(by, judged.index):
         saved = judged.loc[claim.number]
         number = num_values.get(claim.number, 1)
-        others = f"; the first of {number} values on the page" if number > 1 else ""
+        others = f"; the first of {number} values on the linked page" if number > 1 else ""
         link = LinkCell(claim.statement, f"{claim.chapter}.ipynb#{claim.anchor}")
         interval = saved[results.INTERVAL_COLUMNS].fillna({"unit": ""})
         ours = Interval(*interval, signed=claim.rule != "value")
@@ -401,7 +401,7 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
         _Evidence(
-            "test for a threshold effect, which is half of the difference at 0.5, minus the difference at the tuned threshold",
+            "test for a threshold effect (half of the difference at 0.5, minus the whole difference at the tuned threshold)",
             "also",
             verdicts.threshold_part(fixed, tuned),
         ),
@@ -536,7 +536,7 @@ def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
         "too small to matter"
         if verdict == verdicts.REFUTED
         and verdicts.judge(by_role[role], claim.sign) == verdicts.SUPPORTED
-        else "excluded"
+        else "absent or too small to matter"
         if verdict == verdicts.REFUTED
         else verdict
         for role, limit in limits.items()

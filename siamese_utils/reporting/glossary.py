@@ -89,8 +89,8 @@ TERMS = (
     Term("95 % interval", "A confidence interval: in 95 % of repetitions of the experiment such an "
          "interval contains the true mean.", ("95 % intervals",)),
     Term("dropout", "In each training step, a random part of a layer's outputs is set to 0."),
-    Term("small network", "Three convolutional blocks with 64 outputs, trained on classes with the supervised contrastive loss; "
-         "the page on new classes describes it.", ("small networks",)),
+    Term("small network", "Three convolutional blocks with 64 outputs, trained with the supervised contrastive loss, which compares each image of a batch with "
+         "all others and uses their class labels; see the page on new classes.", ("small networks",)),
     Term("confidence", "The mean probability of the more probable answer."),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",
          ("triplets",)),

@@ -91,7 +91,7 @@ def show_places() -> None:
         PLACES,
         "in the 2019 study",
         f"Where each part of the study is. Its functions are in siamese_utils/{_MODULE}. "
-        "eucl_dist_output_shape is only named, because Keras 3 does not use such a function.",
+        "We have no version of eucl_dist_output_shape, because Keras 3 does not need it.",
     )
 
 
@@ -102,7 +102,7 @@ def show_article_places() -> None:
         "in the article",
         "Where each part of the article is. Its functions are in "
         "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py. "
-        "eucl_dist_output_shape is only named, because Keras 3 does not use such a function.",
+        "We have no version of eucl_dist_output_shape, because Keras 3 does not need it.",
     )
 
 
@@ -194,7 +194,7 @@ def show_curves(
 
 
 def _with_penalties(config: TrainingConfig) -> str:
-    return " with penalties" if config.model == "complex" else ""
+    return " (including the penalties)" if config.model == "complex" else ""
 
 
 def runs_table() -> pd.DataFrame:

@@ -210,7 +210,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     # From the first True on, all larger numbers of images give a calibrated probability.
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
-    answer = f"On average within {points} points: not shown, even on training classes."
+    answer = f"Not shown: mean confidence and accuracy may differ by {points} points or more, even on training classes."
     if calibrated_from.any():
         fewest = calibrated_from.idxmax()
         more = ", the most tested" if fewest == max(gaps.index) else " or more"
@@ -225,7 +225,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         f"always predicting 50 % gives {CHANCE_LOG_LOSS:.2f}."
         for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
     ]
-    always = "Before recalibration, its log-loss is always below that of predicting 50 %."
+    always = "Before recalibration, its mean log-loss is below that of predicting 50 % with every number of images."
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
@@ -234,7 +234,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     }
     return [
         answer,
-        f"With {largest:,} images, the verifier has on training classes a {words['seen']}.",
+        f"With {largest:,} images, the base model's verifier has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
         " ".join(bad) or always,
