@@ -10,11 +10,11 @@ import pytest
 from nbformat import v4
 
 from siamese_utils import settings
-from siamese_utils.publishing import chapters, execute, notebook_runner, worker_pool
+from siamese_utils.publishing import chapters, execute, notebook_runner
 from siamese_utils.publishing.chapters import SUMMARY, Chapter
 from siamese_utils.publishing.execute import NotebookError
 from siamese_utils.publishing.notebook_runner import NotebookJob, NotebooksFailedError
-from siamese_utils.training import cache
+from siamese_utils.training import cache, worker_pool
 
 WRITES = """
 import numpy as np

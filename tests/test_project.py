@@ -210,6 +210,19 @@ def test_the_readme_finding_on_probability_is_that_of_the_report():
     )
 
 
+def test_the_readme_counts_the_runs_of_the_studys_protocol():
+    names = subprocess.run(
+        ["git", "ls-files", "reports/replication/*.json"],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    if not names:
+        pytest.skip("there are none in a commit here")
+    text = "all nine" if len(names) == 9 else f"{len(names)} of the nine"
+    assert f"We have completed {text}" in committed("README.md")
+
+
 def test_no_committed_result_holds_a_number_as_text():
     committed("reports/results/panel-of-drawn.csv")  # skips a report from before there was one
     names = subprocess.run(

@@ -15,7 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from siamese_utils import settings
 from siamese_utils.publishing.chapters import Chapter
-from siamese_utils.publishing.worker_pool import end_with_parent
+from siamese_utils.training.worker_pool import end_with_parent
 
 KERNEL = "python3"
 

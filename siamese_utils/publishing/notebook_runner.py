@@ -22,9 +22,9 @@ from siamese_utils.publishing import execute, html
 from siamese_utils.publishing.chapters import Chapter
 from siamese_utils.publishing.execute import NotebookError
 from siamese_utils.publishing.html import Body
-from siamese_utils.publishing.worker_pool import WorkerPool
 from siamese_utils.reporting import results
 from siamese_utils.training import cache, machine
+from siamese_utils.training.worker_pool import WorkerPool
 
 MAX_PROCESSES = 4  # each may import TensorFlow, which takes a gigabyte
 PACKAGE = Path(settings.__file__).parent

@@ -20,10 +20,10 @@ import psutil
 from siamese_utils import settings
 from siamese_utils.data.datasets import DataError
 from siamese_utils.evaluation import pair_distances
-from siamese_utils.publishing.worker_pool import WorkerPool
 from siamese_utils.training import cache, trainer
 from siamese_utils.training.config import Config
 from siamese_utils.training.study_plan import StudyPlan
+from siamese_utils.training.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -16,9 +16,9 @@ from siamese_utils.publishing.chapters import (
     list_chapters,
     user_images_chapter,
 )
-from siamese_utils.publishing.worker_pool import process_pool
 from siamese_utils.training import machine
 from siamese_utils.training.study_plan import StudyPlan
+from siamese_utils.training.worker_pool import process_pool
 
 MAX_CELL_HOURS = 1000
 

@@ -1,1 +1,1 @@
-"""From an experiment to a trained network, kept in the store."""
+"""From a config to a trained network, kept in the cache."""

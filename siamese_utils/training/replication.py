@@ -23,7 +23,7 @@ import numpy as np
 from siamese_utils import atomic_io, cli_utils, settings
 from siamese_utils.data import datasets
 from siamese_utils.data.dataset import Dataset
-from siamese_utils.publishing import worker_pool
+from siamese_utils.training import worker_pool
 
 FOLDER = settings.REPORTS / "replication"
 # Thresholds, in margins, at which the accuracy is stored: 0, 0.01, ... 2.
