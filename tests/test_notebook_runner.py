@@ -14,7 +14,7 @@ from siamese_utils.publishing import chapters, execute, notebook_runner
 from siamese_utils.publishing.chapters import SUMMARY, Chapter
 from siamese_utils.publishing.execute import NotebookError
 from siamese_utils.publishing.notebook_runner import NotebookJob, NotebooksFailedError
-from siamese_utils.training import cache, worker_pool
+from siamese_utils.training import cache, replication, worker_pool
 
 WRITES = """
 import numpy as np
@@ -195,6 +195,28 @@ def test_a_page_that_cites_the_report_depends_on_the_citation_file(
         settings.CITATION.write_text(text)
         digests.append(notebook_runner._dependencies(job))
     assert digests[0] != digests[1]
+
+
+def test_a_page_depends_on_the_runs_of_the_studys_protocol(make_jobs, monkeypatch, tmp_path):
+    job = make_jobs(1)[0]
+    monkeypatch.setattr(replication, "FOLDER", tmp_path / "replication")
+    replication.FOLDER.mkdir()
+    digests = [notebook_runner._dependencies(job)]
+    (replication.FOLDER / "table-2-seen.json").write_text("{}", encoding="utf-8")
+    digests.append(notebook_runner._dependencies(job))
+    assert digests[0] != digests[1]
+
+
+def test_the_longest_notebooks_start_first_and_none_is_lost(make_jobs):
+    names = ("01-a", "08-baselines", "02-b", "09-new-classes")
+    started = notebook_runner._longest_first(make_jobs(1, names=names))
+    assert [job.chapter.name for job in started] == [
+        "09-new-classes",
+        "08-baselines",
+        "01-a",
+        "02-b",
+    ]
+    assert set(notebook_runner.LONGEST_FIRST) <= {c.name for c in chapters.list_chapters()}
 
 
 def test_a_notebook_depends_on_the_cached_files_it_used(make_jobs):

@@ -23,11 +23,13 @@ from siamese_utils.publishing.chapters import Chapter
 from siamese_utils.publishing.execute import NotebookError
 from siamese_utils.publishing.html import Body
 from siamese_utils.reporting import results
-from siamese_utils.training import cache, machine
+from siamese_utils.training import cache, machine, replication
 from siamese_utils.training.worker_pool import WorkerPool
 
 MAX_PROCESSES = 4  # each may import TensorFlow, which takes a gigabyte
 PACKAGE = Path(settings.__file__).parent
+# These start first, since they evaluate the most networks; the others run beside them.
+LONGEST_FIRST = ("09-new-classes", "08-baselines", "07-one-shot-transfer")
 DEPENDENCIES = "dependencies"  # entry of a cached notebook with the digest of its dependencies
 
 
@@ -74,7 +76,7 @@ def run(jobs: Sequence[NotebookJob], report: Callable[[str, str], None]) -> dict
     from running, except those that would read its results.
 
     Args:
-        jobs: In the order in which they start.
+        jobs: The notebooks, in the order of their results.
         report: Called when a notebook ends, with its name and a remark: "unchanged" if the cached
             copy of an earlier run is used, "failed", or "".
 
@@ -90,7 +92,7 @@ def run(jobs: Sequence[NotebookJob], report: Callable[[str, str], None]) -> dict
                 names = ", ".join(job.chapter.name for job in group)
                 report(names, "not run: reads the others' results")
                 break
-            for job, future in pool.run(_run_job, deque(group)):
+            for job, future in pool.run(_run_job, deque(_longest_first(group))):
                 name = job.chapter.name
                 try:
                     bodies[name], is_cached = future.result()
@@ -106,6 +108,12 @@ def run(jobs: Sequence[NotebookJob], report: Callable[[str, str], None]) -> dict
     if failures:
         raise NotebooksFailedError(sorted(failures))
     return bodies
+
+
+def _longest_first(jobs: Sequence[NotebookJob]) -> list[NotebookJob]:
+    names = [job.chapter.name for job in jobs]
+    first = [jobs[names.index(name)] for name in LONGEST_FIRST if name in names]
+    return first + [job for job in jobs if job not in first]
 
 
 def _run_job(job: NotebookJob) -> tuple[Body, bool]:
@@ -127,7 +135,7 @@ def _dependencies(job: NotebookJob) -> str:
     """Return a digest of all that an executed notebook depends on, except what it reads from the cache."""
     files = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "publishing"]
     files += [PACKAGE / "publishing" / "chapters.py", job.chapter.path]
-    files += settings.BENCHMARK.glob("*.*")
+    files += [*settings.BENCHMARK.glob("*.*"), *replication.FOLDER.glob("*.json")]
     if job.chapter.reads_results:
         files += [*job.merged_results.iterdir(), *settings.NOTEBOOKS.glob("*.ipynb")]
         files += [settings.CITATION]
