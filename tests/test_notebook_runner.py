@@ -216,7 +216,8 @@ def test_the_longest_notebooks_start_first_and_none_is_lost(make_jobs):
         "01-a",
         "02-b",
     ]
-    assert set(notebook_runner.LONGEST_FIRST) <= {c.name for c in chapters.list_chapters()}
+    folder = settings.ROOT / "notebooks"
+    assert all((folder / f"{name}.ipynb").exists() for name in notebook_runner.LONGEST_FIRST)
 
 
 def test_a_notebook_depends_on_the_cached_files_it_used(make_jobs):
