@@ -19,7 +19,7 @@ from siamese_utils.reporting import results as result_files
 from siamese_utils.reporting.claims import CLAIMS
 
 GONE = "absent or too small to matter"
-EFFECT = "smallest effect that matters, or published value"
+EFFECT = "claimed effect or value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
 

@@ -320,9 +320,7 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         pairs = f" ({claim.counting})" if claim.counting else ""
         row |= {"quantity": f"{saved['metric']}{pairs}{others}", "ours": ours}
-        row |= {
-            "smallest effect that matters, or published value": _claimed_effect(claim, ours.unit)
-        }
+        row |= {"claimed effect or value": _claimed_effect(claim, ours.unit)}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 

@@ -218,6 +218,7 @@ def accuracy(
         for row in table.itertuples()
     ]
     shown = shown.drop(columns=["low", "high"]).assign(**{"prediction interval": ends})
+    shown["2019"] = shown["2019"].map("{:.2f}".format)
     show.table(
         shown[["2019", "ours", "prediction interval", "2019 in interval"]],
         "Accuracy in %, 2019 and ours, and the 95 % prediction interval for one more run. The study trained "

@@ -42,7 +42,7 @@ TERMS = (
          ("positive pairs", "same pair", "same pairs")),
     Term("negative pair", "Two images of different classes; the label y is 1.",
          ("negative pairs", "different pair", "different pairs")),
-    Term("distance", "The Euclidean distance of two embeddings, 0 or more. *By cosine* means that embeddings are "
+    Term("distance", "The Euclidean distance of two embeddings, 0 or more. “By cosine” means that embeddings are "
          "scaled to length 1 first.", ("distances",)),
     Term("contrastive loss", "A loss that pulls positive pairs together, and pushes negative pairs apart "
          "until their distance is a margin."),

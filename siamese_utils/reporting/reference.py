@@ -237,7 +237,9 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
         AUC): the mean difference with its interval over the runs, and whether a difference of
         verdicts.SMALLEST_POINTS or SMALLEST_AUC is excluded. Empty without reference runs.
     """
-    at = {"accuracy, 0.5": 0.5, "accuracy, m/2": None, "AUC": None}
+    at = ["accuracy, 0.5", "accuracy, m/2", "AUC"]
+    if all(config.margin == 1 for config in configs.values()):
+        at.remove("accuracy, m/2")  # which is at 0.5 then
     rows = {}
     for pair_set in TEST_SETS:
         for metric in at:
