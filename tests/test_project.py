@@ -91,6 +91,18 @@ def committed(path):
     return done.stdout
 
 
+def committed_table(name):
+    """A CSV file of the report as it was committed, by its name below `reports`."""
+    return pd.read_csv(io.StringIO(committed(f"reports/{name}.csv")))
+
+
+def committed_names(pattern):
+    """The names of the files in the repository that match a pattern."""
+    return subprocess.run(
+        ["git", "ls-files", pattern], cwd=settings.ROOT, capture_output=True, text=True
+    ).stdout.split()
+
+
 def readme_table(figures):
     """The README's table, made from the panel of the study's pairs."""
     rows = ["| accuracy in % | seen | all | unseen |", "|---|---|---|---|"]
@@ -139,7 +151,7 @@ def test_the_readme_findings_are_those_of_the_report(tmp_path):
 
 
 def test_the_readme_finding_on_new_classes_is_that_of_the_benchmark():
-    table = pd.read_csv(io.StringIO(committed("reports/benchmark/new-classes.csv")))
+    table = committed_table("benchmark/new-classes")
     assert table["split"].nunique() == 5
     mean = table.groupby(["model", "labelled"])[["AUC_new", "AUC_old"]].mean()
 
@@ -158,7 +170,7 @@ def test_the_readme_finding_on_new_classes_is_that_of_the_benchmark():
 
 
 def test_the_readme_finding_on_labels_is_that_of_the_report():
-    table = pd.read_csv(io.StringIO(committed("reports/results/new-classes.csv")))
+    table = committed_table("results/new-classes")
     means = table.groupby(["method", "labelled"])[["AUC, new classes", "AUC, old classes"]].mean()
     mean, old = means["AUC, new classes"], means["AUC, old classes"]
     readme = committed("README.md")
@@ -175,7 +187,7 @@ def test_the_readme_finding_on_labels_is_that_of_the_report():
 
 
 def test_the_readme_finding_on_class_splits_is_that_of_the_report():
-    table = pd.read_csv(io.StringIO(committed("reports/results/class-splits.csv")))
+    table = committed_table("results/class-splits")
     auc = table.pivot(index="split", columns="method", values="AUC, new classes")
     pixels, base = (auc[name].mean() for name in ("raw pixels", "base model, Euclidean"))
     assert f"{pixels:.2f}" == f"{base:.2f}"
@@ -185,11 +197,11 @@ def test_the_readme_finding_on_class_splits_is_that_of_the_report():
 
 
 def test_the_readme_finding_on_pretraining_is_that_of_the_report():
-    gains = pd.read_csv(io.StringIO(committed("reports/results/transfer-gains.csv")))
+    gains = committed_table("results/transfer-gains")
     [repaired] = gains.query(
         "initialisation == 'pretrained on digits' and pairs == 50 and comparison == 'minus from scratch'"
     )["mean"]
-    article = pd.read_csv(io.StringIO(committed("reports/results/article.csv")))
+    article = committed_table("results/article")
     [printed] = article.query(
         "measure == 'AUC, fresh pairs' and system == 'printed minus from scratch'"
     )["mean"]
@@ -199,7 +211,7 @@ def test_the_readme_finding_on_pretraining_is_that_of_the_report():
 
 
 def test_the_readme_finding_on_probability_is_that_of_the_report():
-    table = pd.read_csv(io.StringIO(committed("reports/results/probability.csv")))
+    table = committed_table("results/probability")
     rows = table.query("model == 'base' and images == 10000 and pairs == 'unseen'")
     confidence, accuracy = (
         rows[rows["metric"] == name]["mean"].iloc[0] for name in ("confidence", "accuracy")
@@ -211,12 +223,7 @@ def test_the_readme_finding_on_probability_is_that_of_the_report():
 
 
 def test_the_readme_counts_the_runs_of_the_studys_protocol():
-    names = subprocess.run(
-        ["git", "ls-files", "reports/replication/*.json"],
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
+    names = committed_names("reports/replication/*.json")
     if not names:
         pytest.skip("there are none in a commit here")
     text = "all nine" if len(names) == 9 else f"{len(names)} of the nine"
@@ -225,12 +232,7 @@ def test_the_readme_counts_the_runs_of_the_studys_protocol():
 
 def test_no_committed_result_holds_a_number_as_text():
     committed("reports/results/panel-of-drawn.csv")  # skips a report from before there was one
-    names = subprocess.run(
-        ["git", "ls-files", "reports/results/*.[cj]s*"],
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
+    names = committed_names("reports/results/*.[cj]s*")
     for name in names:
         text = committed(name)
         assert "±" not in text, name
