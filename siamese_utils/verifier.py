@@ -617,8 +617,7 @@ class SiameseVerifier(BaseEstimator):
             raise ValueError(
                 "labels must have at least two classes, with two images or more of each"
             )
-        bin_width = pair_histogram.choose_bin_width(embeddings)
-        return pair_histogram.count_pairs(embeddings, labels, bin_width)
+        return pair_histogram.count_pairs(embeddings, labels)
 
     def _as_batch(self, images: np.ndarray, name: str) -> tuple[np.ndarray, bool]:
         """Return a batch of images as they are compared, and whether it is one image.

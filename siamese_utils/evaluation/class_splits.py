@@ -219,9 +219,8 @@ def _measure(
 def _auc_of_classes(embeddings: np.ndarray, labels: np.ndarray, classes: tuple[int, ...]) -> float:
     """Return the AUC over all pairs of images of these classes."""
     rows = np.isin(labels, classes)
-    embeddings, labels = embeddings[rows], labels[rows]
-    width = pair_histogram.choose_bin_width(embeddings)
-    return pair_histogram.count_pairs(embeddings, labels, width).curve_of_classes(classes).auc
+    pairs = pair_histogram.count_pairs(embeddings[rows], labels[rows])
+    return pairs.curve_of_classes(classes).auc
 
 
 def _untrained(config: TrainingConfig) -> Embed:

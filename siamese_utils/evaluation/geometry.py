@@ -65,8 +65,7 @@ def describe(embeddings: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         embeddings: (images, dimensions).
         labels: (images,).
     """
-    bin_width = pair_histogram.choose_bin_width(embeddings)
-    pairs = pair_histogram.count_pairs(embeddings, labels, bin_width)
+    pairs = pair_histogram.count_pairs(embeddings, labels)
     return {
         "scatter ratio": scatter_ratio(embeddings, labels),
         "effective rank": effective_rank(embeddings),

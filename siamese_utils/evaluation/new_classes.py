@@ -186,8 +186,7 @@ def _evaluate(config: SmallEncoderConfig, method: Method) -> list[float]:
     embeddings = embed_all(config, method)
     embeddings = {name: embeddings[r] for name, r in rows.items()}
     labels = {name: dataset.labels[r] for name, r in rows.items()}
-    width = pair_histogram.choose_bin_width(embeddings["test"])
-    pairs = pair_histogram.count_pairs(embeddings["test"], labels["test"], width)
+    pairs = pair_histogram.count_pairs(embeddings["test"], labels["test"])
     curve = pairs.curve_of_classes(dataset.unseen)
     values = dict.fromkeys(METRICS, np.nan)
     values[AUC_NEW] = curve.auc
@@ -411,6 +410,5 @@ def _measure_auc(config: SmallEncoderConfig, classes: Sequence[int]) -> float:
         unseen[np.isin(dataset.labels[unseen], classes)], dataset.labels, 0, MAX_TEST_IMAGES // 2
     )
     embeddings = embed_all(config, Method(trainings=lambda one: [one]))[rows]
-    width = pair_histogram.choose_bin_width(embeddings)
-    pairs = pair_histogram.count_pairs(embeddings, dataset.labels[rows], width)
+    pairs = pair_histogram.count_pairs(embeddings, dataset.labels[rows])
     return pairs.curve_of_classes(classes).auc

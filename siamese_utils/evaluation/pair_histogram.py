@@ -91,7 +91,9 @@ def choose_bin_width(embeddings: np.ndarray, margin: float | None = None) -> flo
     return width / max(1, int(np.ceil(width / finest))) if finest else width
 
 
-def count_pairs(embeddings: np.ndarray, labels: np.ndarray, bin_width: float) -> PairHistogram:
+def count_pairs(
+    embeddings: np.ndarray, labels: np.ndarray, bin_width: float | None = None
+) -> PairHistogram:
     """Count all pairs of images by distance, each once and none of an image with itself.
 
     Distances are exact to about one bin. Small distances have the largest errors, since they are
@@ -100,8 +102,10 @@ def count_pairs(embeddings: np.ndarray, labels: np.ndarray, bin_width: float) ->
     Args:
         embeddings: (images, dimensions).
         labels: (images,).
-        bin_width: Width of a bin.
+        bin_width: Width of a bin; None chooses one by `choose_bin_width`.
     """
+    if bin_width is None:
+        bin_width = choose_bin_width(embeddings)
     # Centred values are smaller, so the expanded square in `_count_block` loses fewer digits.
     centred = np.float32(embeddings - embeddings.mean(axis=0, dtype=np.float64))
     # Two embeddings are at most twice as far apart as the farthest one is from the mean.

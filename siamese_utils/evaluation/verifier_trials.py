@@ -97,8 +97,7 @@ def _run_trial(verifier: BaseEstimator, dataset: Dataset, number: int, seed: int
         verifier.calibrate(images[sampled.first], images[sampled.second], sampled.different == 0)
     recalibrated = verifier.probability_
     embeddings = verifier.embed(images[test])
-    bin_width = pair_histogram.choose_bin_width(embeddings)
-    pairs = pair_histogram.count_pairs(embeddings, labels[test], bin_width)
+    pairs = pair_histogram.count_pairs(embeddings, labels[test])
     return {
         "counts": pairs.counts,
         "step": np.float64(pairs.bin_width),
