@@ -73,6 +73,23 @@ def test_unlabelled_images_set_the_centre_of_whitening():
     np.testing.assert_allclose(whitening.middle, new.mean(axis=0), rtol=1e-5)
 
 
+def test_whitening_ignores_directions_in_which_its_images_do_not_vary():
+    rng = np.random.default_rng(0)
+    few = np.zeros((8, 60), np.float32)
+    few[:, :20] = rng.normal(size=(8, 20))
+    whitening = ensemble.fit_whitening(few, np.repeat([0, 1], 4))
+    # Eight images span seven directions around their mean.
+    assert whitening.transform.shape == (60, 7)
+    other = np.zeros((1, 60), np.float32)
+    other[:, 20:] = 100
+    np.testing.assert_allclose(whitening(few[:1] + other), whitening(few[:1]), atol=1e-4)
+
+
+def test_whitening_of_constant_features_is_zero():
+    whitening = ensemble.fit_whitening(np.ones((6, 4), np.float32), np.repeat([0, 1], 3))
+    np.testing.assert_array_equal(whitening(np.ones((2, 4))), 0)
+
+
 def test_whitening_makes_the_shrunk_variance_within_classes_one():
     images, labels = small_encoder.training_data(CONFIG)
     whitened = ensemble.whiten(baselines.foreground_mask, images, labels)(images)

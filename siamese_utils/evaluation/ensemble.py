@@ -15,8 +15,10 @@ from scipy import linalg
 from siamese_utils.evaluation import baselines
 from siamese_utils.evaluation.baselines import Embed
 
-NUM_COMPONENTS = 50  # principal components that whitening keeps
+NUM_COMPONENTS = 50  # principal components that whitening keeps, at most
 UNLABELLED = -1  # label of images that only `fit_whitening` knows how to use
+# Features that are constant still vary by rounding, by less than this part of the total variance.
+ROUNDING = 1e-10
 SHRINKAGE = 0.3  # of the covariance within classes towards a multiple of the identity, 0..1
 BLOCK_SIZE = 5000  # images that are embedded at a time
 HOG_CELL, HOG_ORIENTATIONS, HOG_BLOCK = 4, 9, 2  # pixels, directions, cells
@@ -63,23 +65,29 @@ def fit_whitening(features: np.ndarray, labels: np.ndarray) -> Whitening:
     weights = (counts.mean() / counts)[index]
     all_weights = np.ones(len(features))
     all_weights[is_labelled] = weights
-    size = min(NUM_COMPONENTS, features.shape[1])
-    total = np.cov(features.T, aweights=all_weights)
-    axes = _first_components(total, size)
-    within = np.cov(((features[is_labelled] - means[index]) @ axes).T, aweights=weights)
-    # Features that are constant within classes still vary by rounding.
-    varies = np.trace(within) > 1e-10 * np.trace(total)
+    total = np.atleast_2d(np.cov(features.T, aweights=all_weights))
+    axes = _first_components(total)
+    size = axes.shape[1]
+    deviations = (features[is_labelled] - means[index]) @ axes
+    within = np.atleast_2d(np.cov(deviations.T, aweights=weights))
+    varies = np.trace(within) > ROUNDING * np.trace(total)
     within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
     transform = axes @ np.linalg.cholesky(np.linalg.inv(within)) if varies else 0 * axes
     return Whitening(np.float32(middle), np.float32(transform))
 
 
-def _first_components(covariance: np.ndarray, number: int) -> np.ndarray:
-    """Return the principal components with the largest variances: (dimensions, number)."""
+def _first_components(covariance: np.ndarray) -> np.ndarray:
+    """Return the principal components with the largest variances: (dimensions, components).
+
+    Components without variance are left out, since their directions are arbitrary: n images have
+    at most n - 1 components.
+    """
     dimensions = len(covariance)
     # Computing these alone takes half as long as computing all 1,296 of HOG features.
-    last = (dimensions - number, dimensions - 1)
-    return linalg.eigh(covariance, subset_by_index=last)[1][:, ::-1]
+    last = (max(dimensions - NUM_COMPONENTS, 0), dimensions - 1)
+    variances, axes = linalg.eigh(covariance, subset_by_index=last)
+    number = max(np.sum(variances > ROUNDING * np.trace(covariance)), 1)
+    return axes[:, ::-1][:, :number]
 
 
 def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
