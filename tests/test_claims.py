@@ -18,7 +18,8 @@ from siamese_utils.reporting import claims
 from siamese_utils.reporting import results as result_files
 from siamese_utils.reporting.claims import CLAIMS
 
-GONE = "absent or too small to matter"
+GONE, AGAINST = "absent or too small to matter", "significant in the other direction"
+AT_MOST = "If there is an effect in the claimed direction, it is at most"
 EFFECT = "claimed effect or value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
@@ -75,7 +76,9 @@ def test_every_claim_is_whole():
         assert claim.number == number
         assert claim.rule in claims._JUDGES
         assert claim.sign in (-1, 1)
-        assert bool(claim.values) == bool(claim.tolerance) == (claim.rule == "value")
+        assert bool(claim.values) == (claim.rule == "value")
+        ends = [end for ends in claim.values for end in ends]
+        assert bool(claim.tolerance) == (bool(ends) and np.isfinite(ends).all())
         if claim.rule == "threshold":
             assert claim.pair_set in ("train", *TEST_SETS)
             # training pairs are the study's; of test images all pairs are counted
@@ -128,19 +131,19 @@ def test_every_claim_is_judged_once_and_in_the_chapter_it_names(number):
         (
             NOTHING,
             "inconclusive",
-            "The 95 % interval contains zero; an effect larger than 2.484 in the claimed direction "
-            "is excluded.",
+            "The 95 % interval contains zero. If there is an effect in the claimed direction, it is "
+            "at most 2.484.",
         ),
         (
             NOTHING / 500,
             "refuted",
-            "An effect larger than 0.005 in the claimed direction is excluded.",
+            f"{AT_MOST} 0.005, less than the smallest effect that matters.",
         ),
         # 0.004 ± 0.000497: on the claimed side of zero, without 0.01
         (
             CLEAR / 500,
             "refuted",
-            "An effect larger than 0.004 in the claimed direction is excluded.",
+            f"{AT_MOST} 0.004, less than the smallest effect that matters.",
         ),
         ([5.0], "inconclusive", "One seed gives no interval."),
     ],
@@ -157,7 +160,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     found = change("seen", np.array([-0.1, -0.2, -0.3]), NOTHING, NOTHING)
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
-        " An effect larger than 0.45 points in the claimed direction is excluded. "
+        f" {AT_MOST} 0.45 points, less than the smallest effect that matters. "
         "The same effect at the tuned threshold: inconclusive; "
     ) in shown[0]
 
@@ -167,7 +170,7 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     small = [CLEAR / 10] * 3
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
-    assert " An effect larger than 0.22 points in the claimed direction is excluded. " in shown[1]
+    assert f" {AT_MOST} 0.22 points, less than the smallest effect that matters. " in shown[1]
     assert "The same effect at the tuned threshold: too small to matter" in shown[1]
 
 
@@ -206,13 +209,14 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
     claim = CLAIMS[number]
     found = change(claim.pair_set, *(claim.sign * v for v in (fixed, tuned, auc)))
     assert claims.judge(number, found, digits) == claims.verdict_on(number) == verdict
-    reason = "A tuned threshold removes more than half of the difference. The same effect"
+    reason = "A tuned threshold removes more than half of the difference: the interval of the last"
     assert (reason in shown[0]) == (verdict == "threshold effect")
+    # What does not hold at 0.5 is no effect of this threshold, so there is nothing to test.
+    is_tested = "half of the difference at 0.5 minus" in shown[0]
+    assert is_tested == (verdict in ("supported", "threshold effect"))
     # 2 ± 0.25, -2 ± 0.25, 0 ± 2.5 and 0 ± 0.28, which has no point of accuracy
-    alone = [
-        "supported" if v is CLEAR else "inconclusive" if v is NOTHING else GONE
-        for v in (tuned, auc)
-    ]
+    words = {id(CLEAR): "supported", id(NOTHING): "inconclusive", id(OPPOSITE): AGAINST}
+    alone = [words.get(id(v), GONE) for v in (tuned, auc)]
     assert (
         f". The same effect at the tuned threshold: {alone[0]}; by AUC, which needs no threshold: "
         f"{alone[1]}." in shown[0]
@@ -275,7 +279,7 @@ def test_a_claim_about_values_by_hand(results, shown, as_in_2019, digits, number
         "refuted": "Outside what counts as the published value (",
         "inconclusive": "The 95 % interval lies partly outside what counts as the published value (",
     }[verdict]
-    where += {"1b": "−0.5 to 0.5)", "1c": "0.025 to 0.045)"}.get(
+    where += {"1b": "0.5 or less)", "1c": "0.025 to 0.045)"}.get(
         number, "0.075 to 0.085 and 0.035 to 0.045)"
     )
     reason = "One seed gives no interval." if one_seed else where
@@ -364,7 +368,7 @@ def test_a_row_holds_what_the_rule_needs_to_be_applied_again(results, shown, as_
     settings_of = ["claim", "rule", "role", "sign", "smallest_effect"]
     assert rows[settings_of].to_numpy().tolist() == [
         ["1c", "value", "value", 1, 0],
-        *(["4b", "threshold", role, -1, 1] for role in ("fixed", "tuned", "auc", "also")),
+        *(["4b", "threshold", role, -1, 1] for role in ("fixed", "tuned", "auc")),
         ["B4", "sign", "difference", 1, 1],
     ]
     accepted = rows[["accepted_low", "accepted_high"]]

@@ -49,7 +49,8 @@ class Claim:
         sign: The claimed sign, +1 or -1.
         smallest_effect: For the rules `sign` and `threshold`, the smallest effect that matters, in
             the unit of the metric; a claim is refuted if effects of this size are excluded.
-        values: For the rule `value`, the claimed ranges (low, high), both ends included.
+        values: For the rule `value`, the claimed ranges (low, high), both ends included; infinite if
+            a range has no such end.
         tolerance: Half a unit of the last published digit of `values`.
         published: The published values as the source prints them.
         topic: The claim in a few words, for lists.
@@ -110,7 +111,7 @@ CLAIMS = {
               published="training loss falls, validation loss 0.03 to 0.04"),
         Claim("1b", "The base model's training loss falls throughout", MODELS,
               "number of epochs in which the training loss rises, mean over runs", "train", SAMPLED, rule="value",
-              values=((0, 0),), tolerance=0.5,
+              values=((-math.inf, 0.5),),
               topic="a falling training loss", published="no rise", in_summary=False),
         Claim("1c", "The base model's validation loss fluctuates between 0.03 and 0.04", MODELS,
               "mean validation loss of the second half of the epochs", "validation", SAMPLED,
@@ -132,7 +133,7 @@ CLAIMS = {
               topic="the base model's validation loss grows", published="the loss value was growing"),
         Claim("1g", "The base model's training accuracy nears 100 %", MODELS,
               "training accuracy at threshold 0.5", "train", SAMPLED, rule="value",
-              values=((100.0, 100.0),), tolerance=0.5,
+              values=((99.5, math.inf),),
               topic="the base model's training accuracy is nearly 100 % (99.5 % or more)", published="“nearly to 100%”"),
         Claim("2a", "Dropout and weight penalties bring training and test accuracy together", MODELS,
               "gap between training accuracy and accuracy on seen classes, at threshold 0.5, base minus complex", "train, seen", SAMPLED,
@@ -224,31 +225,33 @@ CLAIMS = {
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=SMALLEST_AUC, by=OURS,
               in_summary=False),
-        Claim("S3", "On the study's class split, an untrained base model, compared by cosine, is better on unseen classes than "
-              "the trained base model compared by Euclidean distance", BASELINES,
+        Claim("S3", "On the study's class split, the cosine of an untrained base model's embeddings separates unseen classes better "
+              "than the Euclidean distance of the trained base model's embeddings", BASELINES,
               "AUC on unseen classes, untrained minus trained", "unseen", ALL_PAIRS,
               smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S4", "On the study's class split, raw pixels compared by cosine are better on unseen classes than the trained "
-              "base model compared by Euclidean distance", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
+        Claim("S4", "On the study's class split, the cosine of raw pixels separates unseen classes better than the Euclidean "
+              "distance of the trained base model's embeddings", BASELINES, "AUC on unseen classes, pixels minus trained", "unseen",
               ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S5", "With one example of each unseen class, the nearest example in raw pixels is right more often than "
-              "by the base model", TRANSFER, "1-shot accuracy, pixels minus base model", "unseen",
+        Claim("S5", "With one example of each unseen class, raw pixels classify more images correctly than the base model",
+              TRANSFER, "1-shot accuracy, pixels minus base model", "unseen",
               smallest_effect=SMALLEST_POINTS, by=OURS),
-        Claim("S8", "With one example of each unseen class, the nearest example by the ensemble is right more often than "
-              "in raw pixels", TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
+        Claim("S8", "With one example of each unseen class, the ensemble classifies more images correctly than raw pixels",
+              TRANSFER, "1-shot accuracy, the ensemble minus pixels", "unseen",
               smallest_effect=SMALLEST_POINTS, by=OURS, in_summary=False),
-        Claim("S6", "Without labelled images of new classes, the ensemble is better on them than the "
+        Claim("S6", "If no images of new classes are labelled, the ensemble is better on new classes than the "
               "foreground mask", NEW_CLASSES, "AUC on new classes, the ensemble minus the mask",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S7", "Without labelled images of new classes, the ensemble is better on them with its networks than without", NEW_CLASSES,
+        Claim("S7", "If no images of new classes are labelled, the two networks of the ensemble improve its AUC on new classes", NEW_CLASSES,
               "AUC on new classes, the ensemble with minus without networks",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S9", "Labelled images of new classes improve the ensemble on them", NEW_CLASSES,
+        Claim("S9", "Labelled images of new classes improve the ensemble's AUC on these classes", NEW_CLASSES,
               "AUC on new classes, retrained with labelled images minus without",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
     )
 }  # fmt: skip
 
+# Name of the measurement that decides whether a supported claim is a threshold effect.
+THRESHOLD_TEST = "half of the difference at 0.5 minus the difference at the tuned threshold"
 # Short answers for the pages whose title asks whether a claim holds.
 ANSWERS = {
     verdicts.SUPPORTED: "At threshold 0.5 yes, on the study's class split.",
@@ -328,13 +331,19 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
 def _claimed_effect(claim: Claim, unit: str) -> str:
     """Return what a claim says about the measured value, with the smallest effect that matters."""
     if claim.rule == "value":
-        low, high = claim.values[0]
-        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return _describe_range(*claim.values[0])
     if not claim.smallest_effect:
         return "above 0" if claim.sign > 0 else "below 0"
     sign = "+" if claim.sign > 0 else MINUS
     points = " point" if unit == "points" else ""
     return f"{sign}{claim.smallest_effect:g}{points} or {'more' if claim.sign > 0 else 'lower'}"
+
+
+def _describe_range(low: float, high: float) -> str:
+    """Return a range in words."""
+    if math.isinf(low) or math.isinf(high):
+        return f"{low:g} or more" if math.isinf(high) else f"{high:g} or less"
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def by_verdict() -> dict[str, list[Claim]]:
@@ -394,16 +403,15 @@ def _judge_threshold(claim: Claim, evidence: pd.Series) -> tuple[str, list[_Evid
     fixed, tuned = (differences[THRESHOLD_RULES[rule]] for rule in ("0.5", "tuned"))
     auc = differences["AUC"]
     verdict = verdicts.judge_threshold(fixed, tuned, claim.sign, claim.smallest_effect)
-    return verdict, [
+    evidences = [
         _Evidence(f"{claim.metric}, at 0.5", "fixed", fixed),
         _Evidence("at the tuned threshold", "tuned", tuned),
         _Evidence("AUC", "auc", auc),
-        _Evidence(
-            "test for a threshold effect (half of the difference at 0.5, minus the whole difference at the tuned threshold)",
-            "also",
-            verdicts.threshold_part(fixed, tuned),
-        ),
     ]
+    if verdict in (verdicts.SUPPORTED, verdicts.THRESHOLD_EFFECT):
+        part = verdicts.threshold_part(fixed, tuned)
+        evidences.append(_Evidence(THRESHOLD_TEST, "also", part))
+    return verdict, evidences
 
 
 def _judge_value(
@@ -487,7 +495,9 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     if not any(e.value.interval.has_ends for e in evidences):
         return "One seed gives no interval."
     if claim.rule == "value":
-        ranges = dict.fromkeys(f"{e.low:g} to {e.high:g}" for e in evidences if e.role == "value")
+        ranges = dict.fromkeys(
+            _describe_range(e.low, e.high) for e in evidences if e.role == "value"
+        )
         accepted = f"what counts as the published value ({' and '.join(ranges)})".replace(
             "-", MINUS
         )
@@ -497,9 +507,15 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
             verdicts.INCONCLUSIVE: f"The 95 % interval lies partly outside {accepted}.",
         }[verdict]
     if verdict == verdicts.THRESHOLD_EFFECT:
-        return f"A tuned threshold removes more than half of the difference. {_support(claim, evidences)}"
+        return (
+            "A tuned threshold removes more than half of the difference: the interval of the last value lies on the claimed side of zero, too. "
+            f"{_support(claim, evidences)}"
+        )
     if verdict == verdicts.SUPPORTED:
-        return f"The 95 % interval lies on the claimed side of zero. {_support(claim, evidences)}"
+        reason = "The 95 % interval lies on the claimed side of zero."
+        if claim.rule == "threshold":
+            reason += " The interval of the last value does not, so it is not shown that a tuned threshold removes more than half of the difference."
+        return f"{reason} {_support(claim, evidences)}"
     if verdicts.judge(deciding, claim.sign) == verdicts.REFUTED:
         return (
             "The 95 % interval lies on the other side of zero from the claim. "
@@ -507,11 +523,12 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
         )
     largest = verdicts.largest_effect(deciding, claim.sign)
     size = f"{largest:.{DECIMALS.get(deciding.unit, 3)}f} {deciding.unit}".strip()
-    contains = "The 95 % interval contains zero; an" if verdict != verdicts.REFUTED else "An"
-    return (
-        f"{contains} effect larger than {size} in the claimed direction is excluded. "
-        f"{_support(claim, evidences)}"
+    reason = (
+        f"If there is an effect in the claimed direction, it is at most {size}, less than the smallest effect that matters."
+        if verdict == verdicts.REFUTED
+        else f"The 95 % interval contains zero. If there is an effect in the claimed direction, it is at most {size}."
     )
+    return f"{reason} {_support(claim, evidences)}"
 
 
 def _outside(evidences: Sequence[_Evidence]) -> str:
@@ -529,17 +546,21 @@ def _support(claim: Claim, evidences: Sequence[_Evidence]) -> str:
     if claim.rule != "threshold":
         return ""
     by_role = {e.role: e.value for e in evidences}
-    limits = {"tuned": claim.smallest_effect, "auc": SMALLEST_AUC if claim.smallest_effect else 0.0}
-    tuned, auc = (
-        "too small to matter"
-        if verdict == verdicts.REFUTED
-        and verdicts.judge(by_role[role], claim.sign) == verdicts.SUPPORTED
-        else "absent or too small to matter"
-        if verdict == verdicts.REFUTED
-        else verdict
-        for role, limit in limits.items()
-        for verdict in [verdicts.judge(by_role[role], claim.sign, limit)]
-    )
+    smallest_auc = SMALLEST_AUC if claim.smallest_effect else 0.0
+    tuned = _describe_effect(by_role["tuned"], claim.sign, claim.smallest_effect)
+    auc = _describe_effect(by_role["auc"], claim.sign, smallest_auc)
     return (
         f"The same effect at the tuned threshold: {tuned}; by AUC, which needs no threshold: {auc}."
     )
+
+
+def _describe_effect(difference: Measurement, sign: int, smallest_effect: float) -> str:
+    """Return in words whether a difference is the claimed effect."""
+    verdict = verdicts.judge(difference, sign, smallest_effect)
+    if verdict != verdicts.REFUTED:
+        return verdict
+    if verdicts.judge(difference, -sign) == verdicts.SUPPORTED:
+        return "significant in the other direction"
+    if verdicts.judge(difference, sign) == verdicts.SUPPORTED:
+        return "too small to matter"
+    return "absent or too small to matter"

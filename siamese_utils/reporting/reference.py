@@ -226,59 +226,55 @@ def accuracies(records: Sequence[Record]) -> dict[str, tuple[float, float]]:
 
 
 def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) -> pd.DataFrame:
-    """Return the reference runs minus our runs with the same split, over all networks and seeds.
+    """Return the reference runs minus our runs with the same split.
 
     Args:
         sampled: Our metrics on the study's pairs: a row for each network, columns (set, metric).
         configs: The config of each network.
 
     Returns:
-        A row for each test set and metric ("measured": accuracy at 0.5 and at half the margin in points, and
-        AUC): the mean difference with its interval over the runs, and whether a difference of
-        verdicts.SMALLEST_POINTS or SMALLEST_AUC is excluded. Empty without reference runs.
+        A row for each network, test set and metric ("measured": accuracy at 0.5 and at half the
+        margin in points, and AUC): the mean difference with its interval over the runs, and whether a
+        difference of verdicts.SMALLEST_POINTS or SMALLEST_AUC is excluded. Empty without reference
+        runs.
     """
-    at = ["accuracy, 0.5", "accuracy, m/2", "AUC"]
-    if all(config.margin == 1 for config in configs.values()):
-        at.remove("accuracy, m/2")  # which is at 0.5 then
     rows = {}
-    for pair_set in TEST_SETS:
-        for metric in at:
-            values = []
-            for record in replication.read():
-                names = [
-                    name
-                    for name, config in configs.items()
-                    if (config.model, config.margin) == (record["model"], record["margin"])
+    for name, config in configs.items():
+        # At margin 1, half the margin is 0.5.
+        rules = ["0.5"] if config.margin == 1 else ["0.5", "m/2"]
+        metrics = [*(THRESHOLD_RULES[rule] for rule in rules), "AUC"]
+        records = [
+            record
+            for record in replication.read()
+            if (record["model"], record["margin"]) == (config.model, config.margin)
+        ]
+        if not records:
+            continue
+        for pair_set in TEST_SETS:
+            for metric in metrics:
+                ours = sampled.loc[name][pair_set, metric].values
+                values = [
+                    _measured(record, pair_set, metric) - ours[record["seed"]]
+                    for record in records
+                    if record["seed"] < len(ours)
                 ]
-                for name in names:
-                    ours = sampled.loc[name][pair_set, _own_metric(metric, record)].values
-                    if record["seed"] < len(ours):
-                        values.append(_measured(record, pair_set, metric) - ours[record["seed"]])
-            if values:
-                unit = "" if metric == "AUC" else "points"
-                rows[pair_set, metric] = measurement(values, unit, signed=True)
+                if values:
+                    unit = "" if metric == "AUC" else "points"
+                    rows[name, pair_set, metric] = measurement(values, unit, signed=True)
     frame = pd.DataFrame({"reconstructed minus ours": pd.Series(rows, dtype=object)})
     if frame.empty:
         return frame
-    frame.index = frame.index.set_names(["set", "measured"])
+    frame.index = frame.index.set_names(["network", "set", "measured"])
     words = {
         verdicts.SUPPORTED: "yes",
         verdicts.REFUTED: "no",
         verdicts.INCONCLUSIVE: "inconclusive",
     }
     equivalent = []
-    for (_, metric), row in frame.iterrows():
+    for (_, _, metric), row in frame.iterrows():
         bound = verdicts.SMALLEST_AUC if metric == "AUC" else verdicts.SMALLEST_POINTS
         equivalent.append(words[verdicts.judge_value(row.iloc[0], 0, 0, bound)])
     return frame.assign(equivalent=equivalent)
-
-
-def _own_metric(metric: str, record: Record) -> str:
-    """Return the name of a metric in our tables; at margin 1, m/2 is 0.5."""
-    if metric == "AUC":
-        return metric
-    rule = "0.5" if record["margin"] == 1 else metric.rpartition(" ")[2]
-    return THRESHOLD_RULES[rule]
 
 
 def _measured(record: Record, pair_set: str, metric: str) -> float:
@@ -286,7 +282,7 @@ def _measured(record: Record, pair_set: str, metric: str) -> float:
     measured = record["test_sets"][pair_set]
     if metric == "AUC":
         return measured["auc"]
-    relative = 0.5 if metric.endswith("m/2") else 0.5 / record["margin"]
+    relative = 0.5 if metric == THRESHOLD_RULES["m/2"] else 0.5 / record["margin"]
     position = int(np.argmin(np.abs(replication.RELATIVE_THRESHOLDS - relative)))
     return 100 * measured["accuracies"][position]
 
