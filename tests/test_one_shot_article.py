@@ -174,7 +174,6 @@ def run(monkeypatch):
     """A function that runs the system for one epoch on a few digits, and returns what it did."""
     digits, target = article.load_digits()
     monkeypatch.setattr(article, "load_digits", lambda: (digits[:160], target[:160]))
-    monkeypatch.setattr(article, "EPOCHS", 1)
     fits, pools = [], []
     fit, create_pairs = keras.Model.fit, article.create_pairs
 
@@ -188,14 +187,17 @@ def run(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "fit", record_fit)
     monkeypatch.setattr(article, "create_pairs", record_pairs)
-    encoder, arrays = article.run(0)
+    encoder, arrays = article.run(0, epochs=1)
     return encoder, arrays, fits, pools
 
 
 @pytest.mark.slow
 def test_a_run_measures_what_it_trained_on_pairs_of_the_same_pool(run):
     encoder, arrays, (pretraining, training), (of_training, of_test) = run
-    assert set(arrays) == {"classifier", "training", "test", "same", "distance"}
+    measured = {"classifier", "training", "test", "same", "distance"}
+    assert set(arrays) == {*measured, "pretraining log", "training log"}
+    assert arrays["pretraining log"].shape == arrays["training log"].shape == (1, 4)
+    assert arrays["pretraining log"][0, 2] == arrays["classifier"]  # its validation accuracy
     assert 0 <= arrays["classifier"] <= 1
     # training and test pairs come from one pool
     assert of_training[0] is of_test[0]

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 
 import nbformat
-import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup

@@ -237,6 +237,17 @@ def test_the_article_is_measured_on_its_own_pairs_and_on_fresh_ones(article):
     }
 
 
+def test_the_log_of_the_article_has_a_row_for_each_epoch_of_both_runs(store, monkeypatch):
+    logs = {"pretraining log": np.eye(4)[:2], "training log": np.full((1, 4), 0.5)}
+    monkeypatch.setattr(
+        one_shot_article, "run", lambda *_: (Encoder(lambda image: [0, 0]), dict(logs))
+    )
+    log = transfer_results.article_log(0, epochs=2)
+    assert log.index.tolist() == [("pretraining", 1), ("pretraining", 2), ("training", 1)]
+    assert log.columns.tolist() == ["accuracy", "loss", "val_accuracy", "val_loss"]
+    assert log.to_numpy().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0.5] * 4]
+
+
 def test_fresh_pairs_are_judged_at_a_distance_of_a_half(article):
     # all pairs are nearer than 0.5, in the right order: half of them are right, the positive ones
     found = article(lambda image: [0.4 * has_rectangle(image)])

@@ -148,15 +148,7 @@ def article_results(seed: int, epochs: int, pretrained: bool = True) -> dict[str
         both classes, at the same threshold 0.5), and from 0 to 1 `AUC, fresh pairs`. NaN distances
         count as "different", as they do in the article's accuracy.
     """
-    arrays = cache.cached(
-        {"article": seed, "epochs": epochs, "pretrained": pretrained},
-        [
-            "training.one_shot_article.run",
-            "training.transfer.sample_pairs",
-            "data.pairs.distances",
-        ],
-        lambda: _run_article(seed, epochs, pretrained),
-    )
+    arrays = _article_arrays(seed, epochs, pretrained)
     _, _, sampled = transfer.sample_pairs(TransferConfig(seed=seed), "test")
     fresh = np.where(np.isnan(arrays["fresh"]), np.inf, arrays["fresh"])
     right = (fresh >= STUDY_THRESHOLD) == sampled.different.astype(bool)
@@ -167,6 +159,39 @@ def article_results(seed: int, epochs: int, pretrained: bool = True) -> dict[str
         "fresh pairs": 100 * float(right.mean()),
         "AUC, fresh pairs": RocCurve.from_pairs(fresh, sampled.different).auc,
     }
+
+
+def article_log(seed: int, epochs: int) -> pd.DataFrame:
+    """Return what the article's two calls of `fit` print after each epoch.
+
+    Args:
+        seed: As in `article_results`.
+        epochs: Likewise.
+
+    Returns:
+        A row for each training run and epoch; columns `accuracy`, `loss`, `val_accuracy` and
+        `val_loss` (accuracies 0..1).
+    """
+    from siamese_utils.training.one_shot_article import LOG
+
+    arrays = _article_arrays(seed, epochs, pretrained=True)
+    logs = {name: arrays[f"{name} log"] for name in ("pretraining", "training")}
+    frames = {
+        name: pd.DataFrame(log, range(1, len(log) + 1), list(LOG)) for name, log in logs.items()
+    }
+    return pd.concat(frames, names=["run", "epoch"])
+
+
+def _article_arrays(seed: int, epochs: int, pretrained: bool) -> Arrays:
+    return cache.cached(
+        {"article": seed, "epochs": epochs, "pretrained": pretrained},
+        [
+            "training.one_shot_article.run",
+            "training.transfer.sample_pairs",
+            "data.pairs.distances",
+        ],
+        lambda: _run_article(seed, epochs, pretrained),
+    )
 
 
 def _run_article(seed: int, epochs: int, pretrained: bool) -> Arrays:

@@ -22,6 +22,7 @@ from siamese_utils.data import textures
 POOL_IMAGES, TRAINING_PAIRS, TEST_PAIRS = 200, 50, 200
 # Inferred for the pretraining: the listing uses the batch size there before it defines it.
 EPOCHS, BATCH_SIZE = 10, 8
+LOG = ("accuracy", "loss", "val_accuracy", "val_loss")  # what `fit` prints after each epoch
 PATIENCE = 3  # Inferred, epochs; the listing has lost most arguments of both callbacks.
 Tensor = Any
 
@@ -149,12 +150,14 @@ def run(
     Returns:
         The trained encoder, which maps images (batch, 32, 32, 1) to embeddings (batch, 256), and
         arrays: `classifier` (the classifier's validation accuracy, NaN without), `training` and `test` (the
-        accuracies of the article, 0..1), `same` (labels of the test pairs) and `distance` (their
-        distances, NaN if the weights are).
+        accuracies of the article, 0..1), `same` (labels of the test pairs), `distance` (their
+        distances, NaN if the weights are), and `pretraining log` and `training log`: (epochs, 4)
+        values of LOG.
     """
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     classifier, validation_accuracy = build_base_network(), np.nan
+    pretraining_log = np.empty((0, len(LOG)))
     if pretrained:
         digits, target = load_digits()
         classifier.compile(
@@ -169,6 +172,7 @@ def run(
             callbacks=_callbacks(),
             verbose=0,
         )
+        pretraining_log = np.transpose([pretraining.history[name] for name in LOG])
         validation_accuracy = pretraining.history["val_accuracy"][-1]
     encoder = keras.Model(classifier.inputs, classifier.layers[-2].output)
 
@@ -179,7 +183,7 @@ def run(
     model.compile(
         keras.optimizers.Adam(1e-4), contrastive_loss, metrics=[accuracy], jit_compile=False
     )
-    model.fit(
+    training = model.fit(
         training_pairs,
         training_label,
         validation_data=(test_pairs, test_label),
@@ -196,6 +200,8 @@ def run(
         "test": np.array(accuracy(test_label, distance)),
         "same": test_label,
         "distance": distance,
+        "pretraining log": pretraining_log,
+        "training log": np.transpose([training.history[name] for name in LOG]),
     }
     return encoder, arrays
 
