@@ -88,16 +88,18 @@ TERMS = (
          "better."),
     Term("95 % interval", "A confidence interval: in 95 % of repetitions of the experiment such an "
          "interval contains the true mean.", ("95 % intervals",)),
+    Term("bfloat16", "A format of 16-bit numbers with fewer digits than float32."),
     Term("dropout", "In each training step, a random part of a layer's outputs is set to 0."),
-    Term("small network", "Three convolutional blocks with 64 outputs, trained with the supervised contrastive loss, which compares each image of a batch with "
+    Term("small network", "A network of three convolutional blocks whose embeddings have 64 numbers. Its supervised contrastive loss compares each image of a batch with "
          "all others and uses their class labels; see the page on new classes.", ("small networks",)),
-    Term("confidence", "The mean probability of the more probable answer."),
+    Term("confidence", "The probability of the more probable answer."),
     Term("triplet", "An anchor image, an image of its class and an image of another class.",
          ("triplets",)),
+    Term("one-shot learning", "Learning from one example of each class. The article means learning from few pairs."),
     Term("1-shot accuracy", "The share of images that are classified correctly from one example of each class."),
     Term("pretraining", "Training on another labelled data set before training on the task.",
          ("pretrained",)),
-    Term("foreground mask", "A blurred binary mask of the foreground pixels.",
+    Term("foreground mask", "An image that is 1 where a pixel is not black and 0 elsewhere, and is then blurred.",
          ("foreground masks",)),
     Term("cosine", "The similarity of the directions of two embeddings, whatever their lengths. It ranks pairs as the Euclidean distance "
          "does after scaling embeddings to length 1."),

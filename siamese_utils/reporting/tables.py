@@ -210,15 +210,17 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     # From the first True on, all larger numbers of images give a calibrated probability.
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
-    answer = f"Not shown: mean confidence and accuracy may differ by {points} points or more, even on training classes."
+    answers = [
+        f"Not shown: mean confidence and accuracy may differ by {points} points or more, even on training classes."
+    ]
     if calibrated_from.any():
         fewest = calibrated_from.idxmax()
-        more = ", the most tested" if fewest == max(gaps.index) else " or more"
-        number = f"{fewest:,} images{more}"
-        answer = (
-            f"On average yes, for the base model's verifier on training classes with {number}: "
-            f"mean confidence (the probability of the more probable answer) minus accuracy lies within {points} points, with its whole interval."
-        )
+        more = ", the largest number tested," if fewest == max(gaps.index) else " or more"
+        answers = [
+            "On average yes, on the classes that it was trained on.",
+            f"Fitted to {fewest:,} images{more} the base model's verifier has a mean confidence within {points} points of its accuracy there; "
+            "the whole 95 % interval of the difference is. (The confidence is the probability of the more probable answer.)",
+        ]
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [
         f"On {s} classes, before recalibration, the verifier fitted to {n:,} images has a log-loss of {value:.2f}; "
@@ -233,7 +235,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         for pairs, row in percent.iterrows()
     }
     return [
-        answer,
+        *answers,
         f"With {largest:,} images, the base model's verifier has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
