@@ -317,10 +317,10 @@ def test_pairs_stand_under_their_classes_and_distances(shown, digits, monkeypatc
 
 def test_an_answer_leaves_out_what_is_empty(shown):
     show.answer("No, on this split.", "", "It gains 3 points.", "")
-    show.answer("Yes.")
+    show.answer("Yes.", "It gains 3 points.", "It loses none.")
     assert [item.data for item, _ in shown] == [
-        "**No, on this split.** It gains 3 points.",
-        "**Yes.**",
+        "**No, on this split.**\n\n- It gains 3 points.",
+        "**Yes.**\n\n- It gains 3 points.\n- It loses none.",
     ]
     assert all(isinstance(item, Markdown) for item, _ in shown)
 

@@ -251,13 +251,14 @@ def literal(words: str) -> str:
 
 
 def answer(verdict: str, *sentences: str) -> None:
-    """Display the answer to a page's question: the verdict in bold, then sentences.
+    """Display the answer to a page's question: the verdict in bold, then a list of findings.
 
     Args:
         verdict: A word or a short sentence.
-        sentences: Sentences; empty ones are left out.
+        sentences: The findings, a sentence or two each; empty ones are left out.
     """
-    text(" ".join([f"**{verdict}**", *filter(None, sentences)]))
+    findings = "\n".join(f"- {sentence}" for sentence in filter(None, sentences))
+    text(f"**{verdict}**\n\n{findings}")
 
 
 def pill(verdict: str) -> str:
