@@ -152,7 +152,8 @@ def test_a_claim_about_a_sign_by_hand(results, shown, digits, values, verdict, r
     found = measurement(values, signed=True)
     assert claims.judge("B1", found, digits) == claims.verdict_on("B1") == verdict
     [page] = shown
-    assert html.escape(f"{CLAIMS['B1'].metric}: {found:±}. {reason}") in page
+    assert f"<ul><li>{CLAIMS['B1'].metric}: {html.escape(f'{found:±}')}</li></ul>" in page
+    assert f"<p>{html.escape(reason)}" in page
 
 
 def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results, shown, digits):
@@ -160,7 +161,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     found = change("seen", np.array([-0.1, -0.2, -0.3]), NOTHING, NOTHING)
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
-        f" {AT_MOST} 0.45 points, less than the smallest effect that matters. "
+        f"<p>{AT_MOST} 0.45 points, less than the smallest effect that matters. "
         "The same effect at the tuned threshold: inconclusive; "
     ) in shown[0]
 
@@ -170,7 +171,7 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     small = [CLEAR / 10] * 3
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
-    assert f" {AT_MOST} 0.22 points, less than the smallest effect that matters. " in shown[1]
+    assert f"<p>{AT_MOST} 0.22 points, less than the smallest effect that matters. " in shown[1]
     assert "The same effect at the tuned threshold: too small to matter" in shown[1]
 
 
@@ -212,7 +213,7 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
     reason = "A tuned threshold removes more than half of the difference: the interval of the last"
     assert (reason in shown[0]) == (verdict == "threshold effect")
     # What does not hold at 0.5 is no effect of this threshold, so there is nothing to test.
-    is_tested = "half of the difference at 0.5 minus" in shown[0]
+    is_tested = "Half of the difference at 0.5 minus" in shown[0]
     assert is_tested == (verdict in ("supported", "threshold effect"))
     # 2 ± 0.25, -2 ± 0.25, 0 ± 2.5 and 0 ± 0.28, which has no point of accuracy
     words = {id(CLEAR): "supported", id(NOTHING): "inconclusive", id(OPPOSITE): AGAINST}
@@ -221,8 +222,8 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
         f". The same effect at the tuned threshold: {alone[0]}; by AUC, which needs no threshold: "
         f"{alone[1]}." in shown[0]
     )
-    for name, metric in (("at the tuned threshold", "accuracy, tuned"), ("AUC", "AUC")):
-        assert html.escape(f"; {name}: {found[claim.pair_set, metric]:±}") in shown[0]
+    for name, metric in (("At the tuned threshold", "accuracy, tuned"), ("AUC", "AUC")):
+        assert f"<li>{name}: {html.escape(f'{found[claim.pair_set, metric]:±}')}</li>" in shown[0]
 
 
 def test_of_a_panel_the_set_that_a_claim_is_about_counts(results, shown, digits):
@@ -324,7 +325,8 @@ def test_other_figures_stand_beside(results, shown, digits):
     won, lost = measurement([3.0, 3.0], "points"), measurement([4.0, 4.0], "points")
     found = claims.judge("S1", won - lost * 0.5, digits, won_at_half=won, lost_at_fixed=lost)
     assert found == "supported"
-    assert "; won at half: 3.00 ± 0.00 points; lost at fixed: 4.00 ± 0.00 points." in shown[0]
+    assert "<li>Won at half: 3.00 ± 0.00 points</li>" in shown[0]
+    assert "<li>Lost at fixed: 4.00 ± 0.00 points</li>" in shown[0]
     rows = result_files.read("claims")
     assert rows["metric"].tolist() == [CLAIMS["S1"].metric, "won at half", "lost at fixed"]
     assert rows["role"].tolist() == ["difference", "also", "also"]

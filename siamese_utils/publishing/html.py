@@ -30,7 +30,7 @@ from siamese_utils.reporting import glossary, plots
 TEMPLATES = Path(__file__).parent / "templates"
 # The ids in page.html.j2, which a heading must not take.
 RESERVED_IDS = ("content", "theme", "code", "search", "told", "found")
-MAX_OPEN_ROWS = 10  # a longer table of numbers is folded
+MAX_OPEN_ROWS = 12  # a longer table of numbers is folded
 ALLOWED_SCHEMES = ("", "http", "https", "mailto")  # a link with another scheme becomes text
 CODE_STYLES = "default", "github-dark"  # Pygments styles of the light and the dark theme
 # TensorFlow's messages on loading, on tracing and on missing GPUs; other messages stay.

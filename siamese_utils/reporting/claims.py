@@ -471,19 +471,22 @@ def _to_html(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies
         evidences: The metrics.
         applies: Whether the study's published values apply to the data set.
     """
-    metrics = "; ".join(f"{e.name}: {e.value:±}" for e in evidences)
+    metrics = "".join(
+        f"<li>{html.escape(f'{e.name[:1].upper()}{e.name[1:]}: {e.value:±}')}</li>"
+        for e in evidences
+    )
     published = f" In 2019: {claim.published}." if claim.published and applies else ""
     counted = PAIR_SETS.get(claim.pair_set, claim.pair_set)
     counted += f" ({claim.counting})" if claim.counting else ""
     seeds = evidences[0].value.interval.seeds
     repetitions = "class splits" if claim.pair_set == OVER_TEST_SPLITS else "seeds"
-    words = (
-        f"{metrics[:1].upper()}{metrics[1:]}. {_reason(claim, verdict, evidences, applies).strip()}"
-        f"{published} Measured on: {counted}; {seeds} {'seed' if seeds == 1 else repetitions}."
-    )
+    repetitions = "seed" if seeds == 1 else repetitions
+    reason = _reason(claim, verdict, evidences, applies).strip()
+    words = f"{reason}{published} Measured on: {counted}; {seeds} {repetitions}."
     return (
         f'<div class="claim" id="{claim.anchor}"><p><strong>Claim {claim.number}:'
-        f"</strong> {pill(verdict)} {html.escape(claim.statement)}.</p><p>{html.escape(words)}</p></div>"
+        f"</strong> {pill(verdict)} {html.escape(claim.statement)}.</p><ul>{metrics}</ul>"
+        f"<p>{html.escape(words)}</p></div>"
     )
 
 
