@@ -191,12 +191,13 @@ show.text("It is 2.")
 """
 LIVE = """
 import pandas as pd
+from siamese_utils.publishing import html
 from siamese_utils.reporting import plots, show
 up = pd.DataFrame({"subplot": "", "series": "up", "x": [0, 1], "y": [1, 2]})
 show.figure(plots.lines, up, "A line.", live={"kind": "thresholds", "task": "</script>", "colour": plots.BLUE})
-show.table(pd.DataFrame({"n": range(11)}), "Eleven rows.")
-show.table(pd.DataFrame({"n": range(10)}), "Ten rows.")
-show.table(pd.DataFrame({"n": list("abcdefghijk")}), "Eleven words.")
+show.table(pd.DataFrame({"n": range(html.MAX_OPEN_ROWS + 1)}), "A row too many.")
+show.table(pd.DataFrame({"n": range(html.MAX_OPEN_ROWS)}), "As many rows as stay open.")
+show.table(pd.DataFrame({"n": ["word"] * (html.MAX_OPEN_ROWS + 1)}), "As many words.")
 """
 
 
@@ -236,9 +237,9 @@ def test_what_can_be_handled_brings_its_script_and_long_tables_fold(make_chapter
     assert wide["aria-label"] == narrow["aria-label"]
     assert {"narrow"} == set(narrow["class"]) - set(wide["class"])
     [folded] = soup.select("details.folded")
-    assert folded.summary.text == "The 11 rows"
+    assert folded.summary.text == f"The {html.MAX_OPEN_ROWS + 1} rows"
     caption = folded.find_previous_sibling("p")
-    assert caption.text.startswith("Table 7.1. Eleven rows.")
+    assert caption.text.startswith("Table 7.1. A row too many.")
     for part in (".table", "table"):
         assert folded.select_one(part)["aria-labelledby"] == caption["id"] == "table-7-1"
     assert len(soup.select("table > caption")) == 2
