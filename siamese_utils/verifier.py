@@ -199,7 +199,7 @@ class SiameseVerifier(BaseEstimator):
         """
         images, _ = self._as_batch(images, "images")
         given, numbers = user_images.encode_labels(labels, len(images))
-        if not len(images) or np.bincount(numbers).min() < 2:
+        if np.bincount(numbers).min() < 2:
             raise ValueError("add_classes needs two images or more of each class")
         names = [*self.classes_, *(n for n in map(str, given) if n not in self.classes_)]
         check_suitable(self.fitted_["model"], self.shape_[:2], len(names))
@@ -637,12 +637,12 @@ class SiameseVerifier(BaseEstimator):
         shapes = {shape, shape[:2]} if shape[-1] == 1 and not is_features else {shape}
         if images.shape in shapes:
             return images.reshape(1, *shape), True
-        if images.ndim > 1 and images.shape[1:] in shapes:
+        if images.ndim > 1 and images.shape[1:] in shapes and len(images):
             return images.reshape(-1, *shape), False
         expected = " or ".join(map(str, sorted(shapes)))
         what = "feature vector" if is_features else "image"
         raise ValueError(
-            f"{name} must be one {what} of shape {expected}, or a batch of them, not {images.shape}"
+            f"{name} must be one {what} of shape {expected}, or a batch of one or more, not {images.shape}"
         )
 
 

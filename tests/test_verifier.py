@@ -64,6 +64,7 @@ def test_accepted_forms_of_images(fitted, two):
     [
         (np.zeros((27, 28), np.uint8), r"a must be one image of shape \(28, 28\) or \(28, 28, 1\)"),
         (np.zeros((28, 28, 3), np.uint8), r"not \(28, 28, 3\)"),
+        (np.zeros((0, 28, 28), np.uint8), r"a batch of one or more, not \(0, 28, 28\)"),
         (np.zeros((28, 28), int), "a must be uint8 of 0..255 or float of 0..1, not int64"),
         (np.full((28, 28), 255.0), "a of float must lie in 0..1, not in 255..255"),
         (np.full((28, 28), np.nan), "a of float must lie in 0..1"),
@@ -637,7 +638,7 @@ def test_an_interrupted_addition_leaves_the_verifier_as_it_was(six, digits, monk
     [
         (3, ["a", "a", "b"], "two images or more of each class"),
         (3, ["a", "a"], "one for each image"),
-        (0, [], "two images or more of each class"),
+        (0, [], "a batch of one or more"),
     ],
 )
 def test_unsuitable_additions_are_refused(plain, digits, number, labels, message):
