@@ -17,7 +17,7 @@ def test_what_is_learned_tested_and_asked_is_apart(digits):
         assert np.bincount(digits.labels[taught])[list(digits.seen)].tolist() == [50] * 6
         assert len(taught) == 300
         assert set(taught) <= set(digits.split(seed).train)
-        assert np.bincount(digits.labels[asked])[list(digits.unseen)].tolist() == [13] * 4
+        assert np.bincount(digits.labels[asked])[list(digits.unseen)].tolist() == [50] * 4
         assert len({*taught, *fresh, *asked}) == len(taught) + len(fresh) + len(asked)
         assert set(digits.labels[fresh]) == set(digits.classes)
 
@@ -39,12 +39,23 @@ def test_a_trial_is_that_of_a_verifier_fitted_by_hand(digits, store, verifiers):
     for name in ("log-loss", "Brier", "confidence", "accuracy"):
         assert scores[name] == pytest.approx(told[name], abs=5e-3)
     assert found["seen"][1].probability == found["unseen"][1].probability == judge.probability_
-    asked = sample_pairs(
-        verifier_trials.image_rows(digits, 1, 240)[2], digits.labels, np.random.default_rng(1)
-    )
-    assert verifier_trials.num_recalibration_pairs(digits) == len(asked)
     assert found[verifier_trials.RECALIBRATED][1].probability != judge.probability_
     assert not hasattr(verifiers[0], "probability_")  # what was given stays unfitted
+
+
+def test_recalibration_by_hand(digits, store, verifiers):
+    found = verifier_trials.run_recalibrations(verifiers, digits, 240)
+    assert list(found) == [0, 8, 24, 96, 392]  # of 2, 4, 13 and 50 images of each of four classes
+    by_trial = verifier_trials.run_trials(verifiers, digits, 240)
+    assert found[0][1].probability == by_trial["unseen"][1].probability
+    assert found[96][1].probability == by_trial[verifier_trials.RECALIBRATED][1].probability
+    taught, _, asked = verifier_trials.image_rows(digits, 1, 240)
+    judge = SiameseVerifier("raw pixels", seed=1).fit(digits.images[taught], digits.labels[taught])
+    four = np.concatenate([asked[digits.labels[asked] == c][:4] for c in digits.unseen])
+    pairs = sample_pairs(four, digits.labels, np.random.default_rng(1))
+    assert len(pairs) == 24
+    judge.calibrate(digits.images[pairs.first], digits.images[pairs.second], pairs.different == 0)
+    assert found[24][1].probability == judge.probability_
 
 
 def test_a_trial_is_done_once(digits, store, verifiers, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -21,7 +21,9 @@ from siamese_utils.training.encoders import ENCODERS
 from siamese_utils.training.pair_training import TrainingConfig
 
 MAX_TEST_IMAGES = 500  # test images of each class
-NUM_RECALIBRATION_IMAGES = 13  # further images of each unseen class, for recalibration
+# Further images of each unseen class for recalibration; fewer if there are not as many.
+RECALIBRATION_IMAGES = (2, 4, 13, 50)
+NUM_RECALIBRATION_IMAGES = 13  # the number behind RECALIBRATED
 RECALIBRATED = "unseen, recalibrated"
 
 
@@ -41,6 +43,41 @@ def run_trials(
         (RECALIBRATED).
     """
     tests: dict[str, list[CalibrationTest]] = {"seen": [], "unseen": [], RECALIBRATED: []}
+    position = recalibration_numbers(dataset).index(NUM_RECALIBRATION_IMAGES)
+    for pairs, fitted, recalibrated in _trials(verifiers, dataset, number):
+        tests["seen"].append(CalibrationTest(fitted, pairs, dataset.seen))
+        tests["unseen"].append(CalibrationTest(fitted, pairs, dataset.unseen))
+        again = CalibrationTest(recalibrated[position], pairs, dataset.unseen)
+        tests[RECALIBRATED].append(again)
+    return tests
+
+
+def run_recalibrations(
+    verifiers: Sequence[BaseEstimator], dataset: Dataset, number: int
+) -> dict[int, list[CalibrationTest]]:
+    """Recalibrate fitted verifiers with different numbers of pairs of unseen classes.
+
+    Args:
+        verifiers: As in `run_trials`.
+        dataset: Likewise.
+        number: Likewise.
+
+    Returns:
+        Number of pairs -> one test per seed on pairs of other images of unseen classes. 0: before
+        recalibration.
+    """
+    numbers = [0, *(num_recalibration_pairs(dataset, n) for n in recalibration_numbers(dataset))]
+    tests: dict[int, list[CalibrationTest]] = {n: [] for n in numbers}
+    for pairs, fitted, recalibrated in _trials(verifiers, dataset, number):
+        for n, probability in zip(numbers, [fitted, *recalibrated], strict=True):
+            tests[n].append(CalibrationTest(probability, pairs, dataset.unseen))
+    return tests
+
+
+def _trials(
+    verifiers: Sequence[BaseEstimator], dataset: Dataset, number: int
+) -> Iterator[tuple[PairHistogram, PlattScaling, list[PlattScaling]]]:
+    """Yield for each verifier the test pairs, its probability, and those after recalibration."""
     for seed, verifier in enumerate(verifiers):
         parts = {
             "trial": verifier.get_params(),
@@ -58,26 +95,31 @@ def run_trials(
         )
         pairs = PairHistogram(arrays["counts"], float(arrays["step"]), dataset.classes)
         fitted = PlattScaling(*arrays["fitted"].tolist())
-        recalibrated = PlattScaling(*arrays["recalibrated"].tolist())
-        tests["seen"].append(CalibrationTest(fitted, pairs, dataset.seen))
-        tests["unseen"].append(CalibrationTest(fitted, pairs, dataset.unseen))
-        tests[RECALIBRATED].append(CalibrationTest(recalibrated, pairs, dataset.unseen))
-    return tests
+        yield pairs, fitted, [PlattScaling(*row) for row in arrays["recalibrated"].tolist()]
 
 
 def image_rows(
     dataset: Dataset, seed: int, number: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Select disjoint images: rows for training, for testing, and for recalibration."""
-    split, labels, skip = dataset.split(seed), dataset.labels, NUM_RECALIBRATION_IMAGES
+    split, labels, skip = dataset.split(seed), dataset.labels, max(recalibration_numbers(dataset))
     train = slice_classes(split.train, labels, 0, number // len(dataset.seen))
-    test = slice_classes(split.all, labels, skip, skip + MAX_TEST_IMAGES)
-    return train, test, slice_classes(split.unseen, labels, 0, skip)
+    test = [
+        slice_classes(split.seen, labels, 0, MAX_TEST_IMAGES),
+        slice_classes(split.unseen, labels, skip, skip + MAX_TEST_IMAGES),
+    ]
+    return train, np.concatenate(test), slice_classes(split.unseen, labels, 0, skip)
 
 
-def num_recalibration_pairs(dataset: Dataset) -> int:
-    """Return the number of pairs for recalibration, half of them positive."""
-    return 2 * len(dataset.unseen) * (NUM_RECALIBRATION_IMAGES - 1)
+def recalibration_numbers(dataset: Dataset) -> list[int]:
+    """Return the numbers of images of each unseen class to recalibrate with; half are left."""
+    fewest = np.bincount(dataset.labels)[list(dataset.unseen)].min()
+    return [n for n in RECALIBRATION_IMAGES if 2 * n <= fewest]
+
+
+def num_recalibration_pairs(dataset: Dataset, number: int = NUM_RECALIBRATION_IMAGES) -> int:
+    """Return how many pairs a number of images of each unseen class gives; half are positive."""
+    return 2 * len(dataset.unseen) * (number - 1)
 
 
 def max_training_images(dataset: Dataset) -> int:
@@ -92,15 +134,18 @@ def _run_trial(verifier: BaseEstimator, dataset: Dataset, number: int, seed: int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Small training sets are the subject of the trial.
         verifier = clone(verifier).fit(images[train], labels[train])
-        fitted = verifier.probability_
-        sampled = sample_pairs(recalibration, labels, np.random.default_rng(seed))
-        verifier.calibrate(images[sampled.first], images[sampled.second], sampled.different == 0)
-    recalibrated = verifier.probability_
+        fitted, recalibrated = verifier.probability_, []
+        for count in recalibration_numbers(dataset):
+            rows = slice_classes(recalibration, labels, 0, count)
+            sampled = sample_pairs(rows, labels, np.random.default_rng(seed))
+            same = sampled.different == 0
+            verifier.calibrate(images[sampled.first], images[sampled.second], same)
+            recalibrated.append(verifier.probability_)
     embeddings = verifier.embed(images[test])
     pairs = pair_histogram.count_pairs(embeddings, labels[test])
     return {
         "counts": pairs.counts,
         "step": np.float64(pairs.bin_width),
         "fitted": np.array([fitted.slope, fitted.intercept]),
-        "recalibrated": np.array([recalibrated.slope, recalibrated.intercept]),
+        "recalibrated": np.array([[one.slope, one.intercept] for one in recalibrated]),
     }

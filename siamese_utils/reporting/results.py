@@ -61,6 +61,7 @@ FILES = {
     "panel-of-drawn-values": "the values of each seed behind panel-of-drawn",
     "panel-values": "the values of each seed and group of images behind panel",
     "probability": "quality of the probabilities of verifiers (11)",
+    "recalibration": "the same after recalibration, by the number of labelled pairs (11)",
     "reference-differences-base": "reconstructed protocol minus our training, base model (03)",
     "reference-differences-complex": "the same, complex model (05)",
     "reference-runs": "the runs of the reconstructed protocol (03)",
