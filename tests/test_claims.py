@@ -20,7 +20,7 @@ from siamese_utils.reporting.claims import CLAIMS
 
 GONE, AGAINST = "absent or too small to matter", "significant in the other direction"
 AT_MOST = "If there is an effect in the claimed direction, it is at most"
-EFFECT = "claimed effect or value"
+EFFECT = "smallest effect that matters, or published value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
 

@@ -250,6 +250,8 @@ CLAIMS = {
     )
 }  # fmt: skip
 
+# Heading of the column of the tables of claims with what a measured value is compared with.
+EFFECT_COLUMN = "smallest effect that matters, or published value"
 # Name of the measurement that decides whether a supported claim is a threshold effect.
 THRESHOLD_TEST = "half of the difference at 0.5 minus the difference at the tuned threshold"
 # Short answers for the pages whose title asks whether a claim holds.
@@ -323,13 +325,13 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
         row |= {"2019": claim.published} if with_study and by == STUDY else {}
         pairs = f" ({claim.counting})" if claim.counting else ""
         row |= {"quantity": f"{saved['metric']}{pairs}{others}", "ours": ours}
-        row |= {"claimed effect or value": _claimed_effect(claim, ours.unit)}
+        row |= {EFFECT_COLUMN: _claimed_effect(claim, ours.unit)}
         rows.append(row | {"verdict": VerdictCell(saved["verdict"])})
     return pd.DataFrame(rows)
 
 
 def _claimed_effect(claim: Claim, unit: str) -> str:
-    """Return what a claim says about the measured value, with the smallest effect that matters."""
+    """Return the smallest effect that matters for a claim, or the published value."""
     if claim.rule == "value":
         return _describe_range(*claim.values[0])
     if not claim.smallest_effect:
@@ -517,7 +519,7 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     if verdict == verdicts.SUPPORTED:
         reason = "The 95 % interval lies on the claimed side of zero."
         if claim.rule == "threshold":
-            reason += " The interval of the last value does not, so it is not shown that a tuned threshold removes more than half of the difference."
+            reason = "The 95 % interval at threshold 0.5 lies on the claimed side of zero. That of the last value does not, so it is not shown that a tuned threshold removes more than half of the difference."
         return f"{reason} {_support(claim, evidences)}"
     if verdicts.judge(deciding, claim.sign) == verdicts.REFUTED:
         return (

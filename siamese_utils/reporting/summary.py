@@ -33,8 +33,8 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         f"At threshold 0.5, the base model classifies {base['seen']:.0f} % of pairs correctly on training classes and "
         f"{base['unseen']:.0f} % on unseen classes; guessing gives 50 %.",
         f"On unseen classes, raw pixels reach an AUC of {splits['pixels']:.2f}, the base model {splits['base']:.2f}. On "
-        f"{splits['splits']} other class splits, where the base model is trained for {splits['epochs']} epochs on fewer images, their mean AUCs are "
-        f"{splits['pixels_on_splits']:.2f} and {splits['base_on_splits']:.2f}.",
+        f"{splits['splits']} other class splits, the mean AUC is {splits['pixels_on_splits']:.2f} for raw pixels and {splits['base_on_splits']:.2f} for the "
+        f"base model, which is trained there for {splits['epochs']} epochs on fewer images.",
         " ".join(
             f"In our runs, on {_join(sets)} classes, {words}." for words, sets in margin.items()
         ),
