@@ -19,7 +19,8 @@ from siamese_utils.reporting import results as result_files
 from siamese_utils.reporting.claims import CLAIMS
 
 GONE, AGAINST = "absent or too small to matter", "significant in the other direction"
-AT_MOST = "If there is an effect in the claimed direction, it is at most"
+UP_TO = "Effects in the claimed direction of up to"
+SMALL = "are compatible with the data. They are smaller than the smallest effect that matters."
 EFFECT = "smallest effect that matters, or published value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
@@ -131,19 +132,18 @@ def test_every_claim_is_judged_once_and_in_the_chapter_it_names(number):
         (
             NOTHING,
             "inconclusive",
-            "The 95 % interval contains zero. If there is an effect in the claimed direction, it is "
-            "at most 2.484.",
+            f"The 95 % interval contains zero. {UP_TO} 2.484 are compatible with the data.",
         ),
         (
             NOTHING / 500,
             "refuted",
-            f"{AT_MOST} 0.005, less than the smallest effect that matters.",
+            f"{UP_TO} 0.005 {SMALL}",
         ),
         # 0.004 ± 0.000497: on the claimed side of zero, without 0.01
         (
             CLEAR / 500,
             "refuted",
-            f"{AT_MOST} 0.004, less than the smallest effect that matters.",
+            f"{UP_TO} 0.004 {SMALL}",
         ),
         ([5.0], "inconclusive", "One seed gives no interval."),
     ],
@@ -161,8 +161,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     found = change("seen", np.array([-0.1, -0.2, -0.3]), NOTHING, NOTHING)
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
-        f"<p>{AT_MOST} 0.45 points, less than the smallest effect that matters. "
-        "The same effect at the tuned threshold: inconclusive; "
+        f"<p>{UP_TO} 0.45 points {SMALL} The same effect at the tuned threshold: inconclusive; "
     ) in shown[0]
 
 
@@ -171,7 +170,7 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     small = [CLEAR / 10] * 3
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
-    assert f"<p>{AT_MOST} 0.22 points, less than the smallest effect that matters. " in shown[1]
+    assert f"<p>{UP_TO} 0.22 points {SMALL} " in shown[1]
     assert "The same effect at the tuned threshold: too small to matter" in shown[1]
 
 

@@ -449,7 +449,7 @@ def trial_of(sure, log_loss=0.4):
         ),
         (
             {100: 0.0, 300: -0.1},
-            "Not shown: mean confidence and accuracy may differ by 3 points or more, even on training classes.",
+            "We cannot show this: even on training classes, mean confidence and accuracy may differ by 3 points or more.",
         ),
         (
             {300: 0.01},
@@ -461,12 +461,12 @@ def test_how_sure_a_verifier_may_be(sure, first):
     said = tables.describe_confidence(trial_of(sure), 96)
     assert " ".join(said[:-3]) == first
     assert said[-3] == (
-        f"With {max(sure):,} images, the base model's verifier has on training classes a "
+        f"Fitted to {max(sure):,} images, the base model's verifier has on training classes a "
         f"mean confidence of {80 + 100 * sure[max(sure)]:.0f} % and an accuracy of 80 %."
     )
     assert "Recalibrated with 96 pairs of these classes" in said[-2]
     assert said[-1].endswith(
-        "its mean log-loss is below that of predicting 50 % with every number of images."
+        "is below that of always predicting 50 %, whatever the number of training images."
     )
     dear = tables.describe_confidence(trial_of({100: 0.0}, log_loss=0.7), 96)[-1]
     assert dear == " ".join(

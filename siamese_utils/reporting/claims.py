@@ -23,7 +23,7 @@ STUDY, SECOND_STUDY, OURS = "the study", "the second study", "ours"
 SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
 # how the verdict on a claim names its pair set
 PAIR_SETS = {"seen": "seen classes", "all": "all classes", "unseen": "unseen classes"}
-TEXTURES = "our textures, made as in the article"
+TEXTURES = "our textures, similar to the article's"
 OVER_TEST_SPLITS = "test class splits"
 MODELS, MARGIN, OPTIMIZER = "04-complex-model", "05-margin-study", "06-optimizer-comparison"
 TRANSFER, BASELINES = "07-one-shot-transfer", "08-baselines"
@@ -244,7 +244,7 @@ CLAIMS = {
         Claim("S7", "If no images of new classes are labelled, the two networks of the ensemble improve its AUC on new classes", NEW_CLASSES,
               "AUC on new classes, the ensemble with minus without networks",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
-        Claim("S9", "Labelled images of new classes improve the ensemble's AUC on these classes", NEW_CLASSES,
+        Claim("S9", "Twenty labelled images of each new class improve the ensemble's AUC on these classes", NEW_CLASSES,
               "AUC on new classes, retrained with labelled images minus without",
               OVER_TEST_SPLITS, ALL_PAIRS, smallest_effect=SMALLEST_AUC, by=OURS),
     )
@@ -529,9 +529,9 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     largest = verdicts.largest_effect(deciding, claim.sign)
     size = f"{largest:.{DECIMALS.get(deciding.unit, 3)}f} {deciding.unit}".strip()
     reason = (
-        f"If there is an effect in the claimed direction, it is at most {size}, less than the smallest effect that matters."
+        f"Effects in the claimed direction of up to {size} are compatible with the data. They are smaller than the smallest effect that matters."
         if verdict == verdicts.REFUTED
-        else f"The 95 % interval contains zero. If there is an effect in the claimed direction, it is at most {size}."
+        else f"The 95 % interval contains zero. Effects in the claimed direction of up to {size} are compatible with the data."
     )
     return f"{reason} {_support(claim, evidences)}"
 

@@ -101,7 +101,7 @@ def show_article_places() -> None:
         ARTICLE_PLACES,
         "in the article",
         "Where each part of the article is. Its functions are in "
-        "siamese_utils/training/one_shot_article.py, and repaired in training/transfer.py. "
+        "siamese_utils/training/one_shot_article.py, and repaired in siamese_utils/training/transfer.py. "
         "We have no version of eucl_dist_output_shape, because Keras 3 does not need it.",
     )
 

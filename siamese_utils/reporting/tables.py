@@ -211,7 +211,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     calibrated_from = pd.Series(near, index=gaps.index)[::-1].cummin()[::-1]
     points = f"{100 * CALIBRATED_WITHIN:.0f}"
     answers = [
-        f"Not shown: mean confidence and accuracy may differ by {points} points or more, even on training classes."
+        f"We cannot show this: even on training classes, mean confidence and accuracy may differ by {points} points or more."
     ]
     if calibrated_from.any():
         fewest = calibrated_from.idxmax()
@@ -227,7 +227,10 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
         f"always predicting 50 % gives {CHANCE_LOG_LOSS:.2f}."
         for (n, s), value in losses[losses >= CHANCE_LOG_LOSS].items()
     ]
-    always = "Before recalibration, its mean log-loss is below that of predicting 50 % with every number of images."
+    always = (
+        "Before recalibration, on seen and on unseen classes, its mean log-loss is below that of always predicting 50 %, "
+        "whatever the number of training images."
+    )
     largest = max(seen.index)
     percent = 100 * means.loc[largest]
     words = {
@@ -236,7 +239,7 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     }
     return [
         *answers,
-        f"With {largest:,} images, the base model's verifier has on training classes a {words['seen']}.",
+        f"Fitted to {largest:,} images, the base model's verifier has on training classes a {words['seen']}.",
         f"On unseen classes it has a {words['unseen']}. Recalibrated with {num_pairs} pairs of these classes, it has a"
         f" {words[verifier_trials.RECALIBRATED]}.",
         " ".join(bad) or always,
