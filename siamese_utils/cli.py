@@ -163,9 +163,7 @@ def fit(options: argparse.Namespace) -> dict[str, Any]:
     compared: dict[str, float | None] = {}
     if options.model == model_selection.AUTO:
         compared = _compare_models(files.images, labels, parameters)
-        parameters["model"] = (
-            model_selection.best_model(compared) if compared else model_selection.FALLBACK
-        )
+        parameters["model"] = next(iter(compared)) if compared else model_selection.FALLBACK
     verifier = SiameseVerifier(**parameters).fit(files.images, labels)
     verifier.reading_ = files.reading
     verifier.save(options.save)

@@ -65,12 +65,3 @@ def compare_models(
         )
         scores[model] = float(auc.mean())
     return dict(sorted(scores.items(), key=lambda item: -(item[1] or 0)))
-
-
-def best_model(scores: dict[str, float | None]) -> str:
-    """Return the model with the highest AUC.
-
-    Args:
-        scores: As `compare_models` returns it.
-    """
-    return max(scores, key=lambda model: scores[model] or 0)

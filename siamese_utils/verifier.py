@@ -45,7 +45,9 @@ UNTRAINED = {
 }
 FEATURES = "features"  # model name of feature vectors that the user has computed
 MAX_CALIBRATION_IMAGES = 1000  # their pairs suffice to fit the probability
-MEMORY_IMAGES = 100  # training images of each class that a verifier keeps for `add_classes`
+# Images of each class that a verifier keeps for `add_classes`: so many training images, and as many
+# held-out ones.
+MEMORY_IMAGES = 100
 ADDED_EPOCHS = 5  # of the study's networks, when classes are added
 FEW_IMAGES = 30  # held-out images; with fewer, the probability is unreliable
 WEIGHTS, SETTINGS = "weights.npz", "verifier.json"  # the files of a saved verifier

@@ -24,7 +24,6 @@ def test_models_are_compared_on_classes_that_they_were_not_fitted_to(some_digits
         verifier = SiameseVerifier("raw pixels").fit(images[train], labels[train])
         by_hand.append(verifier.score(images[test], labels[test]))
     assert scores["raw pixels"] == pytest.approx(np.mean(by_hand), abs=1e-3)
-    assert model_selection.best_model(scores) == next(iter(scores))
 
 
 def test_a_model_that_cannot_take_the_images_comes_last(some_digits, monkeypatch):
@@ -34,7 +33,6 @@ def test_a_model_that_cannot_take_the_images_comes_last(some_digits, monkeypatch
     scores = model_selection.compare_models(large, labels)
     assert list(scores) == ["raw pixels", "ensemble"]
     assert scores["ensemble"] is None
-    assert model_selection.best_model(scores) == "raw pixels"
 
 
 def test_few_classes_cannot_be_compared(some_digits):

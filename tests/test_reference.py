@@ -314,7 +314,8 @@ def test_each_place_is_a_section_of_a_notebook():
 
 
 def test_the_functions_that_have_a_place_are_in_the_studys_module():
-    source = (settings.ROOT / "siamese_utils" / reference._MODULE).read_text(encoding="utf-8")
+    module = settings.ROOT / "siamese_utils/training/study_2019.py"
+    source = module.read_text(encoding="utf-8")
     defined = set(re.findall(r"^def (\w+)\(", source, re.M))
     named = {
         name
@@ -335,7 +336,7 @@ def test_every_table_and_figure_of_the_study_has_a_place():
 
 
 def test_places_are_links_to_pages(shown):
-    reference.show_places()
+    reference.show_places(reference.PLACES, "the 2019 study", "a module")
     [(page, _)] = shown
     soup = BeautifulSoup(page.data, "html.parser")
     assert [cell.text for cell in soup.thead("th")] == ["in the 2019 study", "here"]

@@ -92,7 +92,8 @@ def test_whitening_of_constant_features_is_zero():
 
 def test_whitening_makes_the_shrunk_variance_within_classes_one():
     images, labels = small_encoder.training_data(CONFIG)
-    whitened = ensemble.whiten(baselines.foreground_mask, images, labels)(images)
+    masks = baselines.foreground_mask(images)
+    whitened = ensemble.fit_whitening(masks, labels)(masks)
     assert whitened.shape == (len(images), ensemble.NUM_COMPONENTS)
     # undo the transform's shrinkage by hand: W + s (mean(W) I - W) becomes the identity
     axes = np.linalg.svd(np.cov(baselines.foreground_mask(images).T))[0][

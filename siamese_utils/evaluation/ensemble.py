@@ -95,12 +95,6 @@ def class_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.array([features[labels == c].mean(axis=0) for c in np.unique(labels)])
 
 
-def whiten(embed: Embed, images: np.ndarray, labels: np.ndarray) -> Embed:
-    """Return an embedding followed by a whitening fitted on labelled images of the seen classes."""
-    whitening = fit_whitening(embed(images), labels)
-    return lambda others: whitening(embed(others))
-
-
 def concatenate(parts: Sequence[Embed]) -> Embed:
     """Concatenate embeddings scaled to length 1; the cosine is then the mean of their cosines."""
     unit_parts = [baselines.to_unit_length(part) for part in parts]

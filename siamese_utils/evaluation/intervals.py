@@ -40,6 +40,11 @@ class Interval:
         return (self.high - self.low) / 2
 
     @property
+    def interval(self) -> "Interval":
+        """The interval itself, so that it can stand for a Measurement."""
+        return self
+
+    @property
     def has_ends(self) -> bool:
         """Whether there is an interval, that is, more than one seed."""
         return not math.isnan(self.low)
@@ -162,13 +167,11 @@ def prediction_interval(values: Sequence[float]) -> tuple[float, float]:
         The lower and the upper end: the mean -/+ t s sqrt(1 + 1/n); NaN for a single seed. The
         fewer the seeds, the wider it is.
     """
-    values = np.asarray(values, dtype=float)
-    n = values.size
-    if n < 2:
-        return math.nan, math.nan
-    quantile = special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
-    half_width = float(quantile * values.std(ddof=1) * math.sqrt(1 + 1 / n))
-    return float(values.mean()) - half_width, float(values.mean()) + half_width
+    low, high = interval_over(values)
+    mean, half_width = (low + high) / 2, (high - low) / 2
+    # The half-width of the mean's interval is t s / sqrt(n).
+    half_width *= math.sqrt(len(values) + 1)
+    return mean - half_width, mean + half_width
 
 
 def crossed_interval(values: np.ndarray, centre: float) -> tuple[float, float]:

@@ -41,7 +41,6 @@ FEATURES = {
     "mask": baselines.foreground_mask,
     "HOG": ensemble.hog_features,
 }
-FITTED_ON = ("old", "labelled", "old and labelled")  # images that a method is fitted to
 # (features of all images (images, dimensions), rows to fit to, their labels) -> embeddings of all images
 Transform = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 # config with a number of labelled images -> the configs of the networks to train
@@ -71,7 +70,7 @@ class Method:
         features: Names in FEATURES.
         trainings: Returns the configs of the networks.
         transform: Transforms each part; it is fitted to training images.
-        fitted_on: Which images these are, a name in FITTED_ON.
+        fitted_on: Which images these are: `old`, `labelled` (of new classes) or `old and labelled`.
         numbers: The numbers of labelled images of each new class that the method is evaluated with.
         unlabelled: Whether the transform is also fitted to the images of each new class that could be
             labelled, without their labels.
@@ -218,7 +217,8 @@ def embed_all(config: SmallEncoderConfig, method: Method) -> np.ndarray:
     dataset = config.load_data()
     rows = small_encoder.training_rows(config)
     is_old = np.isin(dataset.labels[rows], dataset.seen)
-    rows = rows[{"old": is_old, "labelled": ~is_old}.get(method.fitted_on, slice(None))]
+    chosen = {"old": is_old, "labelled": ~is_old, "old and labelled": slice(None)}
+    rows = rows[chosen[method.fitted_on]]
     labels = dataset.labels[rows]
     if method.unlabelled:
         split = dataset.split(config.seed)

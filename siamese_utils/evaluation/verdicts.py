@@ -69,7 +69,7 @@ def judge_value(value: Measurement | Interval, low: float, high: float, toleranc
         SUPPORTED if the 95 % interval lies inside the widened range, REFUTED if it lies outside, and
         INCONCLUSIVE if the two overlap or if there is no interval.
     """
-    interval = _interval(value)
+    interval = value.interval
     low, high = low - tolerance - ROUNDING, high + tolerance + ROUNDING
     if low <= interval.low and interval.high <= high:
         return SUPPORTED
@@ -136,10 +136,6 @@ def _claimed_direction(difference: Measurement | Interval, claimed: int) -> tupl
     """Return the ends of an interval, with the sign that the claim gives to the difference."""
     if claimed not in (-1, 1):
         raise ValueError(f"claimed must be +1 or -1, not {claimed}")
-    interval = _interval(difference)
+    interval = difference.interval
     low, high = sorted((interval.low * claimed, interval.high * claimed))
     return low, high
-
-
-def _interval(value: Measurement | Interval) -> Interval:
-    return value.interval if isinstance(value, Measurement) else value

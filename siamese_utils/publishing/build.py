@@ -64,7 +64,7 @@ def check(options: RunOptions) -> None:
 
 def describe_plan(options: RunOptions) -> str:
     """Return what each notebook trains, which of it is cached, and the expected time."""
-    chapters = options.execution_order
+    chapters = options.chapters
     lines, total = [], 0.0
     with _environment(options, Path(os.devnull)):
         pending = study_plan.pending(options.plan, [chapter.name for chapter in chapters])
@@ -100,7 +100,7 @@ def build(options: RunOptions, console: Console) -> list[Check]:
     progress.touch()
     try:
         with _environment(options, progress):
-            pending = study_plan.pending(options.plan, [c.name for c in options.execution_order])
+            pending = study_plan.pending(options.plan, [c.name for c in options.chapters])
             configs = [config for of_chapter in pending.values() for config in of_chapter]
             expected = sum(config.expected_seconds() for config in configs)
             with Status(expected, len(options.chapters), progress, console) as status:
@@ -191,7 +191,7 @@ def _run_notebooks(options: RunOptions, staging: Path, status: Status) -> list[B
             pages={c.name: c.page for c in options.chapters},
             cell_hours=options.cell_hours,
         )
-        for chapter in options.execution_order
+        for chapter in options.chapters
     ]
     by_name = notebook_runner.run(jobs, status.notebook_finished)
     bodies = [by_name[chapter.name] for chapter in options.chapters]
@@ -218,8 +218,6 @@ def _render(
             pdf.render_pdf(bodies, staging, " ".join(notes).strip(), subtitle)
         except PdfError as error:
             failure = error
-            for name in options.pdfs:  # all PDFs or none
-                (staging / name).unlink(missing_ok=True)
     status.begin("pages")
     with_pdf = options.with_pdf and not failure
     (staging / search.FILE).write_text(search.make_index(bodies), encoding="utf-8")

@@ -11,7 +11,6 @@ from siamese_utils import settings
 from siamese_utils.data import datasets, image_folder, user_images
 from siamese_utils.publishing import pdf, publish, search
 from siamese_utils.publishing.chapters import (
-    SUMMARY,
     Chapter,
     list_chapters,
     user_images_chapter,
@@ -54,25 +53,15 @@ class RunOptions:
     scheduler: str = ""
 
     @property
-    def execution_order(self) -> list[Chapter]:
-        """The chapters as they run: the summary last, since it reads the others' results."""
-        return sorted(self.chapters, key=lambda chapter: chapter.name == SUMMARY)
-
-    @property
     def plan(self) -> StudyPlan:
         """What is to be trained."""
         return StudyPlan(self.profile, datasets.resolve_name(self.dataset))
 
     @property
-    def pdfs(self) -> list[str]:
-        """The file name of the PDF, if one is made."""
-        return [pdf.FILE] if self.with_pdf else []
-
-    @property
     def file_names(self) -> list[str]:
         """The files and folders of the report."""
         pages = [chapter.page for chapter in self.chapters]
-        return [*pages, *self.pdfs, search.FILE, *publish.FOLDERS]
+        return [*pages, *([pdf.FILE] if self.with_pdf else []), search.FILE, *publish.FOLDERS]
 
     @property
     def facts(self) -> dict[str, object]:

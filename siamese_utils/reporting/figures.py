@@ -1,4 +1,4 @@
-"""Figures and tables that appear on several pages."""
+"""Figures and tables of the pages that take more than a few lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

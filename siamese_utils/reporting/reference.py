@@ -25,7 +25,6 @@ Record = Mapping[str, Any]
 COLOURS = {"training": plots.BLUE, "validation": plots.ORANGE}  # of the study's figures
 # Each function, table and figure of the study, and its place: notebook and section, with the words
 # to show for the section.
-_MODULE = "training/study_2019.py"
 _LOSS = "02-loss-tests#from-two-images-to-a-number"
 _AS_PRINTED = "07-one-shot-transfer#the-article-s-system-as-printed"
 PLACES = [
@@ -85,34 +84,24 @@ ARTICLE_PLACES = [
 ]
 
 
-def show_places() -> None:
-    """Show where each function, table and figure of the study is in this report."""
-    _show_places(
-        PLACES,
-        "in the 2019 study",
-        f"Where each part of the study is. Its functions are in siamese_utils/{_MODULE}. "
-        "We have no version of eucl_dist_output_shape, because Keras 3 does not need it.",
-    )
+def show_places(places: Sequence[tuple[str, str, str]], source: str, modules: str) -> None:
+    """Show where each function, table and figure of a document is in this report.
 
-
-def show_article_places() -> None:
-    """Show where each part of the article is in this report."""
-    _show_places(
-        ARTICLE_PLACES,
-        "in the article",
-        "Where each part of the article is. Its functions are in "
-        "siamese_utils/training/one_shot_article.py, and repaired in siamese_utils/training/transfer.py. "
-        "We have no version of eucl_dist_output_shape, because Keras 3 does not need it.",
-    )
-
-
-def _show_places(places: Sequence[tuple[str, str, str]], heading: str, caption: str) -> None:
+    Args:
+        places: PLACES or ARTICLE_PLACES.
+        source: The document, such as "the 2019 study".
+        modules: Where its functions are.
+    """
     rows = []
     for part, target, words in places:
         page, _, anchor = target.partition("#")
         link = f"{page}.ipynb{'#' * bool(anchor)}{anchor}"
         rows.append((part, LinkCell(f"{page[:2]}, {words}", link)))
-    show.table(pd.DataFrame(rows, columns=[heading, "here"]), caption)
+    show.table(
+        pd.DataFrame(rows, columns=[f"in {source}", "here"]),
+        f"Where each part of {source} is. Its functions are in {modules}. "
+        "We have no version of eucl_dist_output_shape, because Keras 3 does not need it.",
+    )
 
 
 def records_of(config: TrainingConfig, dataset: Dataset) -> list[dict[str, Any]]:

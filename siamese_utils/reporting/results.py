@@ -159,7 +159,7 @@ def to_rows(table: pd.DataFrame | pd.Series) -> pd.DataFrame:
     if isinstance(table, pd.DataFrame):
         table = table.stack(list(range(table.columns.nlevels)), future_stack=True)
     table = table.dropna()
-    intervals = [_to_interval(value) for value in table]
+    intervals = [value.interval for value in table]
     labels = table.index.to_frame(index=False).rename(columns=str)
     numbers = pd.DataFrame(
         [[getattr(interval, name) for name in INTERVAL_COLUMNS] for interval in intervals],
@@ -364,12 +364,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     )
 
 
-def _to_interval(value: Measurement | Interval) -> Interval:
-    return value.interval if isinstance(value, Measurement) else value
-
-
 def _interval_to_json(value: Measurement | Interval) -> dict[str, Any]:
-    interval = _to_interval(value)
+    interval = value.interval
     low, high = (interval.low, interval.high) if interval.has_ends else (None, None)
     numbers = {"mean": interval.mean, "low": low, "high": high}
     return numbers | {"seeds": interval.seeds, "unit": interval.unit}

@@ -51,7 +51,7 @@ class TrainingResult:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights, which differ between machines for the same key."""
+        """SHA-256 of the weights. On another machine, the same key has slightly other weights."""
         digest = hashlib.sha256()
         for weight in self.weights:
             digest.update(np.ascontiguousarray(weight))

@@ -1,6 +1,6 @@
-"""A short training run of a small encoder that is to serve classes it never saw.
+"""A short training run of a small encoder that is to serve new classes.
 
-It learns to tell the seen classes and synthetic ones apart, by a loss that compares the images
+It learns to tell its training classes and synthetic ones apart, by a loss that compares the images
 inside each step.
 """
 
@@ -26,7 +26,7 @@ NUM_INITIALISATIONS = 2  # networks of the ensemble, which differ in their initi
 NUM_EPOCHS = 10  # parts of equal length, after each of which the progress is shown
 LEARNING_RATE = 0.001  # of Adam
 # Fields that do not change which images a run is trained on
-FIELDS_OF_THE_TRAINING = (
+OTHER_FIELDS = (
     "start",
     "loss",
     "num_synthetic",
@@ -179,9 +179,7 @@ def _further_rows(config: SmallEncoderConfig) -> np.ndarray:
 def data_digest(config: SmallEncoderConfig) -> str:
     """Return the SHA-256 of the images and labels that a run is trained on."""
     default = SmallEncoderConfig()
-    return _digest(
-        replace(config, **{name: getattr(default, name) for name in FIELDS_OF_THE_TRAINING})
-    )
+    return _digest(replace(config, **{name: getattr(default, name) for name in OTHER_FIELDS}))
 
 
 @functools.cache
