@@ -469,7 +469,7 @@ class SiameseVerifier(BaseEstimator):
         networks, whitenings, precision = [], [], "float32"
         if self.model == ENSEMBLE:
             first = SmallEncoderConfig(seed=self.seed)
-            configs = first.initialisations(small_encoder.NUM_INITIALISATIONS)
+            configs = first.initialisations()
             for config, initial in zip(configs, weights or [None] * len(configs), strict=True):
                 fit = partial(small_encoder.fit, config, images, labels, weights=initial)
                 networks.append(trainer.run_fit(config, fit).encoder)

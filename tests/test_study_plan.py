@@ -210,7 +210,7 @@ def test_pending_configs_are_those_that_are_trained(plan, trained):
     ]:
         trainer.train(config)
     for first in plan.ensemble_configs():
-        for config in first.initialisations(small_encoder.NUM_INITIALISATIONS):
+        for config in first.initialisations():
             trainer.train(config)
     assert len(trained) == before
 

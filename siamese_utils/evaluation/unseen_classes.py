@@ -6,8 +6,6 @@ any class, which are compared by cosine similarity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -21,38 +19,10 @@ from siamese_utils.training.config import Config
 from siamese_utils.training.small_encoder import SmallEncoderConfig
 
 HOG_VERSION = f"scikit-image {version('scikit-image')}"  # computes the HOG features
-# (training images, their labels, networks trained on them) -> fitted embedding function
-FitMethod = Callable[[np.ndarray, np.ndarray, Sequence[Embed]], Embed]
-# split -> configs of the networks to train on it
-Trainings = Callable[[SmallEncoderConfig], Sequence[Config]]
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method to embed images.
-
-    Attributes:
-        fit: Fits the method on training images, and returns an embedding function.
-        trainings: Returns the configs of the networks that the method uses on a split.
-    """
-
-    fit: FitMethod
-    trainings: Trainings = lambda _: ()
-
-
-def _all_networks(split: SmallEncoderConfig) -> Sequence[Config]:
-    return split.initialisations(small_encoder.NUM_INITIALISATIONS)
-
-
-def _fit_ensemble(images: np.ndarray, labels: np.ndarray, networks: Sequence[Embed]) -> Embed:
-    return ensemble.embed_with(networks, ensemble.fit(images, labels, networks))
-
-
 ENSEMBLE, ENSEMBLE_WITHOUT_NETWORKS = "ensemble", "HOG and mask, whitened"
-METHODS: dict[str, Method] = {
-    ENSEMBLE: Method(_fit_ensemble, _all_networks),
-    ENSEMBLE_WITHOUT_NETWORKS: Method(_fit_ensemble),
-}
+# Definitions whose code shapes embeddings, for cache keys.
+CODE = ["evaluation.unseen_classes.embed_by", "training.trainer.embed"]
+METHODS = {ENSEMBLE: True, ENSEMBLE_WITHOUT_NETWORKS: False}  # name -> whether it has networks
 
 
 def embed_by(split: SmallEncoderConfig, method: str) -> Embed:
@@ -62,9 +32,13 @@ def embed_by(split: SmallEncoderConfig, method: str) -> Embed:
         split: The config whose training images are used.
         method: A name in METHODS.
     """
-    networks = [network(config) for config in METHODS[method].trainings(split)]
+    networks = [network(config) for config in _trainings(split, method)]
     images, labels = small_encoder.training_data(split)
-    return METHODS[method].fit(images, labels, networks)
+    return ensemble.embed_with(networks, ensemble.fit(images, labels, networks))
+
+
+def _trainings(split: SmallEncoderConfig, method: str) -> list[SmallEncoderConfig]:
+    return split.initialisations() if METHODS[method] else []
 
 
 def network(config: Config) -> Embed:
@@ -88,18 +62,13 @@ def measure(split: SmallEncoderConfig, method: str) -> PairDistances:
         lambda _: baselines.to_unit_length(embed_by(split, method)),
         split.load_data(),
         split.seed,
-        code=_code(method),
+        code=CODE,
     )
-
-
-def _code(method: str) -> list[str]:
-    """Return the definitions whose code shapes a method's embeddings, for the cache key."""
-    return ["evaluation.unseen_classes.METHODS", "training.trainer.embed"]
 
 
 def _dependencies(split: SmallEncoderConfig, method: str) -> list[str]:
     """Return what else shapes a method's embeddings: HOG version, training images, networks."""
-    networks = [trainer.train(config).digest for config in METHODS[method].trainings(split)]
+    networks = [trainer.train(config).digest for config in _trainings(split, method)]
     return [method, HOG_VERSION, small_encoder.data_digest(split), *networks]
 
 
@@ -114,6 +83,6 @@ def embeddings(split: SmallEncoderConfig, method: str, rows: np.ndarray) -> np.n
     }
     return cache.cached(
         parts,
-        _code(method),
+        CODE,
         lambda: {"embeddings": np.float32(embed_by(split, method)(dataset.images[rows]))},
     )["embeddings"]

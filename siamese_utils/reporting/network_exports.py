@@ -12,7 +12,7 @@ from siamese_utils import atomic_io, settings
 from siamese_utils.data.dataset import TEST_SETS, Dataset
 from siamese_utils.evaluation import embeddings, metrics, pair_distances, unseen_classes
 from siamese_utils.evaluation.pair_distances import PairDistances
-from siamese_utils.training import small_encoder, trainer
+from siamese_utils.training import trainer
 from siamese_utils.training.cache import TrainingResult
 from siamese_utils.training.study_plan import StudyPlan
 
@@ -50,7 +50,7 @@ def save_networks(plan: StudyPlan) -> pd.DataFrame:
         vectors = embeddings.of_trained(result, images, rows)
         sizes[name] = _write(name, [result], distances, vectors, rows, images)
     config = plan.ensemble_configs()[0]
-    results = [trainer.train(c) for c in config.initialisations(small_encoder.NUM_INITIALISATIONS)]
+    results = [trainer.train(c) for c in config.initialisations()]
     vectors = unseen_classes.embeddings(config, unseen_classes.ENSEMBLE, rows)
     distances = unseen_classes.measure(config, unseen_classes.ENSEMBLE)
     sizes["ensemble"] = _write("ensemble", results, distances, vectors, rows, images)

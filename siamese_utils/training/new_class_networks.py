@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from siamese_utils.training import small_encoder
 from siamese_utils.training.config import Config
 from siamese_utils.training.pair_training import TrainingConfig
 from siamese_utils.training.small_encoder import SmallEncoderConfig
@@ -29,7 +28,7 @@ STUDY_NETWORKS: dict[str, dict[str, Any]] = {
 
 def retrained(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:
     """Return the ensemble's networks, trained on old classes and labelled images of new ones."""
-    return config.initialisations(small_encoder.NUM_INITIALISATIONS)
+    return config.initialisations()
 
 
 def without_labels(config: SmallEncoderConfig) -> Sequence[SmallEncoderConfig]:

@@ -88,9 +88,9 @@ class SmallEncoderConfig(Config):
         """The number of parts after which the progress is shown."""
         return NUM_EPOCHS
 
-    def initialisations(self, number: int) -> list[SmallEncoderConfig]:
-        """Return the same config with different initial weights, this number of times."""
-        return [replace(self, start=start) for start in range(number)]
+    def initialisations(self) -> list[SmallEncoderConfig]:
+        """Return the same config with the different initial weights of the ensemble's networks."""
+        return [replace(self, start=start) for start in range(NUM_INITIALISATIONS)]
 
     @property
     def label(self) -> str:

@@ -374,7 +374,7 @@ def _planned(plan: StudyPlan) -> frozenset[TrainingConfig]:
 
 def _initialisations(configs: Iterable[SmallEncoderConfig]) -> Iterator[SmallEncoderConfig]:
     for config in configs:
-        yield from config.initialisations(small_encoder.NUM_INITIALISATIONS)
+        yield from config.initialisations()
 
 
 def _base_model(plan: StudyPlan) -> Iterator[Config]:
