@@ -36,7 +36,7 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
         f"{splits['splits']} other class splits, the mean AUC is {splits['pixels_on_splits']:.2f} for raw pixels and {splits['base_on_splits']:.2f} for the "
         f"base model, which is trained there for {splits['epochs']} epochs on fewer images.",
         " ".join(
-            f"In our runs, on {_join(sets)} classes, {words}." for words, sets in margin.items()
+            f"In our runs, on {join(sets)} classes, {words}." for words, sets in margin.items()
         ),
         f"Labels help: on {new['splits']} other class splits, {new['labelled']} labelled images of each new class raise "
         f"the mean AUC of an ensemble of image features and two small networks from {new['without_labels']:.2f} to "
@@ -45,6 +45,6 @@ def finding_sentences(base: pd.Series, dataset: Dataset) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def _join(names: list[str]) -> str:
+def join(names: list[str]) -> str:
     """Return names as text: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
