@@ -41,8 +41,8 @@ class Profile:
         num_class_number_repetitions: Repetitions of the comparison of numbers of classes.
         small_encoder_steps: Training steps of a small encoder.
         verifier_sizes: Numbers of training images in the trials of the verifier's calibration.
-        transfer_seeds: Repetitions of the second study, whose training runs take seconds.
-        transfer_epochs: Epochs of the second study's training runs, at most.
+        transfer_seeds: Repetitions of the article, whose training runs take seconds.
+        transfer_epochs: Epochs of the article's training runs, at most.
         pair_numbers: Numbers of texture pairs to train on.
     """
 

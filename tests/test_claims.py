@@ -93,7 +93,7 @@ def test_every_claim_is_whole():
         assert claim.smallest_effect >= 0
         assert not (claim.values and claim.smallest_effect)
         assert all(low <= high for low, high in claim.values)
-        assert claim.by in (claims.STUDY, claims.SECOND_STUDY, claims.OURS)
+        assert claim.by in (claims.STUDY, claims.ARTICLE, claims.OURS)
         assert bool(claim.published) == bool(claim.topic) == (claim.by == claims.STUDY)
         assert claim.statement
         assert not claim.statement.endswith(".")
@@ -340,7 +340,7 @@ def test_a_claim_judged_twice_stands_once_with_the_later_verdict(results, shown,
     assert rows["claim"].tolist() == ["1c", "B1", "B1"]
     assert rows["metric"].tolist() == ["c", CLAIMS["B1"].metric, "beside"]
     assert rows["verdict"].tolist() == ["supported"] * 3
-    assert len(claims.table(claims.SECOND_STUDY, False)) == 1
+    assert len(claims.table(claims.ARTICLE, False)) == 1
 
 
 COLUMNS = ["claim", "verdict", "metric", "rule", "role", "sign", "smallest_effect"]
@@ -548,7 +548,7 @@ def test_the_table_says_which_effect_matters(results, shown, digits):
         claims.judge(number, measurement(CLEAR), digits)
     table = claims.table(claims.STUDY, False)
     assert table[EFFECT].tolist() == ["above 0", "+0.001 or more"]
-    assert claims.table(claims.SECOND_STUDY, False)[EFFECT].tolist() == ["+0.01 or more"]
+    assert claims.table(claims.ARTICLE, False)[EFFECT].tolist() == ["+0.01 or more"]
 
 
 def test_the_table_says_that_a_claim_has_several_values(results, shown, as_in_2019):
@@ -567,7 +567,7 @@ def test_claims_on_details_are_judged_and_not_listed(results, shown, as_in_2019)
     details = {number for number, claim in CLAIMS.items() if not claim.in_summary}
     assert details == {"1b", "6b", "S1", "S2", "S8"}
     assert all(claims.verdict_on(number) for number in details)
-    origins = (claims.STUDY, claims.SECOND_STUDY, claims.OURS)
+    origins = (claims.STUDY, claims.ARTICLE, claims.OURS)
     listed = [n for by in origins for n in claims.table(by, False)["claim"]]
     assert set(listed) == set(CLAIMS) - details
     shown_claims = {claim.number for group in claims.by_verdict().values() for claim in group}
@@ -614,7 +614,7 @@ def test_the_table_shows_the_figure_that_decides(results, shown, as_in_2019):
 
 def test_one_seed_has_a_place_in_the_table(results, shown, digits):
     claims.judge("B1", measurement([0.25], signed=True), digits)
-    [row] = claims.table(claims.SECOND_STUDY, False).to_dict("records")
+    [row] = claims.table(claims.ARTICLE, False).to_dict("records")
     assert row["verdict"].text == "inconclusive"
     assert f"{row['ours']}" == "+0.250"
 

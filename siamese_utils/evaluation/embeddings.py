@@ -51,7 +51,7 @@ def of_untrained(model: str, seed: int, dataset: Dataset, rows: np.ndarray) -> n
 
 
 def of_digit_encoder(seed: int, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Compute embeddings by the second study's encoder, pretrained on digits: (rows, 256) float32."""
+    """Compute embeddings by the article's encoder, pretrained on digits: (rows, 256) float32."""
 
     def compute() -> Arrays:
         encoder = transfer.build_fresh_encoder(seed, normalise=False)

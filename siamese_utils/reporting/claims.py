@@ -19,7 +19,7 @@ from siamese_utils.evaluation.verdicts import SMALLEST_AUC, SMALLEST_POINTS
 from siamese_utils.reporting import results
 from siamese_utils.reporting.show import LinkCell, VerdictCell, pill
 
-STUDY, SECOND_STUDY, OURS = "the study", "the second study", "ours"
+STUDY, ARTICLE, OURS = "the study", "the article", "ours"
 SAMPLED, ALL_PAIRS = "the study's pairs", "all pairs"
 # how the verdict on a claim names its pair set
 PAIR_SETS = {"seen": "seen classes", "all": "all classes", "unseen": "unseen classes"}
@@ -54,7 +54,7 @@ class Claim:
         tolerance: Half a unit of the last published digit of `values`.
         published: The published values as the source prints them.
         topic: The claim in a few words, for lists.
-        by: The origin of the claim: STUDY, SECOND_STUDY or OURS.
+        by: The origin of the claim: STUDY, ARTICLE or OURS.
         in_summary: Whether the summary lists the claim.
     """
 
@@ -207,16 +207,16 @@ CLAIMS = {
               published="95.99 → 61.43"),
         Claim("B1", "With 50 pairs, pretraining on digits helps", TRANSFER,
               "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=SMALLEST_AUC,
-              by=SECOND_STUDY),
+              by=ARTICLE),
         Claim("B2", "With 50 pairs, transfer from digits is better than raw pixels", TRANSFER,
               "AUC, pretrained on digits minus raw pixels", TEXTURES, smallest_effect=SMALLEST_AUC,
-              by=SECOND_STUDY),
+              by=ARTICLE),
         Claim("B3", "With 200 pairs, pretraining on digits helps", TRANSFER,
               "AUC, pretrained on digits minus from scratch", TEXTURES, smallest_effect=SMALLEST_AUC,
-              by=SECOND_STUDY),
+              by=ARTICLE),
         Claim("B4", "The accuracy of the article's system is lower on fresh pairs than on its test pairs", TRANSFER,
               "accuracy at 0.5, the article's test pairs minus fresh pairs", TEXTURES,
-              smallest_effect=SMALLEST_POINTS, by=SECOND_STUDY),
+              smallest_effect=SMALLEST_POINTS, by=ARTICLE),
         Claim("S1", "With margin 5, a threshold of half the margin recovers more than half of the accuracy lost at 0.5", MARGIN,
               "accuracy on all classes recovered at m/2, minus half of the accuracy lost at 0.5", "all",
               ALL_PAIRS, in_summary=False, by=OURS),
@@ -307,7 +307,7 @@ def table(by: str, with_study: bool) -> pd.DataFrame:
     Claims that are not `in_summary` are left out.
 
     Args:
-        by: The origin: STUDY, SECOND_STUDY or OURS.
+        by: The origin: STUDY, ARTICLE or OURS.
         with_study: Whether to show the study's published values.
     """
     of_all = results.read("claims")

@@ -240,7 +240,7 @@ class StudyPlan:
         return [replace(config, seed=seed) for seed in range(self.seeds)]
 
     def pretrainings(self) -> dict[str, list[PretrainingConfig]]:
-        """Return the pretraining configs of the second study: source -> one for each of its seeds.
+        """Return the pretraining configs of the article: source -> one for each of its seeds.
 
         The sources are digits, and Fashion-MNIST if that is the plan's data set.
         """
@@ -265,7 +265,7 @@ class StudyPlan:
         transfers = {}
         for num_pairs in self.profile.pair_numbers:
             for task in transfer.TRANSFER_TASKS:
-                if task == "contrastive" or num_pairs == transfer.STUDY_PAIRS:
+                if task == "contrastive" or num_pairs == transfer.ARTICLE_PAIRS:
                     transfers[task, num_pairs] = [
                         replace(start, num_pairs=num_pairs, task=task, seed=seed)
                         for start in starts

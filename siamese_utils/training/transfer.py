@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-HELD_OUT_SHARE = 0.2  # of the images of a source, as in the study: half validate, half test
+HELD_OUT_SHARE = 0.2  # of the images of a source, as in the article: half validate, half test
 PAIR_SETS = ("train", "validation", "test")
 VALIDATION_PAIRS, TEST_PAIRS = 50, 500
-STUDY_PAIRS = 50  # training pairs of the study
+ARTICLE_PAIRS = 50  # training pairs of the article
 INITIALISATIONS = ("pretrained", "scratch")
-SOURCES = ("digits", "fashion-mnist")  # data sets to pretrain on; the study's is digits
+SOURCES = ("digits", "fashion-mnist")  # data sets to pretrain on; the article's is digits
 SOURCE_IMAGES = 300  # images of each class of Fashion-MNIST; digits has about 180
 TRANSFER_TASKS = ("contrastive", "triplet")
 PATIENCE = 3  # epochs without improvement before a run stops; one fewer lowers its learning rate
@@ -32,7 +32,7 @@ MIN_DELTA = 0.001  # smallest decrease of the validation loss that counts as an 
 
 @dataclass(frozen=True)
 class PretrainingConfig(Config):
-    """A pretraining run, the second study's first step: classification of digits or clothes.
+    """A pretraining run, the article's first step: classification of digits or clothes.
 
     Attributes:
         seed: Seed of the split and the initial weights.
@@ -88,9 +88,9 @@ class PretrainingConfig(Config):
 
 @dataclass(frozen=True)
 class TransferConfig(Config):
-    """A transfer run, the second study's second step: training on pairs of textures.
+    """A transfer run, the article's second step: training on pairs of textures.
 
-    The defaults are the study's.
+    The defaults are the article's.
 
     Attributes:
         num_pairs: Training pairs.
@@ -104,7 +104,7 @@ class TransferConfig(Config):
         source: Data set that the encoder is pretrained on, a name in SOURCES.
     """
 
-    num_pairs: int = STUDY_PAIRS
+    num_pairs: int = ARTICLE_PAIRS
     start: str = "pretrained"
     task: str = "contrastive"
     seed: int = 0
@@ -183,7 +183,7 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits as load_sklearn_digits
 
     digits = load_sklearn_digits()
-    images = ndimage.zoom(digits.images / 16, (1, 4, 4), order=3)  # cubic, as in the study
+    images = ndimage.zoom(digits.images / 16, (1, 4, 4), order=3)  # cubic, as in the article
     return np.clip(images, 0, 1).astype(np.float32)[..., np.newaxis], digits.target
 
 
@@ -396,7 +396,7 @@ def _fit(
     config: Config,
     end_epoch: EndEpoch,
 ) -> dict[str, list[float]]:
-    """Train with early stopping and learning-rate reduction, as in the study; return the history."""
+    """Train with early stopping and learning-rate reduction, as in the article; return the history."""
     import keras
 
     history = model.fit(
