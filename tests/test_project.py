@@ -206,7 +206,7 @@ def test_the_readme_finding_on_pretraining_is_that_of_the_report():
         "measure == 'AUC, fresh pairs' and system == 'printed minus from scratch'"
     )["mean"]
     assert (
-        f"by {-printed:.2f} with its code as printed, by {-repaired:.2f} after we removed the faults"
+        f"by {-printed:.2f} with the article's code as printed, by {-repaired:.2f} after we removed its faults"
     ) in committed("README.md")
 
 
