@@ -105,7 +105,7 @@ class SiameseVerifier(BaseEstimator):
         whitenings_: The whitening of each part of the ensemble; empty for other models.
         shape_: (height, width, channels) of the images; (dimensions,) of feature vectors.
         classes_: The names of the classes, as text.
-        memory_: Some of the training images.
+        memory_: Some of the training images and of the held-out images.
         background_: The background of the training images, `black` or `white`; images on white are
             inverted for models that expect a background of 0.
         reading_: How the training images were read from files; None if they were not.

@@ -20,7 +20,7 @@ from siamese_utils.reporting.claims import CLAIMS
 
 GONE, AGAINST = "absent or too small to matter", "significant in the other direction"
 UP_TO = "Effects in the claimed direction of up to"
-SMALL = "are compatible with the data. They are smaller than the smallest effect that matters."
+SMALL = "are compatible with the data, all smaller than {}, the smallest that matters."
 EFFECT = "smallest effect that matters, or published value"
 CLEAR, OPPOSITE, NOTHING = (np.array(v) for v in ([2.0, 2.1, 1.9], [-2.0, -2.1, -1.9], [0, 1, -1]))
 
@@ -137,13 +137,13 @@ def test_every_claim_is_judged_once_and_in_the_chapter_it_names(number):
         (
             NOTHING / 500,
             "refuted",
-            f"{UP_TO} 0.005 {SMALL}",
+            f"{UP_TO} 0.005 {SMALL.format(0.01)}",
         ),
         # 0.004 ± 0.000497: on the claimed side of zero, without 0.01
         (
             CLEAR / 500,
             "refuted",
-            f"{UP_TO} 0.004 {SMALL}",
+            f"{UP_TO} 0.004 {SMALL.format(0.01)}",
         ),
         ([5.0], "inconclusive", "One seed gives no interval."),
     ],
@@ -170,7 +170,7 @@ def test_a_claim_of_any_size_is_supported_by_a_small_difference(results, shown, 
     small = [CLEAR / 10] * 3
     assert claims.judge("2d", change("seen", *small), digits) == "supported"
     assert claims.judge("2b", change("unseen", *small), digits) == "refuted"
-    assert f"<p>{UP_TO} 0.22 points {SMALL} " in shown[1]
+    assert f"<p>{UP_TO} 0.22 points {SMALL.format(1)} " in shown[1]
     assert "The same effect at the tuned threshold: too small to matter" in shown[1]
 
 
@@ -209,7 +209,7 @@ def test_a_claim_at_a_threshold_by_hand(results, shown, digits, number, fixed, t
     claim = CLAIMS[number]
     found = change(claim.pair_set, *(claim.sign * v for v in (fixed, tuned, auc)))
     assert claims.judge(number, found, digits) == claims.verdict_on(number) == verdict
-    reason = "A tuned threshold removes more than half of the difference: the interval of the last"
+    reason = "A tuned threshold removes more than half of the difference: the interval of"
     assert (reason in shown[0]) == (verdict == "threshold effect")
     # What does not hold at 0.5 is no effect of this threshold, so there is nothing to test.
     is_tested = "Half of the difference at 0.5 minus" in shown[0]

@@ -413,7 +413,8 @@ def test_of_one_seed_nothing_is_said_to_replicate_or_not():
 
 YES = (
     "On average yes, on the classes that it was trained on. Fitted to {} the base model's verifier has a "
-    "mean confidence within 3 points of its accuracy there; the whole 95 % interval of the difference is. "
+    "mean confidence within 3 points of its accuracy there; the whole 95 % interval of the difference lies "
+    "within 3 points. "
     "(The confidence is the probability of the more probable answer.)"
 )
 
@@ -437,11 +438,11 @@ def trial_of(sure, log_loss=0.4):
     [
         (
             {100: 0.1, 300: 0.02, 1000: -0.02},
-            YES.format("300 images or more"),
+            YES.format("300 images or more,"),
         ),
         (
             {100: 0.0, 300: 0.0},
-            YES.format("100 images or more"),
+            YES.format("100 images or more,"),
         ),
         (
             {100: 0.0, 300: 0.1, 1000: 0.03},

@@ -22,6 +22,17 @@ def test_what_is_learned_tested_and_asked_is_apart(digits):
         assert set(digits.labels[fresh]) == set(digits.classes)
 
 
+def test_few_images_are_recalibrated_with_fewer(digits):
+    few = digits.sample(20)
+    assert verifier_trials.recalibration_numbers(few) == [2, 4]
+    assert verifier_trials.num_recalibration_images(few) == 4
+    assert verifier_trials.num_recalibration_pairs(few) == 2 * 4 * 3
+    *_, asked = verifier_trials.image_rows(few, 0, 12)
+    assert np.bincount(few.labels[asked])[list(few.unseen)].tolist() == [4] * 4
+    with pytest.raises(ValueError, match="needs 4 images of each unseen class, not 3"):
+        verifier_trials.recalibration_numbers(digits.sample(3))
+
+
 def test_no_more_images_than_there_are(digits):
     most = verifier_trials.max_training_images(digits)
     taught, *_ = verifier_trials.image_rows(digits, 0, most)

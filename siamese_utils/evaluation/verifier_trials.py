@@ -23,7 +23,7 @@ from siamese_utils.training.pair_training import TrainingConfig
 MAX_TEST_IMAGES = 500  # test images of each class
 # Further images of each unseen class for recalibration; fewer if there are not as many.
 RECALIBRATION_IMAGES = (2, 4, 13, 50)
-NUM_RECALIBRATION_IMAGES = 13  # the number behind RECALIBRATED
+NUM_RECALIBRATION_IMAGES = 13  # the number behind RECALIBRATED, if there are as many
 RECALIBRATED = "unseen, recalibrated"
 
 
@@ -43,7 +43,7 @@ def run_trials(
         (RECALIBRATED).
     """
     tests: dict[str, list[CalibrationTest]] = {"seen": [], "unseen": [], RECALIBRATED: []}
-    position = recalibration_numbers(dataset).index(NUM_RECALIBRATION_IMAGES)
+    position = recalibration_numbers(dataset).index(num_recalibration_images(dataset))
     for pairs, fitted, recalibrated in _trials(verifiers, dataset, number):
         tests["seen"].append(CalibrationTest(fitted, pairs, dataset.seen))
         tests["unseen"].append(CalibrationTest(fitted, pairs, dataset.unseen))
@@ -112,14 +112,34 @@ def image_rows(
 
 
 def recalibration_numbers(dataset: Dataset) -> list[int]:
-    """Return the numbers of images of each unseen class to recalibrate with; half are left."""
+    """Return the numbers of images of each unseen class to recalibrate with; half are left.
+
+    Raises:
+        ValueError: An unseen class has too few images.
+    """
     fewest = np.bincount(dataset.labels)[list(dataset.unseen)].min()
-    return [n for n in RECALIBRATION_IMAGES if 2 * n <= fewest]
+    numbers = [n for n in RECALIBRATION_IMAGES if 2 * n <= fewest]
+    if not numbers:
+        smallest = 2 * min(RECALIBRATION_IMAGES)
+        raise ValueError(
+            f"recalibration needs {smallest} images of each unseen class, not {fewest}"
+        )
+    return numbers
 
 
-def num_recalibration_pairs(dataset: Dataset, number: int = NUM_RECALIBRATION_IMAGES) -> int:
-    """Return how many pairs a number of images of each unseen class gives; half are positive."""
-    return 2 * len(dataset.unseen) * (number - 1)
+def num_recalibration_images(dataset: Dataset) -> int:
+    """Return the number of images of each unseen class behind RECALIBRATED."""
+    return max(n for n in recalibration_numbers(dataset) if n <= NUM_RECALIBRATION_IMAGES)
+
+
+def num_recalibration_pairs(dataset: Dataset, number: int | None = None) -> int:
+    """Return how many pairs a number of images of each unseen class gives; half are positive.
+
+    Args:
+        dataset: The images.
+        number: The number; None: that behind RECALIBRATED.
+    """
+    return 2 * len(dataset.unseen) * ((number or num_recalibration_images(dataset)) - 1)
 
 
 def max_training_images(dataset: Dataset) -> int:

@@ -513,13 +513,13 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
         }[verdict]
     if verdict == verdicts.THRESHOLD_EFFECT:
         return (
-            "A tuned threshold removes more than half of the difference: the interval of the last value lies on the claimed side of zero, too. "
+            f"A tuned threshold removes more than half of the difference: the interval of “{THRESHOLD_TEST}” lies on the claimed side of zero. "
             f"{_support(claim, evidences)}"
         )
     if verdict == verdicts.SUPPORTED:
         reason = "The 95 % interval lies on the claimed side of zero."
         if claim.rule == "threshold":
-            reason = "The 95 % interval at threshold 0.5 lies on the claimed side of zero. That of the last value does not, so it is not shown that a tuned threshold removes more than half of the difference."
+            reason = "The 95 % interval at threshold 0.5 lies on the claimed side of zero. That of the value that tests for a threshold effect does not, so it is not shown that a tuned threshold removes more than half of the difference."
         return f"{reason} {_support(claim, evidences)}"
     if verdicts.judge(deciding, claim.sign) == verdicts.REFUTED:
         return (
@@ -529,7 +529,7 @@ def _reason(claim: Claim, verdict: str, evidences: Sequence[_Evidence], applies:
     largest = verdicts.largest_effect(deciding, claim.sign)
     size = f"{largest:.{DECIMALS.get(deciding.unit, 3)}f} {deciding.unit}".strip()
     reason = (
-        f"Effects in the claimed direction of up to {size} are compatible with the data. They are smaller than the smallest effect that matters."
+        f"Effects in the claimed direction of up to {size} are compatible with the data, all smaller than {claim.smallest_effect:g}, the smallest that matters."
         if verdict == verdicts.REFUTED
         else f"The 95 % interval contains zero. Effects in the claimed direction of up to {size} are compatible with the data."
     )

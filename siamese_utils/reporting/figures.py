@@ -267,7 +267,7 @@ def metrics_table(metrics: pd.Series, name: str) -> None:
     show.table(
         measured.unstack("set", sort=False),
         f"All metrics of the {name}, on all pairs. AUC and average precision range from 0 to 1; all others are in %. At margin 1, "
-        "0.5 is m/2. Some intervals reach beyond the range of a metric, such as below 0; such values are impossible.",
+        "0.5 is m/2. An interval may reach beyond the range of its metric, such as below 0; such values are impossible.",
     )
 
 

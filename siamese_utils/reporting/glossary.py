@@ -61,7 +61,7 @@ TERMS = (
          ("study's pairs",)),
     Term("all pairs", "All pairs of test images. Positive pairs together and negative pairs together each have half of the weight."),
     Term("reconstructed protocol", "The study's training procedure as far as we know it, run by us."),
-    Term("profile", "How much run_all.py computes: full (this report), quick (a small report), or smoke (a test of the software).", ("profiles",)),
+    Term("profile", "How much run_all.py computes: full (the whole report), quick (a small one), or smoke (a test of the software).", ("profiles",)),
     Term("fresh pairs", "Pairs of textures whose images are in none of the article's pairs."),
     Term("test splits", "The class splits on which methods for new classes are tested; no method was chosen by its results on them.", ("test split",)),
     Term("development splits", "The class splits on which methods for new classes were chosen.", ("development split",)),
@@ -121,9 +121,10 @@ def table(with_study: bool = True) -> pd.DataFrame:
     """Return the glossary as a table in alphabetical order; each term has its own HTML id.
 
     Args:
-        with_study: Whether to list terms that speak of the study.
+        with_study: Whether to list terms that speak of the study, the article or the test splits.
     """
     terms = sorted(TERMS, key=lambda term: term.name.lower())
-    terms = [term for term in terms if with_study or "study" not in term.name + term.meaning]
+    left_out = re.compile("study|article|test splits|development splits")
+    terms = [term for term in terms if with_study or not left_out.search(term.name + term.meaning)]
     rows = [(AnchorCell(term.name, term.anchor), term.meaning) for term in terms]
     return pd.DataFrame(rows, columns=["word", "meaning"])

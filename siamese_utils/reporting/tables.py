@@ -215,11 +215,11 @@ def describe_confidence(scores: pd.DataFrame, num_pairs: int) -> list[str]:
     ]
     if calibrated_from.any():
         fewest = calibrated_from.idxmax()
-        more = ", the largest number tested," if fewest == max(gaps.index) else " or more"
+        more = ", the largest number tested," if fewest == max(gaps.index) else " or more,"
         answers = [
             "On average yes, on the classes that it was trained on.",
             f"Fitted to {fewest:,} images{more} the base model's verifier has a mean confidence within {points} points of its accuracy there; "
-            "the whole 95 % interval of the difference is. (The confidence is the probability of the more probable answer.)",
+            f"the whole 95 % interval of the difference lies within {points} points. (The confidence is the probability of the more probable answer.)",
         ]
     losses = means["log-loss"].drop(verifier_trials.RECALIBRATED, level="pairs")
     bad = [

@@ -26,7 +26,7 @@ NUM_INITIALISATIONS = 2  # networks of the ensemble, which differ in their initi
 NUM_EPOCHS = 10  # parts of equal length, after each of which the progress is shown
 LEARNING_RATE = 0.001  # of Adam
 # Fields that do not change which images a run is trained on
-OTHER_FIELDS = (
+FIELDS_WITHOUT_DATA = (
     "start",
     "loss",
     "num_synthetic",
@@ -179,7 +179,9 @@ def _further_rows(config: SmallEncoderConfig) -> np.ndarray:
 def data_digest(config: SmallEncoderConfig) -> str:
     """Return the SHA-256 of the images and labels that a run is trained on."""
     default = SmallEncoderConfig()
-    return _digest(replace(config, **{name: getattr(default, name) for name in OTHER_FIELDS}))
+    return _digest(
+        replace(config, **{name: getattr(default, name) for name in FIELDS_WITHOUT_DATA})
+    )
 
 
 @functools.cache
