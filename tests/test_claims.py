@@ -161,7 +161,7 @@ def test_what_is_excluded_is_said_in_the_claimed_direction_with_its_unit(results
     found = change("seen", np.array([-0.1, -0.2, -0.3]), NOTHING, NOTHING)
     assert claims.judge("4a", found, digits) == "refuted"
     assert (
-        f"<p>{UP_TO} 0.45 points {SMALL} The same effect at the tuned threshold: inconclusive; "
+        f"<p>{UP_TO} 0.45 points {SMALL.format(1)} The same effect at the tuned threshold: inconclusive; "
     ) in shown[0]
 
 
