@@ -177,6 +177,9 @@ def test_words_are_linked_where_they_are_first_used(make_chapter, tmp_path):
         ("AUC", "index.html#term-auc"),
     ]
     assert terms[3]["data-meaning"].startswith("The area under the ROC curve")
+    # Without a glossary among the pages, or with an older one, the words are text.
+    [page] = html.render_pages([body], tmp_path, None, "", False)
+    assert not BeautifulSoup(page.read_text(), "html.parser").select("a.term")
     plain = html.render_body(chapter, run(chapter, tmp_path), {})
     assert "a.term" not in plain.html
     assert (

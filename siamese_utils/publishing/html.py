@@ -198,12 +198,13 @@ def render_pages(
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8") + _code_styles()
     chapters = [body.chapter for body in bodies]
     anchors = [anchor for body in bodies for anchor in body.places]
+    terms = {term for body in bodies for term in re.findall(r'id="(term-[\w-]+)"', body.html)}
     paths = []
     for i, body in enumerate(bodies):
         for drawing in body.drawings:
             drawing.write(folder / "figures")
         page = template.render(
-            body=replace(body, html=_insert_drawings(body, anchors)),
+            body=replace(body, html=_insert_drawings(body, anchors, terms)),
             chapters=chapters,
             previous=chapters[i - 1] if i else None,
             next=chapters[i + 1] if i + 1 < len(chapters) else None,
@@ -441,9 +442,15 @@ def _add_permalink(soup: BeautifulSoup, element: Tag, target: str, what: str) ->
     element.extend([" ", soup.new_tag("a", attrs=attributes, string="#")])
 
 
-def _insert_drawings(body: Body, anchors: list[Anchor]) -> str:
-    """Return a body's HTML with its drawings, download links, previews of links and folded tables."""
+def _insert_drawings(body: Body, anchors: list[Anchor], terms: set[str]) -> str:
+    """Return a body's HTML with its drawings, download links, previews of links and folded tables.
+
+    Links to terms that are not among the ids `terms` become text: an older glossary lacks them.
+    """
     soup = BeautifulSoup(body.html, "html.parser")
+    for link in soup.select("a.term"):
+        if link["href"].partition("#")[2] not in terms:
+            link.unwrap()
     add_previews(soup, body.chapter.page, anchors)
     _fold_tables(soup)
     images = soup.select('figure > img[src^="figures/"]')
