@@ -113,6 +113,10 @@ def records_of(config: TrainingConfig, dataset: Dataset) -> list[dict[str, Any]]
     """
     if published_results.find_table(config, dataset).empty:
         return []
+    return _records_of_network(config)
+
+
+def _records_of_network(config: TrainingConfig) -> list[dict[str, Any]]:
     return [
         record
         for record in replication.read()
@@ -232,11 +236,7 @@ def differences(sampled: pd.DataFrame, configs: Mapping[str, TrainingConfig]) ->
         # At margin 1, half the margin is 0.5.
         rules = ["0.5"] if config.margin == 1 else ["0.5", "m/2"]
         metrics = [*(THRESHOLD_RULES[rule] for rule in rules), "AUC"]
-        records = [
-            record
-            for record in replication.read()
-            if (record["model"], record["margin"]) == (config.model, config.margin)
-        ]
+        records = _records_of_network(config)
         if not records:
             continue
         for pair_set in TEST_SETS:
